@@ -1,0 +1,335 @@
+package lockstep
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The bits of a run's exit code. More may come; nonzero means failure.
+const (
+	ExitError  = 1  // something else than the following
+	ExitLock   = 4  // a lock script failed
+	ExitUnlock = 8  // a try of an unlock script failed
+	ExitClean  = 16 // something of ours was left on an instance
+	ExitHeld   = 32 // something may still be locked
+)
+
+// ending is how the run ends if it ends now.
+func (r *Run) ending() *Ending {
+	e := &Ending{State: RunSucceeded}
+	if r.Plan != nil {
+		e.Data, e.Held = r.data(), r.stillHeld()
+	}
+	if op := r.Opened.Operation; op == OperationBackup || op == OperationRestore {
+		e.Locks = LocksReleased
+		if len(e.Held) > 0 {
+			e.Locks = LocksHeld
+		}
+		if e.Data == "" {
+			e.Data = map[Operation]DataState{OperationBackup: DataNone, OperationRestore: DataUntouched}[op]
+		}
+	}
+	e.ExitCode = r.exitCode(e)
+	if e.ExitCode != 0 {
+		e.State = r.endedBadly()
+	}
+	e.Error, e.Hint = r.firstError()
+	return e
+}
+
+func (r *Run) endedBadly() RunState {
+	switch {
+	case r.Recovered:
+		return RunInterrupted
+	case r.Canceled:
+		return RunCanceled
+	}
+	return RunFailedState
+}
+
+// data says what a backup's data or a restored system is worth now.
+func (r *Run) data() DataState {
+	switch r.Plan.Operation {
+	case OperationBackup:
+		if !r.allOK(StageCommit) {
+			return DataNone
+		}
+		return r.backupData()
+	case OperationRestore:
+		switch {
+		case !r.attempted(StageWork):
+			return DataUntouched
+		case r.allOK(StageWork):
+			return DataRestored
+		}
+		return DataPartial
+	case OperationCheck, OperationCleanup, OperationPlan:
+	}
+	return ""
+}
+
+// backupData says what the collected data is worth, whether or not it has been
+// committed.
+func (r *Run) backupData() DataState {
+	switch {
+	case len(r.proven()) == 0 && len(r.Plan.Artifacts) > 0:
+		return DataNone
+	case len(r.reasons()) > 0:
+		return DataIncomplete
+	}
+	return DataVerified
+}
+
+// reasons say why a backup's data is not verified, one sentence each.
+func (r *Run) reasons() []string {
+	var why []string
+	for _, stage := range []Stage{StageCheck, StageLock, StageWork, StageUnlock, StageCollect, StageVerify} {
+		for _, s := range r.Plan.Steps(stage) {
+			if t := r.failedTry(s); t != nil {
+				why = append(why, fmt.Sprintf("%s: %s", s.ID, t.describe()))
+			} else if stage != StageUnlock && !r.ok(s.ID) {
+				why = append(why, fmt.Sprintf("%s: not done", s.ID))
+			}
+		}
+	}
+	for _, s := range r.Plan.Steps(StageCollect) {
+		rec := r.Steps[s.ID]
+		if r.ok(s.ID) && rec.Artifact.Empty() && !s.MayBeEmpty && !r.Plan.Policy.AllowEmpty {
+			why = append(why, fmt.Sprintf("%s: the backup script left nothing", s.ID))
+		}
+	}
+	for _, id := range r.Leases {
+		why = append(why, fmt.Sprintf("%s: unlocked by itself when its lease ran out", id))
+	}
+	return why
+}
+
+// failedTry is the first try of the step that counts against the run: any bad
+// one of an unlock, the last of every other step.
+func (r *Run) failedTry(s Step) *Try {
+	rec := r.Steps[s.ID]
+	if rec == nil {
+		return nil
+	}
+	tries := rec.Tries
+	if s.Stage != StageUnlock && len(tries) > 0 {
+		tries = tries[len(tries)-1:]
+	}
+	for i := range tries {
+		if !tries[i].Outcome.OK() {
+			return &tries[i]
+		}
+	}
+	return nil
+}
+
+// describe says how a try ended, for people.
+func (t *Try) describe() string {
+	switch {
+	case t.Running():
+		return "still running"
+	case t.Error != "":
+		return t.Error
+	}
+	return t.Outcome.String()
+}
+
+// proven are the artifacts whose verify step ended well, in the plan's order.
+func (r *Run) proven() []Artifact {
+	var out []Artifact
+	for _, s := range r.Plan.Steps(StageVerify) {
+		if rec := r.Steps[s.Of]; r.ok(s.ID) && rec != nil && rec.Artifact != nil {
+			out = append(out, *rec.Artifact)
+		}
+	}
+	return out
+}
+
+// stillHeld are the slots whose unlock is owed and has not ended well, and
+// those that a policy leaves locked.
+func (r *Run) stillHeld() []Slot {
+	var held []Slot
+	for _, s := range r.Plan.Steps(StageUnlock) {
+		owed := r.Owed(s) || r.holds() && r.attempts(s.Of) > 0
+		if owed && !r.ok(s.ID) {
+			held = append(held, s.Slot)
+		}
+	}
+	return held
+}
+
+func (r *Run) exitCode(e *Ending) int {
+	code := 0
+	if r.Plan != nil {
+		code = r.stepBits()
+	}
+	broken := len(r.Failures) > 0 || len(r.Leases) > 0 || r.Overrun
+	incomplete := e.Data == DataIncomplete || e.Data == DataNone || e.Data == DataUntouched || e.Data == DataPartial
+	interrupted := (r.Canceled || r.Recovered) && (r.Plan == nil || incomplete || e.Data == "")
+	if broken || interrupted || incomplete && code == 0 {
+		code |= ExitError
+	}
+	if len(e.Held) > 0 && r.Opened.Policy.Name != "bbr" {
+		code |= ExitHeld
+	}
+	return code
+}
+
+// stepBits are the bits that failed steps set.
+func (r *Run) stepBits() int {
+	code := 0
+	for _, w := range r.Plan.Waves {
+		for _, s := range w.Steps {
+			if r.failedTry(s) != nil {
+				code |= r.stageBit(w.Stage)
+			}
+		}
+	}
+	return code
+}
+
+func (r *Run) stageBit(stage Stage) int {
+	switch stage {
+	case StageLock:
+		if r.Plan.Policy.Name == "bbr" && r.Plan.Operation == OperationRestore {
+			return ExitError
+		}
+		return ExitLock
+	case StageUnlock:
+		return ExitUnlock
+	case StageClean:
+		return ExitClean
+	case StageCheck, StageRead, StagePlace, StageWork, StageCollect, StageVerify, StageCommit:
+	}
+	return ExitError
+}
+
+// firstError is what went wrong first, in time.
+func (r *Run) firstError() (message, hint string) {
+	if len(r.Failures) > 0 {
+		return r.Failures[0].Error, r.Failures[0].Hint
+	}
+	var first *Try
+	if r.Plan == nil {
+		return r.brokenBy(), ""
+	}
+	for _, w := range r.Plan.Waves {
+		for _, s := range w.Steps {
+			t := r.failedTry(s)
+			if t != nil && (first == nil || t.FinishedAt.Before(first.FinishedAt)) {
+				first, message, hint = t, fmt.Sprintf("%s: %s", s.ID, t.describe()), t.Hint
+			}
+		}
+	}
+	if by := r.brokenBy(); by != "" {
+		return by, hint
+	}
+	if message == "" && r.Plan.Operation == OperationBackup {
+		if why := r.reasons(); len(why) > 0 {
+			message = why[0]
+		}
+	}
+	return message, hint
+}
+
+// brokenBy says what cut the run short other than a step, or "".
+func (r *Run) brokenBy() string {
+	switch {
+	case r.Canceled:
+		return "canceled"
+	case r.Overrun:
+		return fmt.Sprintf("the lock window was longer than max_lock (%s)", r.Plan.Policy.MaxLock)
+	case r.Recovered && !r.Resumable:
+		return "the orchestrator of this run died"
+	case len(r.Leases) > 0:
+		return fmt.Sprintf("%s: unlocked by itself when its lease ran out", r.Leases[0])
+	}
+	return ""
+}
+
+// BackupScriptsSuccessful is what unlock scripts of a backup are told: true
+// only if every lock and work step has a received exit 0, nothing was
+// canceled, recovered or overrun, and no lease fired.
+func (r *Run) BackupScriptsSuccessful() bool {
+	return r.Plan != nil && r.Plan.Operation == OperationBackup && !r.Canceled && !r.Recovered && !r.Overrun &&
+		len(r.Leases) == 0 && len(r.Failures) == 0 && r.allOK(StageLock) && r.allOK(StageWork)
+}
+
+// Manifest is the backup that a commit step writes if it runs now.
+func (r *Run) Manifest(now time.Time) Backup {
+	b := Backup{
+		V: 1, ID: r.BackupID(), Deployment: r.Opened.Deployment, Key: r.Opened.Key, Run: r.ID,
+		StartedAt: r.OpenedAt, FinishedAt: now, ConsistentAt: r.stageEnd(StageLock),
+		LockWindow: r.LockWindow(now).Seconds(), Data: r.backupData(), Artifacts: r.proven(),
+		Reasons: r.reasons(), Instances: r.Found.Instances, PlanDigest: r.PlanDigest, Version: r.Opened.Version,
+	}
+	for _, a := range r.Plan.Artifacts {
+		if !slices.ContainsFunc(b.Artifacts, func(x Artifact) bool { return x.Name == a.Name }) {
+			b.Missing = append(b.Missing, a.Slot)
+		}
+	}
+	return b
+}
+
+// BackupID is the id of the backup that the run makes or reads, or "".
+func (r *Run) BackupID() BackupID {
+	if r.Plan == nil {
+		return ""
+	}
+	return r.Plan.Backup
+}
+
+// lockStart is when the first lock script was started, or, where there is
+// none, the first work script; zero before that.
+func (r *Run) lockStart() time.Time {
+	var first time.Time
+	for _, stage := range []Stage{StageLock, StageWork} {
+		for _, s := range r.Plan.Steps(stage) {
+			rec := r.Steps[s.ID]
+			if rec != nil && (first.IsZero() || rec.Tries[0].StartedAt.Before(first)) {
+				first = rec.Tries[0].StartedAt
+			}
+		}
+		if !first.IsZero() {
+			return first
+		}
+	}
+	return first
+}
+
+// stageEnd is when the last try of the stage ended, or zero.
+func (r *Run) stageEnd(stage Stage) time.Time {
+	var end time.Time
+	for _, s := range r.Plan.Steps(stage) {
+		if t := r.last(s.ID); t != nil && t.FinishedAt.After(end) {
+			end = t.FinishedAt
+		}
+	}
+	return end
+}
+
+// ended reports whether every step of the stage was started and has ended.
+func (r *Run) ended(stage Stage) bool {
+	return !slices.ContainsFunc(r.Plan.Steps(stage), func(s Step) bool {
+		t := r.last(s.ID)
+		return t == nil || t.Running() || !t.Outcome.Final()
+	})
+}
+
+// LockWindow is how long the system stood still: from the start of the first
+// lock script to the end of the last unlock script, or to now while it still
+// does; 0 if nothing was locked.
+func (r *Run) LockWindow(now time.Time) time.Duration {
+	if r.Plan == nil || !r.attempted(StageLock) {
+		return 0
+	}
+	end := r.stageEnd(StageUnlock)
+	if r.Ending == nil && !r.unlocked() || end.IsZero() {
+		end = now
+	}
+	return end.Sub(r.lockStart())
+}
+
+// unlocked reports whether nothing that is owed an unlock is still without.
+func (r *Run) unlocked() bool { return len(r.stillHeld()) == 0 }

@@ -1,0 +1,231 @@
+package lockstep
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// EntryType is the kind of one entry of an artifact.
+type EntryType byte
+
+// The types of entries that an artifact may hold. Devices, FIFOs and sockets
+// are refused by name where they are met.
+const (
+	EntryFile     EntryType = 'f'
+	EntryDir      EntryType = 'd'
+	EntrySymlink  EntryType = 'l'
+	EntryHardlink EntryType = 'h'
+)
+
+// Entry is one file, folder or link of an artifact. Path and Link are raw
+// bytes, in any encoding or none.
+type Entry struct {
+	// Path is relative to the artifact's root, without a leading "./" or a
+	// trailing slash. The root itself is "." .
+	Path string    `json:"path"`
+	Type EntryType `json:"type"`
+	// Mode is the permission bits with setuid, setgid and sticky (07777).
+	Mode uint32 `json:"mode"`
+	UID  int    `json:"uid"`
+	GID  int    `json:"gid"`
+	// MTime is in nanoseconds since the epoch; 0 for links, which take no time
+	// of their own along everywhere.
+	MTime int64 `json:"mtime"`
+	// Size and Sum are those of a file's content.
+	Size int64    `json:"size"`
+	Sum  [32]byte `json:"sum"`
+	// Link is a symbolic link's target as written, or the path of the entry
+	// that a hard link shares its content with.
+	Link string `json:"link,omitempty"`
+}
+
+// EntryList is every entry of an artifact in canonical form: sorted by raw
+// path, each once, and of several hard links to one file the first path is
+// the file. Make one with NewEntryList.
+type EntryList []Entry
+
+// NewEntryList brings entries into canonical form. Hard links may point at any
+// name of their file, in any order. It refuses what an artifact cannot hold:
+// absolute paths, "..", two entries of one path, links to nothing.
+func NewEntryList(entries []Entry) (EntryList, error) {
+	list := EntryList(slices.Clone(entries))
+	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	for i, e := range list {
+		if err := checkEntryPath(e.Path); err != nil {
+			return nil, err
+		}
+		if i > 0 && list[i-1].Path == e.Path {
+			return nil, fmt.Errorf("artifact entry %q: appears twice", e.Path)
+		}
+	}
+	if err := list.rehomeHardlinks(); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+func checkEntryPath(path string) error {
+	if path == "." {
+		return nil
+	}
+	if path == "" || strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0) {
+		return fmt.Errorf("artifact entry %q: not a relative path", path)
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if part == "" || part == "." || part == ".." {
+			return fmt.Errorf("artifact entry %q: not a clean relative path", path)
+		}
+	}
+	return nil
+}
+
+// rehomeHardlinks makes the first path of each group of hard links the file
+// and the others links to it, whichever of them came as the file.
+func (l EntryList) rehomeHardlinks() error {
+	at := make(map[string]int, len(l))
+	for i, e := range l {
+		at[e.Path] = i
+	}
+	groups := map[int][]int{} // index of the file as it came -> indexes of its links
+	for i, e := range l {
+		if e.Type != EntryHardlink {
+			continue
+		}
+		home, ok := at[e.Link]
+		if !ok || l[home].Type != EntryFile {
+			return fmt.Errorf("artifact entry %q: hard link to %q, which is not a file of the artifact", e.Path, e.Link)
+		}
+		groups[home] = append(groups[home], i)
+	}
+	for home, links := range groups {
+		file, members := l[home], append(links, home)
+		first := slices.Min(members)
+		for _, i := range members {
+			l.setLinked(i, first, file)
+		}
+	}
+	return nil
+}
+
+// setLinked rewrites entry i of the group whose file is at index first.
+func (l EntryList) setLinked(i, first int, file Entry) {
+	path := l[i].Path
+	l[i] = file
+	l[i].Path = path
+	if i != first {
+		l[i] = Entry{Path: path, Type: EntryHardlink, Mode: file.Mode, UID: file.UID, GID: file.GID, Link: l[first].Path}
+	}
+}
+
+// Count is the number of entries, the root folder not counted.
+func (l EntryList) Count() int {
+	n := len(l)
+	if _, ok := slices.BinarySearchFunc(l, ".", func(e Entry, p string) int { return strings.Compare(e.Path, p) }); ok {
+		n--
+	}
+	return n
+}
+
+// Digest is the SHA-256, as "sha256:<hex>", of the canonical encoding: for
+// each entry in order its type, mode, uid, gid, mtime and size as big-endian
+// 64-bit numbers (the type as one byte), its sum, and path and link each
+// preceded by their length. It is the same whatever repository holds the
+// bytes and however they lie in the tar.
+func (l EntryList) Digest() string {
+	h := sha256.New()
+	var buf []byte
+	for _, e := range l {
+		buf = e.appendCanonical(buf[:0])
+		h.Write(buf)
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+func (e Entry) appendCanonical(b []byte) []byte {
+	b = append(b, byte(e.Type))
+	for _, n := range []int64{int64(e.Mode), int64(e.UID), int64(e.GID), e.MTime, e.Size} {
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	b = append(b, e.Sum[:]...)
+	for _, s := range []string{e.Path, e.Link} {
+		b = binary.BigEndian.AppendUint64(b, uint64(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
+// Difference is one entry in which two lists differ.
+type Difference struct {
+	Path string
+	// What is "missing", "unexpected", or the field that differs: "content",
+	// "size", "type", "mode", "owner", "mtime", "link".
+	What string
+}
+
+// String is e.g. `"a/b": content differs`.
+func (d Difference) String() string {
+	switch d.What {
+	case "missing", "unexpected":
+		return fmt.Sprintf("%q: %s", d.Path, d.What)
+	}
+	return fmt.Sprintf("%q: %s differs", d.Path, d.What)
+}
+
+// Differences lists, by path, in what got differs from l, which is what was
+// expected. With ignoreOwner, uid and gid do not count: where the launcher is
+// not root it cannot give files away.
+func (l EntryList) Differences(got EntryList, ignoreOwner bool) []Difference {
+	var diffs []Difference
+	i, j := 0, 0
+	for i < len(l) || j < len(got) {
+		c := 0
+		switch {
+		case i == len(l):
+			c = 1
+		case j == len(got):
+			c = -1
+		default:
+			c = cmp.Compare(l[i].Path, got[j].Path)
+		}
+		switch {
+		case c < 0:
+			diffs = append(diffs, Difference{l[i].Path, "missing"})
+			i++
+		case c > 0:
+			diffs = append(diffs, Difference{got[j].Path, "unexpected"})
+			j++
+		default:
+			if what := l[i].differs(got[j], ignoreOwner); what != "" {
+				diffs = append(diffs, Difference{l[i].Path, what})
+			}
+			i++
+			j++
+		}
+	}
+	return diffs
+}
+
+func (e Entry) differs(o Entry, ignoreOwner bool) string {
+	switch {
+	case e.Type != o.Type:
+		return "type"
+	case e.Size != o.Size:
+		return "size"
+	case e.Sum != o.Sum:
+		return "content"
+	case e.Link != o.Link:
+		return "link"
+	case e.Mode != o.Mode:
+		return "mode"
+	case e.MTime != o.MTime:
+		return "mtime"
+	case !ignoreOwner && (e.UID != o.UID || e.GID != o.GID):
+		return "owner"
+	}
+	return ""
+}

@@ -1,0 +1,89 @@
+// Package journal is the port to the durable list of facts.
+//
+// A journal keeps the events of runs, in order, for ever or until a run is
+// pruned. What was appended is durable when Append returns: that is what lets
+// the orchestrator act on it.
+package journal
+
+import (
+	"context"
+	"errors"
+
+	"lockstep"
+)
+
+// Journal keeps events. All methods may be called concurrently, and by several
+// processes at once on one journal.
+type Journal interface {
+	// Append adds the next events of one run, all or none, and returns when
+	// they are durable. The first event's Seq must follow the last one stored,
+	// and no event may have a lower Term than that; else the error wraps
+	// ErrConflict: somebody else drives the run. Calls for one run are made
+	// one after another.
+	Append(ctx context.Context, events ...lockstep.Event) error
+
+	// Events returns the run's events with a number above after, in order. An
+	// unknown run has none. An event of an unknown version or type ends the
+	// list with an error that wraps lockstep.ErrUnknownEvent; those before it
+	// are returned beside it.
+	Events(ctx context.Context, run lockstep.RunID, after uint64) ([]lockstep.Event, error)
+
+	// Runs lists runs, newest first. It does not fold them: the cost does not
+	// grow with the number of runs that are not listed.
+	Runs(ctx context.Context, filter lockstep.RunFilter) ([]lockstep.RunSummary, error)
+
+	// Held lists the jobs of a key ("" means every key) that may still be
+	// locked, oldest first.
+	Held(ctx context.Context, key lockstep.DeploymentKey) ([]lockstep.Hold, error)
+
+	// PutOutput keeps what one try of a step printed, replacing what was kept
+	// for it; Outputs returns all that is kept for a step. Output is not part
+	// of the events, and losing it loses nothing that matters to a run.
+	PutOutput(ctx context.Context, run lockstep.RunID, step lockstep.StepID, out lockstep.StepOutput) error
+	Outputs(ctx context.Context, run lockstep.RunID, step lockstep.StepID) ([]lockstep.StepOutput, error)
+
+	// Prune deletes one ended run with its output. A run that has not ended,
+	// or that holds a job, is refused with an error that wraps ErrConflict.
+	Prune(ctx context.Context, run lockstep.RunID) error
+
+	// Close may be called twice.
+	Close() error
+}
+
+// ErrConflict: the journal's state does not allow what was asked.
+var ErrConflict = errors.New("journal conflict")
+
+// Transition is what one event does to the holds of its run's key.
+type Transition struct {
+	Slot lockstep.Slot
+	Held bool // the job of Slot is held from now on; else it no longer is
+	// Restore: the lock is one of a restore.
+	Restore bool
+}
+
+// TransitionOf says what an event does to holds, given the plan of its run
+// (nil before it is planned). It is false for nearly every event.
+func TransitionOf(e lockstep.Event, plan *lockstep.Plan) (Transition, bool) {
+	switch d := e.Data.(type) {
+	case lockstep.HoldAcknowledged:
+		return Transition{Slot: d.Slot}, true
+	case lockstep.StepStarted:
+		return onStep(plan, d.Step, lockstep.StageLock, true)
+	case lockstep.StepFinished:
+		if d.Outcome.OK() {
+			return onStep(plan, d.Step, lockstep.StageUnlock, false)
+		}
+	}
+	return Transition{}, false
+}
+
+func onStep(plan *lockstep.Plan, id lockstep.StepID, stage lockstep.Stage, held bool) (Transition, bool) {
+	if plan == nil {
+		return Transition{}, false
+	}
+	s, ok := plan.Step(id)
+	if !ok || s.Stage != stage {
+		return Transition{}, false
+	}
+	return Transition{Slot: s.Slot, Held: held, Restore: plan.Operation == lockstep.OperationRestore}, true
+}

@@ -1,0 +1,26 @@
+package lockstep
+
+// Request asks for one run.
+type Request struct {
+	Operation  Operation `json:"operation"`
+	Deployment string    `json:"deployment"`
+	// Backup is what a restore reads: an id, or "latest".
+	Backup BackupID `json:"backup,omitempty"`
+	// Jobs and Instances narrow a restore; empty means all.
+	Jobs      []string     `json:"jobs,omitempty"`
+	Instances []InstanceID `json:"instances,omitempty"`
+	// From allows a restore to read another deployment's backup; Map says
+	// which slots go where, as OLDGROUP/INDEX to NEWGROUP/INDEX.
+	From string            `json:"from,omitempty"`
+	Map  map[string]string `json:"map,omitempty"`
+	// AllowIncomplete allows a restore to read a backup that is not verified.
+	AllowIncomplete bool `json:"allow_incomplete,omitempty"`
+	// ForRestore makes a plan show, and a cleanup undo, a restore.
+	ForRestore bool `json:"for_restore,omitempty"`
+	// TakeOver makes a cleanup claim instances whoever holds them.
+	TakeOver bool `json:"take_over,omitempty"`
+	// PlanDigest, if not "", is the only plan that may be run.
+	PlanDigest string `json:"plan_digest,omitempty"`
+	// By names who asks.
+	By string `json:"by,omitempty"`
+}

@@ -1,0 +1,84 @@
+// Package source is the port to where the instances of a deployment are found.
+//
+// A source turns a deployment's name into instances with opened targets. It
+// knows how to reach them and what the specification says of their jobs; it
+// does not look at the instances: that is package discover.
+package source
+
+import (
+	"context"
+
+	"lockstep"
+	"lockstep/target"
+)
+
+// Source finds the instances of one configured deployment. Its methods may be
+// called concurrently.
+type Source interface {
+	// Info names the deployment. It contacts nothing.
+	Info() lockstep.DeploymentInfo
+
+	// Resolve finds the deployment's instances as they are now and opens a
+	// target to each. Opening does not dial. Each remote resource that it
+	// makes (such as an SSH user) is told to track before and after.
+	Resolve(ctx context.Context, track Tracker) (*Resolved, error)
+}
+
+// Tracker is told of each remote resource of ours, so that it is in the
+// journal before it exists. An error stops Resolve.
+type Tracker interface {
+	Acquiring(ctx context.Context, r lockstep.Resource) error
+	Acquired(ctx context.Context, r lockstep.Resource) error
+	Released(ctx context.Context, r lockstep.Resource) error
+}
+
+// Resolved is a deployment's instances with their targets.
+type Resolved struct {
+	Name      string
+	Key       lockstep.DeploymentKey
+	Locations lockstep.Locations
+	// Sudo: commands on instances are run as root through sudo.
+	Sudo bool
+	Overrides Overrides
+	Instances []Instance
+	// Release closes the targets and removes what Resolve made remotely. It
+	// may be called twice.
+	Release func(ctx context.Context) error
+}
+
+// Instance is one instance with its target.
+type Instance struct {
+	Group, ID, Index string
+	Address          string
+	// Bootstrap: the first instance of its group, for
+	// backup-one-restore-all.
+	Bootstrap bool
+	Target    target.Target
+}
+
+// Name is the instance's id as people write it.
+func (i Instance) Name() lockstep.InstanceID { return lockstep.InstanceID(i.Group + "/" + i.ID) }
+
+// Overrides are what a specification says beyond instances.
+type Overrides struct {
+	// Jobs add to, or replace, what jobs say of themselves, by job name.
+	Jobs map[string]JobOverride
+	// Releases are the releases of jobs by group, then job; nil where the
+	// source has no such thing.
+	Releases map[string]map[string]string
+	// OneRestoreAll are the jobs, by group, whose first instance's artifact is
+	// restored to all.
+	OneRestoreAll map[string]map[string]bool
+	// Apply changes the face's policy to the deployment's; nil changes
+	// nothing.
+	Apply func(lockstep.Policy) lockstep.Policy
+}
+
+// JobOverride is what a specification says of a job.
+type JobOverride struct {
+	// Replace: forget what the metadata script said.
+	Replace  bool
+	Metadata lockstep.Metadata
+	// Skip: leave the job out.
+	Skip bool
+}
