@@ -46,12 +46,23 @@ type Journal interface {
 	// or that holds a job, is refused with an error that wraps ErrConflict.
 	Prune(ctx context.Context, run lockstep.RunID) error
 
+	// Own makes the caller the one driver of the key's runs, over all
+	// processes that use this journal, until release is called or the process
+	// ends, however it ends. If another one is, the error wraps ErrOwned and
+	// says who. Release may be called twice.
+	Own(ctx context.Context, key lockstep.DeploymentKey, owner string) (release func(), err error)
+
 	// Close may be called twice.
 	Close() error
 }
 
-// ErrConflict: the journal's state does not allow what was asked.
-var ErrConflict = errors.New("journal conflict")
+// Errors, to be matched with errors.Is.
+var (
+	// ErrConflict: the journal's state does not allow what was asked.
+	ErrConflict = errors.New("journal conflict")
+	// ErrOwned: a living orchestrator drives a run of that key.
+	ErrOwned = errors.New("another orchestrator drives a run of this deployment")
+)
 
 // Transition is what one event does to the holds of its run's key.
 type Transition struct {

@@ -38,7 +38,7 @@ type Resolved struct {
 	Key       lockstep.DeploymentKey
 	Locations lockstep.Locations
 	// Sudo: commands on instances are run as root through sudo.
-	Sudo bool
+	Sudo      bool
 	Overrides Overrides
 	Instances []Instance
 	// Release closes the targets and removes what Resolve made remotely. It
