@@ -1,0 +1,73 @@
+package lockstep
+
+import "slices"
+
+// Task is everything that doing one try of one step takes, as decided at the
+// moment it starts.
+type Task struct {
+	Run     RunID
+	Term    uint64
+	Plan    *Plan
+	Step    Step
+	Attempt int
+	// Env is the step's environment with what only the run could tell.
+	Env []string
+	// Artifact, for a verify step, is what its collect step brought in; for
+	// read and place steps, what the backup's manifest says.
+	Artifact *Artifact
+	// Manifest is what a commit step writes, or a restore reads.
+	Manifest *Backup
+	// Artifacts says that the artifact folders on the instance are this run's
+	// and a clean step must remove them.
+	Artifacts bool
+	// Armed says that a step must find, or leave, the instance's lease armed.
+	Armed bool
+}
+
+// Task is the task of one try that Next asked for.
+func (r *Run) Task(a Attempt) Task {
+	t := Task{
+		Run: r.ID, Term: r.Term, Plan: r.Plan, Step: a.Step, Attempt: a.N, Env: a.Step.Env,
+		Artifacts: r.ownsArtifacts(),
+		Armed:     r.Plan.Operation == OperationBackup && r.Plan.Policy.Lease > 0,
+	}
+	switch a.Step.Stage {
+	case StageUnlock:
+		if r.Plan.Operation != OperationRestore && a.Step.Script.Kind == ScriptPostBackupUnlock {
+			t.Env = append(slices.Clone(t.Env), EnvBackupSuccessful+"="+trueOrFalse(r.BackupScriptsSuccessful()))
+		}
+	case StageVerify:
+		if rec := r.Steps[a.Step.Of]; rec != nil {
+			t.Artifact = rec.Artifact
+		}
+	case StageRead, StagePlace:
+		t.Manifest = r.Expected
+		if found, ok := r.Expected.Named(a.Step.Artifact); ok {
+			t.Artifact = &found
+		}
+	case StageCheck, StageLock, StageWork, StageCollect, StageCommit, StageClean:
+	}
+	return t
+}
+
+// ownsArtifacts reports whether this run may have made the artifact folders
+// on the instances, or is there to remove them.
+func (r *Run) ownsArtifacts() bool {
+	switch r.Plan.Operation {
+	case OperationBackup:
+		return r.attempted(StageWork)
+	case OperationRestore:
+		return r.attempted(StagePlace)
+	case OperationCleanup:
+		return true
+	case OperationCheck, OperationPlan:
+	}
+	return false
+}
+
+func trueOrFalse(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
+}
