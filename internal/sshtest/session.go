@@ -169,10 +169,10 @@ func (x *session) run() {
 		x.reportExit(err)
 		go func() {
 			output.Wait()
+			x.peer.sessions.Add(-1)
 			_ = x.channel.CloseWrite()
 			_ = x.channel.Close()
 			x.letGo()
-			x.peer.sessions.Add(-1)
 		}()
 	}()
 }

@@ -1,0 +1,147 @@
+package ssh
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// wire is the byte stream under a connection. It knows when something last
+// came in, and that it broke, before anybody above it does.
+type wire struct {
+	net.Conn
+	lastRead atomic.Int64 // unix nanoseconds
+	broken   atomic.Bool
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if n > 0 {
+		w.lastRead.Store(time.Now().UnixNano())
+	}
+	if err != nil {
+		w.broken.Store(true)
+	}
+	return n, err
+}
+
+// conn is one authenticated connection, and its keepalive.
+type conn struct {
+	name   string
+	client *ssh.Client
+	wire   *wire
+	rtt    atomic.Int64 // last measured round trip in nanoseconds, 0: none yet
+
+	failed chan struct{} // closed by fail: given up from this side
+	done   chan struct{} // closed when the connection has ended, for any reason
+
+	once  sync.Once
+	cause error // why it ended; read after failed or done
+}
+
+var errHungUp = errors.New("the other side closed the connection")
+
+func newConn(c Config, name string, w *wire, client *ssh.Client) *conn {
+	k := &conn{name: name, client: client, wire: w, failed: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		err := client.Wait()
+		k.once.Do(func() { k.cause = fmt.Errorf("%w: %w", errHungUp, err) })
+		close(k.done)
+	}()
+	go k.keepalive(c.KeepaliveInterval, c.KeepaliveMisses)
+	return k
+}
+
+// fail gives the connection up. It does not block, even on a dead line. It
+// may be called any number of times; the first cause stays.
+func (k *conn) fail(cause error) {
+	k.once.Do(func() {
+		k.cause = cause
+		k.wire.broken.Store(true)
+		close(k.failed)
+		go k.wire.Close() // through a dead jump host this may block
+	})
+}
+
+// why is why the connection ended; call it when it has, or is about to.
+func (k *conn) why() error {
+	select {
+	case <-k.failed:
+		return k.cause
+	case <-k.done:
+		return k.cause
+	case <-time.After(time.Second):
+		return errHungUp
+	}
+}
+
+// alive reports whether the connection has not ended.
+func (k *conn) alive() bool {
+	select {
+	case <-k.failed:
+		return false
+	case <-k.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// keepalive asks for a sign of life at once, which measures the round trip,
+// and then in every interval. It gives the connection up when nothing at all
+// has come in for the given number of intervals after a question.
+func (k *conn) keepalive(interval time.Duration, misses int) {
+	patience := interval * time.Duration(misses)
+	for {
+		asked := time.Now()
+		answered := make(chan struct{})
+		go k.expectAnswer(asked, patience, answered)
+		err := k.ping()
+		close(answered)
+		if err != nil {
+			return
+		}
+		k.rtt.Store(int64(max(time.Since(asked), 1)))
+		select {
+		case <-time.After(interval):
+		case <-k.failed:
+			return
+		case <-k.done:
+			return
+		}
+	}
+}
+
+// expectAnswer gives the connection up when no answer comes. The answer may
+// wait behind data; then the data are sign enough.
+func (k *conn) expectAnswer(asked time.Time, patience time.Duration, answered <-chan struct{}) {
+	left := patience
+	for left > 0 {
+		select {
+		case <-answered:
+			return
+		case <-k.failed:
+			return
+		case <-k.done:
+			return
+		case <-time.After(left):
+		}
+		left = 0
+		if heard := time.Unix(0, k.wire.lastRead.Load()); heard.After(asked) {
+			left = patience - time.Since(heard)
+		}
+	}
+	k.fail(fmt.Errorf("no sign of life for %v", patience))
+}
+
+// ping asks the server for any answer and waits for it. Everything that the
+// server sent before the answer has arrived when it returns.
+func (k *conn) ping() error {
+	_, _, err := k.client.SendRequest("keepalive@openssh.com", true, nil)
+	return err
+}
