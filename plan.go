@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,10 +57,14 @@ type Plan struct {
 	Key        DeploymentKey `json:"key"`
 	Locations  Locations     `json:"locations"`
 	Policy     Policy        `json:"policy"`
-	// Instances are all instances of the deployment, without their jobs, in
-	// the specification's order.
+	// Instances are all instances of the deployment, without their jobs,
+	// sorted by group, index and id: a source that lists them in another order
+	// does not make another plan.
 	Instances []Instance `json:"instances"`
 	Waves     []Wave     `json:"waves"`
+	// Order says why there is more than one lock wave: who is locked before
+	// whom, sorted.
+	Order []Precedence `json:"order,omitempty"`
 	// Artifacts are what a backup must yield, or what a restore puts where.
 	Artifacts []PlannedArtifact `json:"artifacts,omitempty"`
 	// Backup is what a restore reads.
@@ -66,6 +72,13 @@ type Plan struct {
 	// Partial says that a restore was narrowed to some jobs or instances.
 	Partial  bool     `json:"partial,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Precedence says that the job First is locked on all its instances before the
+// job Then is locked on any of its own, and unlocked after it.
+type Precedence struct {
+	First string `json:"first"`
+	Then  string `json:"then"`
 }
 
 // Wave is a set of steps of one stage that run at once.
@@ -156,21 +169,63 @@ func (p *Plan) Artifact(slot Slot) (PlannedArtifact, bool) {
 }
 
 // Digest is the SHA-256, as "sha256:<hex>", of what the plan would do: scripts
-// with their digests, instances, order and policy. Addresses are left out: a
-// machine that moved does not make another plan.
+// with their digests, instances, order and policy. Instances are named by
+// group and index; their ids and addresses are left out, because a machine that
+// was built anew does not make another plan, and so is the id of the backup
+// that a backup will have. The backup that a restore reads is in it: whoever
+// approves a restore approves that data.
 func (p *Plan) Digest() string {
-	q := *p
-	q.Warnings = nil
-	q.Instances = make([]Instance, len(p.Instances))
-	for i, in := range p.Instances {
-		in.Address = ""
-		q.Instances[i] = in
-	}
-	b, err := json.Marshal(q)
+	b, err := json.Marshal(p.timeless())
 	if err != nil {
 		// A plan holds strings, numbers and slices of them; it always encodes.
 		panic(fmt.Sprintf("encode plan: %v", err))
 	}
 	sum := sha256.Sum256(b)
 	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// timeless is a copy of the plan that is the same tomorrow, on machines built
+// anew: no address, instance id or backup to be made is left in it.
+func (p *Plan) timeless() Plan {
+	q := *p
+	q.Warnings = nil
+	if q.Operation == OperationBackup {
+		q.Backup = ""
+	}
+	places := make(map[InstanceID]InstanceID, len(p.Instances))
+	q.Instances = make([]Instance, len(p.Instances))
+	for i, in := range p.Instances {
+		places[in.Name()] = InstanceID(in.Group + "/" + in.Index)
+		in.Address, in.ID = "", ""
+		q.Instances[i] = in
+	}
+	q.Artifacts = slices.Clone(p.Artifacts)
+	for i, a := range q.Artifacts {
+		q.Artifacts[i].Instance = places[a.Instance]
+	}
+	q.Waves = renamed(p.Waves, places)
+	return q
+}
+
+// renamed are the waves with every instance named anew, in the steps' ids too.
+func renamed(waves []Wave, places map[InstanceID]InstanceID) []Wave {
+	ids := map[StepID]StepID{}
+	for _, w := range waves {
+		for _, s := range w.Steps {
+			rest, ok := strings.CutPrefix(string(s.ID), string(s.Instance)+"/")
+			if ids[s.ID] = s.ID; ok && s.Instance != "" {
+				ids[s.ID] = StepID(string(places[s.Instance]) + "/" + rest)
+			}
+		}
+	}
+	out := make([]Wave, len(waves))
+	for i, w := range waves {
+		w.Steps = slices.Clone(w.Steps)
+		for j, s := range w.Steps {
+			s.ID, s.Of, s.After, s.Instance = ids[s.ID], ids[s.Of], ids[s.After], places[s.Instance]
+			w.Steps[j] = s
+		}
+		out[i] = w
+	}
+	return out
 }
