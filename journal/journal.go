@@ -18,8 +18,12 @@ type Journal interface {
 	// Append adds the next events of one run, all or none, and returns when
 	// they are durable. The first event's Seq must follow the last one stored,
 	// and no event may have a lower Term than that; else the error wraps
-	// ErrConflict: somebody else drives the run. Calls for one run are made
-	// one after another.
+	// ErrConflict: somebody else drives the run. A run begins with RunOpened.
+	// Calls for one run are made one after another. No events are no error.
+	//
+	// ctx counts until the write begins. After an error that is no ErrConflict
+	// nobody knows whether the events are stored; only the journal, read again
+	// by a new process, can say.
 	Append(ctx context.Context, events ...lockstep.Event) error
 
 	// Events returns the run's events with a number above after, in order. An
@@ -28,8 +32,9 @@ type Journal interface {
 	// are returned beside it.
 	Events(ctx context.Context, run lockstep.RunID, after uint64) ([]lockstep.Event, error)
 
-	// Runs lists runs, newest first. It does not fold them: the cost does not
-	// grow with the number of runs that are not listed.
+	// Runs lists runs, newest first: by descending id, which is the order of
+	// their times. It does not fold them: the cost does not grow with the
+	// number of runs that are not listed. Abandoned is not set.
 	Runs(ctx context.Context, filter lockstep.RunFilter) ([]lockstep.RunSummary, error)
 
 	// Held lists the jobs of a key ("" means every key) that may still be
@@ -37,13 +42,16 @@ type Journal interface {
 	Held(ctx context.Context, key lockstep.DeploymentKey) ([]lockstep.Hold, error)
 
 	// PutOutput keeps what one try of a step printed, replacing what was kept
-	// for it; Outputs returns all that is kept for a step. Output is not part
-	// of the events, and losing it loses nothing that matters to a run.
+	// for the same try and stream; Outputs returns all that is kept for a step,
+	// by try, stdout before stderr. Output is not part of the events, need not
+	// be durable, and losing it loses nothing that matters to a run. Output of
+	// a run that is not stored is refused with ErrConflict.
 	PutOutput(ctx context.Context, run lockstep.RunID, step lockstep.StepID, out lockstep.StepOutput) error
 	Outputs(ctx context.Context, run lockstep.RunID, step lockstep.StepID) ([]lockstep.StepOutput, error)
 
 	// Prune deletes one ended run with its output. A run that has not ended,
-	// or that holds a job, is refused with an error that wraps ErrConflict.
+	// or that holds a job, is refused with an error that wraps ErrConflict. A
+	// run that is not stored is no error.
 	Prune(ctx context.Context, run lockstep.RunID) error
 
 	// Own makes the caller the one driver of the key's runs, over all
@@ -52,7 +60,12 @@ type Journal interface {
 	// says who. Release may be called twice.
 	Own(ctx context.Context, key lockstep.DeploymentKey, owner string) (release func(), err error)
 
-	// Close may be called twice.
+	// Owner says who drives the key's runs now, "" if nobody does. It never
+	// makes an Own of somebody else fail.
+	Owner(ctx context.Context, key lockstep.DeploymentKey) (owner string, err error)
+
+	// Close lets go of what is owned through this value. It may be called
+	// twice; every other call after it fails.
 	Close() error
 }
 
@@ -63,38 +76,3 @@ var (
 	// ErrOwned: a living orchestrator drives a run of that key.
 	ErrOwned = errors.New("another orchestrator drives a run of this deployment")
 )
-
-// Transition is what one event does to the holds of its run's key.
-type Transition struct {
-	Slot lockstep.Slot
-	Held bool // the job of Slot is held from now on; else it no longer is
-	// Restore: the lock is one of a restore.
-	Restore bool
-}
-
-// TransitionOf says what an event does to holds, given the plan of its run
-// (nil before it is planned). It is false for nearly every event.
-func TransitionOf(e lockstep.Event, plan *lockstep.Plan) (Transition, bool) {
-	switch d := e.Data.(type) {
-	case lockstep.HoldAcknowledged:
-		return Transition{Slot: d.Slot}, true
-	case lockstep.StepStarted:
-		return onStep(plan, d.Step, lockstep.StageLock, true)
-	case lockstep.StepFinished:
-		if d.Outcome.OK() {
-			return onStep(plan, d.Step, lockstep.StageUnlock, false)
-		}
-	}
-	return Transition{}, false
-}
-
-func onStep(plan *lockstep.Plan, id lockstep.StepID, stage lockstep.Stage, held bool) (Transition, bool) {
-	if plan == nil {
-		return Transition{}, false
-	}
-	s, ok := plan.Step(id)
-	if !ok || s.Stage != stage {
-		return Transition{}, false
-	}
-	return Transition{Slot: s.Slot, Held: held, Restore: plan.Operation == lockstep.OperationRestore}, true
-}
