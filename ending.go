@@ -170,7 +170,8 @@ func (r *Run) exitCode(e *Ending) int {
 	if broken || interrupted || incomplete && code == 0 {
 		code |= ExitError
 	}
-	if len(e.Held) > 0 && r.Opened.Policy.Name != "bbr" {
+	refused := slices.ContainsFunc(r.Failures, func(f Failure) bool { return f.Kind == KindHeld })
+	if (len(e.Held) > 0 || refused) && r.Opened.Policy.Name != "bbr" {
 		code |= ExitHeld
 	}
 	return code

@@ -29,7 +29,8 @@ type Entry struct {
 	// trailing slash. The root itself is "." .
 	Path string    `json:"path"`
 	Type EntryType `json:"type"`
-	// Mode is the permission bits with setuid, setgid and sticky (07777).
+	// Mode is the permission bits with setuid, setgid and sticky (07777). That
+	// of a symbolic link means nothing and is always 0777.
 	Mode uint32 `json:"mode"`
 	UID  int    `json:"uid"`
 	GID  int    `json:"gid"`
@@ -49,9 +50,12 @@ type Entry struct {
 // the file. Make one with NewEntryList.
 type EntryList []Entry
 
-// NewEntryList brings entries into canonical form. Hard links may point at any
-// name of their file, in any order. It refuses what an artifact cannot hold:
-// absolute paths, "..", two entries of one path, links to nothing.
+// NewEntryList brings entries into canonical form; what it is given stays as
+// it is. Hard links may point at any name of their file, in any order; one to
+// a symbolic link becomes that symbolic link, and what has no meaning for a
+// type (a folder's size, a symbolic link's mode) is set to its one value. It
+// refuses what an artifact cannot hold: absolute paths, "..", two entries of
+// one path, links to nothing, and entries below what is not a folder.
 func NewEntryList(entries []Entry) (EntryList, error) {
 	list := EntryList(slices.Clone(entries))
 	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
@@ -62,8 +66,14 @@ func NewEntryList(entries []Entry) (EntryList, error) {
 		if i > 0 && list[i-1].Path == e.Path {
 			return nil, fmt.Errorf("artifact entry %q: appears twice", e.Path)
 		}
+		if err := list[i].normalize(); err != nil {
+			return nil, err
+		}
 	}
 	if err := list.rehomeHardlinks(); err != nil {
+		return nil, err
+	}
+	if err := list.checkParents(); err != nil {
 		return nil, err
 	}
 	return list, nil
@@ -84,21 +94,44 @@ func checkEntryPath(path string) error {
 	return nil
 }
 
+// normalize gives the fields that mean nothing for the entry's type their one
+// value, so that equal trees have equal lists whoever described them.
+func (e *Entry) normalize() error {
+	e.Mode &= 0o7777
+	switch e.Type {
+	case EntryFile:
+		e.Link = ""
+	case EntryDir:
+		e.Size, e.Sum, e.Link = 0, [32]byte{}, ""
+	case EntrySymlink:
+		e.Size, e.Sum, e.MTime, e.Mode = 0, [32]byte{}, 0, 0o777
+	case EntryHardlink:
+		e.Size, e.Sum, e.MTime = 0, [32]byte{}, 0
+	default:
+		return fmt.Errorf("artifact entry %q: unknown type %q", e.Path, byte(e.Type))
+	}
+	if e.Path == "." && e.Type != EntryDir {
+		return fmt.Errorf("artifact entry %q: the root is not a folder", e.Path)
+	}
+	return nil
+}
+
+// find is the index of the entry of that path.
+func (l EntryList) find(path string) (int, bool) {
+	return slices.BinarySearchFunc(l, path, func(e Entry, p string) int { return strings.Compare(e.Path, p) })
+}
+
 // rehomeHardlinks makes the first path of each group of hard links the file
 // and the others links to it, whichever of them came as the file.
 func (l EntryList) rehomeHardlinks() error {
-	at := make(map[string]int, len(l))
-	for i, e := range l {
-		at[e.Path] = i
-	}
 	groups := map[int][]int{} // index of the file as it came -> indexes of its links
 	for i, e := range l {
 		if e.Type != EntryHardlink {
 			continue
 		}
-		home, ok := at[e.Link]
-		if !ok || l[home].Type != EntryFile {
-			return fmt.Errorf("artifact entry %q: hard link to %q, which is not a file of the artifact", e.Path, e.Link)
+		home, err := l.home(i)
+		if err != nil {
+			return err
 		}
 		groups[home] = append(groups[home], i)
 	}
@@ -112,12 +145,52 @@ func (l EntryList) rehomeHardlinks() error {
 	return nil
 }
 
+// home follows hard link i, through other names of its file, to the entry that
+// came as the file or symbolic link itself.
+func (l EntryList) home(i int) (int, error) {
+	at := i
+	for range len(l) {
+		next, ok := l.find(l[at].Link)
+		if !ok || l[next].Type == EntryDir {
+			break
+		}
+		if l[next].Type != EntryHardlink {
+			return next, nil
+		}
+		at = next
+	}
+	return 0, fmt.Errorf("artifact entry %q: hard link to %q, which is not a file of the artifact", l[i].Path, l[i].Link)
+}
+
+// checkParents refuses an entry whose path leads through something that is
+// not a folder: unpacked, it would land where a link points.
+func (l EntryList) checkParents() error {
+	last := ""
+	for _, e := range l {
+		dir := e.Path
+		for {
+			slash := strings.LastIndexByte(dir, '/')
+			if slash < 0 || dir[:slash] == last {
+				break
+			}
+			dir = dir[:slash]
+			if i, ok := l.find(dir); ok && l[i].Type != EntryDir {
+				return fmt.Errorf("artifact entry %q: %q is not a folder", e.Path, dir)
+			}
+		}
+		if slash := strings.LastIndexByte(e.Path, '/'); slash >= 0 {
+			last = e.Path[:slash]
+		}
+	}
+	return nil
+}
+
 // setLinked rewrites entry i of the group whose file is at index first.
 func (l EntryList) setLinked(i, first int, file Entry) {
 	path := l[i].Path
 	l[i] = file
 	l[i].Path = path
-	if i != first {
+	if i != first && file.Type == EntryFile {
 		l[i] = Entry{Path: path, Type: EntryHardlink, Mode: file.Mode, UID: file.UID, GID: file.GID, Link: l[first].Path}
 	}
 }
@@ -125,7 +198,7 @@ func (l EntryList) setLinked(i, first int, file Entry) {
 // Count is the number of entries, the root folder not counted.
 func (l EntryList) Count() int {
 	n := len(l)
-	if _, ok := slices.BinarySearchFunc(l, ".", func(e Entry, p string) int { return strings.Compare(e.Path, p) }); ok {
+	if _, ok := l.find("."); ok {
 		n--
 	}
 	return n
@@ -228,4 +301,14 @@ func (e Entry) differs(o Entry, ignoreOwner bool) string {
 		return "owner"
 	}
 	return ""
+}
+
+// Find returns the entry at a path, which may begin with "./".
+func (l EntryList) Find(path string) (Entry, bool) {
+	path = strings.TrimPrefix(path, "./")
+	i, ok := slices.BinarySearchFunc(l, path, func(e Entry, p string) int { return strings.Compare(e.Path, p) })
+	if !ok {
+		return Entry{}, false
+	}
+	return l[i], true
 }

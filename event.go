@@ -44,12 +44,21 @@ type RunOpened struct {
 	Policy     Policy        `json:"policy"`
 	Request    Request       `json:"request"`
 	Version    string        `json:"version"`
+	// Reach is how to make the source again; see source.Source.Reach.
+	Reach string `json:"reach,omitempty"`
 }
+
+// The kinds of resources. A claim is released by the clean step of its
+// instance.
+const (
+	ResourceClaim   = "claim"
+	ResourceSSHUser = "ssh-user"
+)
 
 // Resource is something of ours outside of the orchestrator: an SSH user, a
 // claim with its launcher folder.
 type Resource struct {
-	Kind     string     `json:"kind"` // "claim", "ssh-user"
+	Kind     string     `json:"kind"`
 	Instance InstanceID `json:"instance,omitempty"`
 	// Name tells resources of a kind on an instance apart; Reach is how to get
 	// at it when the configuration has changed since. Never a secret.

@@ -269,7 +269,13 @@ func (r *Run) applyFinished(d StepFinished, at time.Time) error {
 	if d.Artifact != nil {
 		rec.Artifact = d.Artifact
 	}
-	if step, _ := r.planned(d.Step); d.LeaseFired && !slices.Contains(r.Leases, step.Instance) {
+	step, _ := r.planned(d.Step)
+	if step.Stage == StageClean && d.Outcome.OK() {
+		r.Resources = slices.DeleteFunc(r.Resources, func(x Resource) bool {
+			return x.Kind == ResourceClaim && x.Instance == step.Instance
+		})
+	}
+	if d.LeaseFired && !slices.Contains(r.Leases, step.Instance) {
 		r.Leases = append(r.Leases, step.Instance)
 	}
 	if d.LeaseFired || !d.Outcome.OK() {

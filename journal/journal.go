@@ -54,6 +54,12 @@ type Journal interface {
 	// run that is not stored is no error.
 	Prune(ctx context.Context, run lockstep.RunID) error
 
+	// RequestCancel leaves word for whoever drives the run, in any process,
+	// that it is to be canceled; CancelRequested looks for it and names who
+	// asked. The word is no event: the driver records one when it acts on it.
+	RequestCancel(ctx context.Context, run lockstep.RunID, by string) error
+	CancelRequested(ctx context.Context, run lockstep.RunID) (by string, ok bool, err error)
+
 	// Own makes the caller the one driver of the key's runs, over all
 	// processes that use this journal, until release is called or the process
 	// ends, however it ends. If another one is, the error wraps ErrOwned and

@@ -18,6 +18,11 @@ type Source interface {
 	// Info names the deployment. It contacts nothing.
 	Info() lockstep.DeploymentInfo
 
+	// Reach is all it takes to make this source again when the configuration
+	// no longer has it: JSON, without secrets (names of key files, not keys).
+	// It is journaled with each run, so that a dead run can be settled.
+	Reach() string
+
 	// Resolve finds the deployment's instances as they are now and opens a
 	// target to each. Opening does not dial. Each remote resource that it
 	// makes (such as an SSH user) is told to track before and after.
