@@ -18,7 +18,7 @@ const (
 // ending is how the run ends if it ends now.
 func (r *Run) ending() *Ending {
 	e := &Ending{State: RunSucceeded}
-	if r.Plan != nil {
+	if r.Plan != nil && r.Opened.Operation != OperationPlan {
 		e.Data, e.Held = r.data(), r.stillHeld()
 	}
 	if op := r.Opened.Operation; op == OperationBackup || op == OperationRestore {

@@ -53,6 +53,8 @@ func (r *Run) Next(now time.Time) Decision {
 		return Decision{}
 	case r.Plan == nil:
 		return r.nextUnplanned()
+	case r.Opened.Operation == OperationPlan:
+		return Decision{End: r.ending()} // it was asked for the plan, no more
 	}
 	if open := r.unsettled(); len(open) > 0 {
 		return Decision{Settle: open, Stop: r.toStop()}
