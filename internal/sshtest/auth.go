@@ -25,6 +25,7 @@ func (s *Server) serverConfig() *ssh.ServerConfig {
 	config := &ssh.ServerConfig{
 		ServerVersion: "SSH-2.0-lockstep-sshtest",
 		PublicKeyCallback: func(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
+			s.logins.Add(1)
 			if s.config.User != "" && meta.User() != s.config.User {
 				return nil, errRefused
 			}

@@ -57,6 +57,7 @@ type Server struct {
 	fault    atomic.Int32
 	accepted atomic.Int64
 	execs    atomic.Int64
+	logins   atomic.Int64
 
 	mu       sync.Mutex
 	ssh      *ssh.ServerConfig
@@ -137,6 +138,10 @@ func (s *Server) Accepted() int { return int(s.accepted.Load()) }
 
 // Execs is how many commands were started so far.
 func (s *Server) Execs() int { return int(s.execs.Load()) }
+
+// Logins is how many keys were offered for a login so far: 0 says that no
+// client has named its user yet.
+func (s *Server) Logins() int { return int(s.logins.Load()) }
 
 // Open is how many connections are open now.
 func (s *Server) Open() int {

@@ -186,3 +186,10 @@ func certificate(t testing.TB, ca xssh.Signer, key xssh.PublicKey, kind uint32, 
 func authorized(key xssh.PublicKey) string { return string(xssh.MarshalAuthorizedKey(key)) }
 
 func sprintf(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	must(t, err)
+	return string(data)
+}

@@ -9,11 +9,11 @@ import (
 // identity decides which keys and which agent to log in with.
 func (r resolver) identity(h *hop, c Config, inherit *Config) error {
 	tokens := h.tokens()
-	files, err := r.paths(h, "IdentityFile")
+	files, named, err := r.paths(h, "IdentityFile")
 	if err != nil {
 		return err
 	}
-	certificates, err := r.paths(h, "CertificateFile")
+	certificates, _, err := r.paths(h, "CertificateFile")
 	if err != nil {
 		return err
 	}
@@ -38,26 +38,28 @@ func (r resolver) identity(h *hop, c Config, inherit *Config) error {
 		h.identitiesOnly = h.identitiesOnly || inherit.IdentitiesOnly
 		agent = inherit.IdentityAgent
 	}
-	if len(h.identityFiles)+len(h.privateKeys) == 0 {
+	if len(h.identityFiles)+len(h.privateKeys) == 0 && !named {
 		h.identityFiles, h.optionalFiles = usual("id_ed25519", "id_ecdsa", "id_rsa"), true
 	}
 	h.agentSocket, err = r.agent(h, agent, tokens)
 	return err
 }
 
-// paths are the values of a key that names files; "none" names none.
-func (r resolver) paths(h *hop, key string) ([]string, error) {
+// paths are the values of a key that names files. The key may be there and
+// name none: "none".
+func (r resolver) paths(h *hop, key string) (paths []string, named bool, err error) {
 	values, err := r.file.all(h.alias, key)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var named []string
+	var files []string
 	for _, v := range values {
 		if !strings.EqualFold(v, "none") {
-			named = append(named, v)
+			files = append(files, v)
 		}
 	}
-	return expandAll(named, h.tokens())
+	paths, err = expandAll(files, h.tokens())
+	return paths, len(values) > 0, err
 }
 
 // agent is the agent's socket.
