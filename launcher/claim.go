@@ -1,0 +1,219 @@
+package launcher
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ClaimRequest asks to own an instance.
+type ClaimRequest struct {
+	// Key is the deployment key, Owner says who asks (host, process, user).
+	Key, Owner string
+	// Run is the run that will own the instance, Term its fencing number: of
+	// one run a lower term than the stored one is refused.
+	Run  string
+	Term uint64
+	// TakeOver claims whatever the present holder is doing.
+	TakeOver bool
+}
+
+// ClaimRecord is a claim as it is stored on the instance.
+type ClaimRecord struct {
+	Key, Owner, Run string
+	Term            uint64
+	BootID          string
+	Time            time.Time
+}
+
+// ClaimReply is the answer to a successful claim.
+type ClaimReply struct {
+	// Term is the highest term that was seen here before, 0 if none.
+	Term uint64
+	// Displaced is the other run's claim that this one replaced, or nil.
+	Displaced *ClaimRecord
+	// Open are the steps of any run that were started and have no recorded
+	// end: running or dead.
+	Open []Status
+	// Owed are the unlocks owed, by any run. After a reboot these are all
+	// that were armed, for nobody knows what had been started.
+	Owed []OwedUnlock
+	// BootID of the instance now.
+	BootID string
+}
+
+// OwedUnlock is an unlock owed and the run that owes it.
+type OwedUnlock struct {
+	Run string
+	Unlock
+}
+
+// ClaimedError says who owns the instance and why that cannot be displaced.
+type ClaimedError struct {
+	Holder ClaimRecord
+	// Why is "step" (a script of it is running), "lease" (its lease has not
+	// run out) or "stale" (it is the same run in a higher term).
+	Why string
+}
+
+// Error names the holder and the reason.
+func (e *ClaimedError) Error() string {
+	why := map[string]string{
+		"step": "one of its scripts is running", "lease": "its lease has not run out",
+		"stale": "this is an older term of the same run",
+	}[e.Why]
+	return fmt.Sprintf("instance is claimed by run %s (term %d, %s, since %s): %s",
+		e.Holder.Run, e.Holder.Term, e.Holder.Owner, e.Holder.Time.Format(time.RFC3339), why)
+}
+
+// Claim makes the run the owner of the instance, durably. It may be repeated.
+// A refusal is a *ClaimedError. The claim is what Start, Settle, Kill, Arm,
+// Renew and Release act for from then on.
+func (c *Client) Claim(ctx context.Context, req ClaimRequest) (ClaimReply, error) {
+	run, err := encodeName(req.Run)
+	if err != nil {
+		return ClaimReply{}, fmt.Errorf("claim instance: %w", err)
+	}
+	takeOver := "0"
+	if req.TakeOver {
+		takeOver = "1"
+	}
+	words := []string{
+		"=" + escapeName(req.Key), "=" + escapeName(req.Owner), run,
+		strconv.FormatUint(req.Term, 10), takeOver,
+	}
+	var reply ClaimReply
+	err = c.steady(ctx, func(s *session) error {
+		a := claimAnswer{session: s, run: req.Run, reply: ClaimReply{Displaced: reply.Displaced}}
+		err := s.ask(ctx, line("claim", words), a.take)
+		reply = a.reply
+		return err
+	})
+	if err != nil {
+		return ClaimReply{}, fmt.Errorf("claim instance: %w", err)
+	}
+	c.mu.Lock()
+	c.run, c.term = run, req.Term
+	c.mu.Unlock()
+	return reply, nil
+}
+
+// claimAnswer folds the rows of the answer.
+type claimAnswer struct {
+	session *session
+	run     string
+	reply   ClaimReply
+	rows    int
+}
+
+const maxRows = 100_000
+
+func (a *claimAnswer) take(f frame) (bool, error) {
+	if a.rows++; a.rows > maxRows {
+		return true, fmt.Errorf("%w: too many rows", errFrame)
+	}
+	switch f.kind {
+	case "held":
+		record, err := parseClaim(f.words[min(1, len(f.words)):])
+		if err != nil {
+			return true, err
+		}
+		return true, &ClaimedError{Holder: record, Why: f.word(0)}
+	case "displaced":
+		record, err := parseClaim(f.words)
+		a.reply.Displaced = &record
+		return false, err
+	case "open":
+		return false, a.open(f)
+	case "owed":
+		return false, a.owed(f)
+	}
+	if err := finalError(f); err != nil {
+		return true, err
+	}
+	term, err := strconv.ParseUint(f.word(0), 10, 64)
+	if err != nil {
+		return true, fmt.Errorf("%w: term %q", errFrame, f.word(0))
+	}
+	a.reply.Term, a.reply.BootID = term, f.word(1)
+	return true, nil
+}
+
+func (a *claimAnswer) open(f frame) error {
+	ref, err := parseRef(f.word(0), f.word(1), f.word(2))
+	if err != nil {
+		return err
+	}
+	st, err := parseStatus(a.session, ref, f.words[min(3, len(f.words)):])
+	a.reply.Open = append(a.reply.Open, st)
+	return err
+}
+
+func (a *claimAnswer) owed(f frame) error {
+	run, err := decodeName(f.word(0))
+	if err != nil {
+		return fmt.Errorf("%w: run %q", errFrame, f.word(0))
+	}
+	u, err := parseUnlock(run, f.words[min(1, len(f.words)):])
+	a.reply.Owed = append(a.reply.Owed, OwedUnlock{Run: run, Unlock: u})
+	return err
+}
+
+func parseRef(run, id, attempt string) (StepRef, error) {
+	r, err1 := decodeName(run)
+	i, err2 := decodeName(id)
+	n, err3 := strconv.ParseUint(attempt, 10, 31)
+	if err1 != nil || err2 != nil || err3 != nil {
+		return StepRef{}, fmt.Errorf("%w: step %.80q", errFrame, []string{run, id, attempt})
+	}
+	return StepRef{Run: r, ID: i, Attempt: int(n)}, nil
+}
+
+// parseClaim reads the words RUN TERM SEEN BOOT TIME KEY OWNER.
+func parseClaim(words []string) (ClaimRecord, error) {
+	if len(words) < 7 {
+		return ClaimRecord{}, fmt.Errorf("%w: claim %.200q", errFrame, words)
+	}
+	run, err1 := decodeName(words[0])
+	term, err2 := strconv.ParseUint(words[1], 10, 64)
+	epoch, err3 := strconv.ParseInt(words[4], 10, 40)
+	key, err4 := decodeName(strings.TrimPrefix(words[5], "="))
+	owner, err5 := decodeName(strings.TrimPrefix(words[6], "="))
+	for _, err := range []error{err1, err2, err3, err4, err5} {
+		if err != nil {
+			return ClaimRecord{}, fmt.Errorf("%w: claim %.200q", errFrame, words)
+		}
+	}
+	return ClaimRecord{
+		Key: key, Owner: owner, Run: run, Term: term, BootID: words[3], Time: time.Unix(epoch, 0).UTC(),
+	}, nil
+}
+
+// ReleaseMode says how a run lets go of an instance.
+type ReleaseMode string
+
+// The modes of Release.
+const (
+	// ReleaseDone: the run is over. Its lease, claim and folders go, and those
+	// of earlier runs that owe no unlock.
+	ReleaseDone ReleaseMode = "done"
+	// ReleaseAll: as ReleaseDone, and what earlier runs owe has been settled:
+	// their folders go too.
+	ReleaseAll ReleaseMode = "all"
+	// ReleaseNow: the lease, if armed, fires now and does its work detached.
+	ReleaseNow ReleaseMode = "now"
+)
+
+// Release gives the instance up. Repeating it is harmless. Errors: ErrBusy
+// when a step is running, ErrFenced when another run owns the instance.
+func (c *Client) Release(ctx context.Context, mode ReleaseMode) error {
+	run, term := c.owner()
+	if mode == ReleaseNow {
+		_, err := c.Renew(ctx, 0)
+		return err
+	}
+	_, _, err := c.do(ctx, "release", run, term, string(mode))
+	return err
+}

@@ -1,0 +1,174 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"lockstep/target"
+)
+
+// Config says how the launcher is run on an instance.
+type Config struct {
+	// Sudo: run the launcher and all scripts through `sudo -n`.
+	Sudo bool
+	// RunDir is for what does not outlive a reboot; "" is /run/lockstep. A
+	// relative path is relative to the login directory, here and below.
+	RunDir string
+	// StateDir is for what must; "" is /var/lib/lockstep.
+	StateDir string
+}
+
+// Client speaks with the launcher of one instance. All methods may be called
+// concurrently. When the control session is lost they start another one until
+// their context is done: every verb may safely be asked twice. Only a client
+// that has never had a session returns the error of the first attempt at once;
+// so does any method when an attempt fails in a way that a retry cannot mend.
+type Client struct {
+	target target.Target
+	cfg    Config
+	shell  string // the sh of the instance; tests use others
+
+	dealing chan struct{} // held by the one multi-channel transfer under way
+
+	mu     sync.Mutex
+	cur    *session
+	met    bool // a session has said hello once
+	closed bool
+	run    string // encoded run and term of the last claim
+	term   uint64
+}
+
+var errClosed = errors.New("launcher client is closed")
+
+// New makes a client; nothing is sent before the first verb. The client does
+// not close t.
+func New(t target.Target, cfg Config) *Client {
+	if cfg.RunDir == "" {
+		cfg.RunDir = "/run/lockstep"
+	}
+	if cfg.StateDir == "" {
+		cfg.StateDir = "/var/lib/lockstep"
+	}
+	return &Client{target: t, cfg: cfg, shell: "sh", dealing: make(chan struct{}, 1)}
+}
+
+// Close ends the control session. Running scripts, the claim and the lease
+// are not touched. It may be called twice.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	s := c.cur
+	c.cur, c.closed = nil, true
+	c.mu.Unlock()
+	if s != nil {
+		s.close(3 * time.Second)
+	}
+	return nil
+}
+
+// session gives a session that has said hello; it starts one if need be.
+func (c *Client) session(ctx context.Context) (*session, error) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, permanent{errClosed}
+	}
+	if c.cur != nil {
+		select {
+		case <-c.cur.done:
+			c.cur = nil
+		default:
+		}
+	}
+	if c.cur == nil {
+		c.cur = openSession(c.target, c.bootCommand(), text())
+	}
+	s := c.cur
+	c.mu.Unlock()
+
+	select {
+	case <-s.ready:
+		c.mu.Lock()
+		c.met = true
+		c.mu.Unlock()
+		return s, nil
+	case <-s.done:
+		return nil, s.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// steady calls try with a session, again and again while sessions get lost.
+func (c *Client) steady(ctx context.Context, try func(*session) error) error {
+	pause := 20 * time.Millisecond
+	for {
+		s, err := c.session(ctx)
+		if err == nil {
+			err = try(s)
+			if err == nil || !errors.Is(err, errLost) {
+				return err
+			}
+			pause = 20 * time.Millisecond
+		} else if isPermanent(err) || !c.hasMet() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-time.After(pause):
+			pause = min(2*pause, 2*time.Second)
+		}
+	}
+}
+
+func (c *Client) hasMet() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.met
+}
+
+// do asks a verb that has one answer and gives its words.
+func (c *Client) do(ctx context.Context, verb string, words ...string) (frame, *session, error) {
+	var answer frame
+	var on *session
+	err := c.steady(ctx, func(s *session) error {
+		on = s
+		return s.ask(ctx, line(verb, words), func(f frame) (bool, error) {
+			answer = f
+			return true, finalError(f)
+		})
+	})
+	if err != nil {
+		return frame{}, nil, fmt.Errorf("launcher: %s: %w", verb, err)
+	}
+	return answer, on, nil
+}
+
+// finalError is the error of a final frame that is not "ok".
+func finalError(f frame) error {
+	switch f.kind {
+	case "ok":
+		return nil
+	case "no":
+		return answerError(f)
+	}
+	return fmt.Errorf("%w: unexpected %q", errFrame, f.kind)
+}
+
+func line(verb string, words []string) string {
+	return strings.Join(append([]string{verb}, words...), " ")
+}
+
+// owner is the run and term of the last successful claim, as words.
+func (c *Client) owner() (run, term string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run == "" {
+		return "-", "0"
+	}
+	return c.run, fmt.Sprint(c.term)
+}

@@ -1,0 +1,69 @@
+package launcher
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"lockstep"
+	"lockstep/target"
+)
+
+// Errors of the verbs, to be matched with errors.Is.
+var (
+	// ErrFenced: this run, or this term of it, does not own the instance.
+	ErrFenced = errors.New("the run does not own the instance")
+	// ErrFired: the lease has fired; only unlock steps may still start.
+	ErrFired = errors.New("the lease has fired")
+	// ErrBusy: a step of the run is still running.
+	ErrBusy = errors.New("a step is still running")
+)
+
+// permanent are errors of starting a control session that a retry will not
+// mend. A target's error may say so with a method Permanent() bool.
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error   { return p.error }
+func (p permanent) Permanent() bool { return true }
+
+func isPermanent(err error) bool {
+	var p interface{ Permanent() bool }
+	return errors.As(err, &p) && p.Permanent() || errors.Is(err, errFrame)
+}
+
+// answerError turns a "no CODE" frame into an error.
+func answerError(f frame) error {
+	text := strings.ToValidUTF8(string(f.payload), "�")
+	switch f.word(0) {
+	case "fenced":
+		return fmt.Errorf("%w: %s", ErrFenced, text)
+	case "fired":
+		return fmt.Errorf("%w: %s", ErrFired, text)
+	case "busy":
+		return fmt.Errorf("%w: %s", ErrBusy, text)
+	}
+	return errors.New(text)
+}
+
+// bootError explains a control session that ended before its hello.
+func bootError(exit target.Exit, stderr string) error {
+	e := &lockstep.Error{Op: "start the launcher", Err: fmt.Errorf("%v: %s", exit, stderr)}
+	low := strings.ToLower(stderr)
+	switch {
+	case strings.Contains(low, "password is required"), strings.Contains(low, "a terminal is required"):
+		e.Kind, e.Hint = lockstep.KindInvalid, "allow the user to use sudo without a password (NOPASSWD in sudoers), or set sudo: false"
+	case strings.Contains(low, "must have a tty"):
+		e.Kind, e.Hint = lockstep.KindInvalid, "remove `Defaults requiretty` from sudoers for this user"
+	case strings.Contains(low, "not in the sudoers"), strings.Contains(low, "is not allowed to execute"):
+		e.Kind, e.Hint = lockstep.KindInvalid, "give the user full rights in sudoers, or log in as another user"
+	case exit.Code == 127 && strings.Contains(low, "sudo"):
+		e.Kind, e.Hint = lockstep.KindInvalid, "install sudo on the instance, or set sudo: false"
+	case exit.Code == exitFolder:
+		e.Kind, e.Hint = lockstep.KindRefused, "somebody else may have made that folder: look at it, then remove it"
+	case exit.Code == exitDigest:
+		e.Kind, e.Hint = lockstep.KindRefused, "the launcher's text was changed on its way: look at the login shell's start files, they must not read standard input"
+	case exit.Code == exitStore:
+		e.Hint = "look whether the file system of the run folder is full or read-only"
+	}
+	return permanent{e}
+}

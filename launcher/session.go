@@ -1,0 +1,260 @@
+package launcher
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"lockstep/target"
+)
+
+// errLost: the control session is gone; what was asked may have been done.
+var errLost = errors.New("control session was lost")
+
+// session is one control session. It begins with a hello and ends with the
+// command, or when the client closes it; it is never repaired, only replaced.
+type session struct {
+	cancel context.CancelFunc
+	input  chan string   // lines for the writer
+	ready  chan struct{} // closed after the hello
+	done   chan struct{} // closed when err is set
+	eof    chan struct{} // closed to end the session in good order
+	once   sync.Once
+
+	// Set before ready is closed.
+	runDir string
+	login  string // the login directory
+	base   time.Time // the instance's clock when it booted
+
+	err error // set before done is closed
+
+	mu     sync.Mutex
+	nextID uint64
+	calls  map[uint64]*call
+}
+
+// call is one verb that awaits its answer.
+type call struct {
+	frames chan frame
+	gone   <-chan struct{}
+}
+
+// openSession starts the command; it does not wait for the hello.
+func openSession(t target.Target, command, text string) *session {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &session{
+		cancel: cancel, input: make(chan string), ready: make(chan struct{}), done: make(chan struct{}),
+		eof: make(chan struct{}), calls: make(map[uint64]*call),
+	}
+	stdinR, stdinW := io.Pipe()
+	stdoutR, stdoutW := io.Pipe()
+	stderr := &tail{}
+	parsed := make(chan error, 1)
+	go func() {
+		err := s.read(stdoutR)
+		_ = stdoutR.CloseWithError(err)
+		parsed <- err
+	}()
+	go s.write(stdinW, text)
+	go func() {
+		exit, err := t.Run(ctx, command, target.Streams{Stdin: stdinR, Stdout: stdoutW, Stderr: stderr})
+		_ = stdoutW.Close()
+		_ = stdinR.CloseWithError(errLost)
+		perr := <-parsed
+		s.end(exit, err, perr, stderr.String())
+		cancel()
+	}()
+	return s
+}
+
+// write feeds the launcher's text and then the lines.
+func (s *session) write(w *io.PipeWriter, text string) {
+	defer w.Close()
+	if _, err := io.WriteString(w, text); err != nil {
+		return
+	}
+	for {
+		select {
+		case line := <-s.input:
+			if _, err := io.WriteString(w, line); err != nil {
+				return
+			}
+		case <-s.eof:
+			return
+		case <-s.done:
+			return
+		}
+	}
+}
+
+// read hands frames to their calls until the output ends.
+func (s *session) read(r io.Reader) error {
+	br := bufio.NewReaderSize(r, maxLine)
+	for {
+		f, err := readFrame(br)
+		if err != nil {
+			return err
+		}
+		if f.kind == "hello" {
+			if err := s.greet(f); err != nil {
+				return err
+			}
+			continue
+		}
+		s.mu.Lock()
+		c := s.calls[f.id]
+		s.mu.Unlock()
+		if c == nil {
+			continue
+		}
+		select {
+		case c.frames <- f:
+		case <-c.gone:
+		}
+	}
+}
+
+// greet reads the hello: boot id, uptime, wall clock, length of the run
+// folder's name; the run folder and the login directory.
+func (s *session) greet(f frame) error {
+	up, err1 := strconv.ParseFloat(f.word(1), 64)
+	epoch, err2 := strconv.ParseFloat(f.word(2), 64)
+	n, err3 := strconv.ParseUint(f.word(3), 10, 16)
+	if errors.Join(err1, err2, err3) != nil || s.runDir != "" || n == 0 || int(n) > len(f.payload) {
+		return fmt.Errorf("%w: hello %q", errFrame, f.words)
+	}
+	s.runDir, s.login = string(f.payload[:n]), string(f.payload[n:])
+	s.base = time.UnixMicro(int64((epoch - up) * 1e6)).UTC()
+	close(s.ready)
+	return nil
+}
+
+// end records why the session is over.
+func (s *session) end(exit target.Exit, err, parse error, stderr string) {
+	greeted := false
+	select {
+	case <-s.ready:
+		greeted = true
+	default:
+	}
+	switch {
+	case parse != nil && errors.Is(parse, errFrame):
+		s.err = parse
+	case err != nil:
+		s.err = fmt.Errorf("%w: %w", errLost, err)
+	case greeted:
+		s.err = fmt.Errorf("%w: %v", errLost, exit)
+	default:
+		s.err = bootError(exit, strings.TrimSpace(stderr))
+	}
+	close(s.done)
+}
+
+// send writes one line; it gives up when ctx or the session ends.
+func (s *session) send(ctx context.Context, line string) error {
+	select {
+	case s.input <- line:
+		return nil
+	case <-s.done:
+		return s.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// ask sends a verb and hands every frame of the answer to on until that says
+// it was the last one, or an error.
+func (s *session) ask(ctx context.Context, verb string, on func(frame) (bool, error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := &call{frames: make(chan frame, 16), gone: ctx.Done()}
+	s.mu.Lock()
+	s.nextID++
+	id := s.nextID
+	s.calls[id] = c
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.calls, id)
+		s.mu.Unlock()
+	}()
+	if err := s.send(ctx, fmt.Sprintf("%d %s\n", id, verb)); err != nil {
+		return err
+	}
+	for {
+		select {
+		case f := <-c.frames:
+			if last, err := on(f); last || err != nil {
+				return err
+			}
+		case <-s.done:
+			return s.drain(c, on)
+		case <-ctx.Done():
+			s.forget(id)
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// drain takes the frames that arrived before the session ended.
+func (s *session) drain(c *call, on func(frame) (bool, error)) error {
+	for {
+		select {
+		case f := <-c.frames:
+			if last, err := on(f); last || err != nil {
+				return err
+			}
+		default:
+			return s.err
+		}
+	}
+}
+
+// forget tells the launcher that nobody waits for that answer any more. It is
+// a courtesy, so it does not insist.
+func (s *session) forget(id uint64) {
+	select {
+	case s.input <- fmt.Sprintf("0 cancel %d\n", id):
+	case <-s.done:
+	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+// close ends the session in good order: the launcher tidies up and exits.
+func (s *session) close(patience time.Duration) {
+	s.once.Do(func() { close(s.eof) })
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+		s.cancel()
+		<-s.done
+	}
+}
+
+// tail keeps the last 4 KiB written to it. Safe for concurrent use.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	if over := len(t.buf) - 4096; over > 0 {
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.ToValidUTF8(string(t.buf), "�")
+}

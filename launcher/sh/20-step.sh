@@ -1,0 +1,155 @@
+# shellcheck shell=dash
+# A step: one script, run once. `mkdir` of its folder decides who runs it; the
+# lock in it is held by the supervisor and by the keepers of its output, so a
+# free lock means that everything has ended and all output is in the folder.
+
+# step_main ID RUN STEP ATTEMPT TERM BY PATH DIGEST [NAME=VALUE...]
+step_main() {
+	id=$1 run=$2 step=$3 att=$4 term=$5 by=$6 path=$7 digest=$8
+	shift 8
+	names "$run" "$step" "$att"
+	if ! mkdir "$D" 2>/dev/null; then
+		existing "$id"
+		return
+	fi
+	exec 9>"$D/lock"
+	flock 9
+	# A settle that came between mkdir and flock has decided: never started.
+	if [ -e "$D/record" ]; then
+		say "$id" ok settled
+		return
+	fi
+	if ! owns "$run" "$term"; then
+		refuse "$id" fenced "the instance is claimed by run '$C_RUN' term $C_TERM, not by run '$run' term $term"
+		return
+	fi
+	if [ -e "$RUN/r-$run/fired" ] && ! is_unlock "$run" "$step"; then
+		refuse "$id" fired "the lease has fired: only unlock steps may start"
+		return
+	fi
+	dec "$path"
+	path=$W
+	case $path in /*) ;; *) path=$PWD/$path ;; esac
+	if [ "$digest" != - ]; then
+		sum=$(sha256sum <"$path" 2>/dev/null)
+		sum=${sum%% *}
+		if [ "$sum" != "$digest" ]; then
+			printf 'tomb digest:%s\n' "${sum:-unreadable}" >"$D/record"
+			say "$id" ok settled
+			return
+		fi
+	fi
+	say "$id" ok started
+	# From here on nothing of the control session is held open.
+	exec 5>&- 6>&- >/dev/null 2>&1
+	supervise "$@"
+}
+
+# existing ID: the folder was there already.
+existing() {
+	if [ ! -d "$D" ]; then
+		fail "$1" fenced "run '$run' has no folder on this instance: it holds no claim"
+		return
+	fi
+	word=''
+	[ ! -f "$D/record" ] || read -r word _ <"$D/record"
+	if [ "$word" = tomb ]; then
+		say "$1" ok settled
+	else
+		say "$1" ok existed
+	fi
+}
+
+# refuse ID CODE TEXT: takes the folder back; nothing was run.
+refuse() {
+	rm -rf "$D"
+	fail "$@"
+}
+
+# supervise [NAME=VALUE...]: descriptors 3 and 4 become the script's output.
+supervise() {
+	exec 7>"$D/record"
+	{
+		{
+			run_and_record "$@" 4>&1 >/dev/null 2>"$D/notes" |
+				keep err 3>&- 7>&- 2>/dev/null
+		} 3>&1 | keep out 7>&- 2>/dev/null
+	}
+}
+
+# run_and_record: the script runs in the foreground, so that INT and QUIT are
+# not ignored in it, as they would be after "&".
+run_and_record() {
+	(launch "$@") >&3 2>&4 </dev/null
+	rc=$?
+	sig=-
+	# The shell remarks on a command that a signal ended; an exit 137 is silent.
+	[ "$rc" -le 128 ] || [ ! -s "$D/notes" ] || sig=$((rc - 128))
+	now
+	printf 'end %s %s %s .\n' "$rc" "$sig" "$UP" >&7
+}
+
+# launch: records who will run, then becomes the script in a session of its own.
+launch() {
+	whoami_
+	now
+	printf 'run %s %s %s %s %s\n' "$PID" "$TICKS" "$BOOT" "$UP" "$by" >&7
+	exec 3>&- 4>&- 7>&- 9>&-
+	cd / || exit 126
+	for W in "$@"; do
+		shift
+		dec "$W"
+		set -- "$@" "$W"
+	done
+	set -- "LOCKSTEP_STEP=$MARK" "$@" "$path"
+	if [ "$SUDO" = 1 ]; then
+		set -- setsid sudo -n "$@"
+	else
+		set -- setsid env "$@"
+	fi
+	restore_caller
+	exec "$@"
+}
+
+# whoami_: sets PID and TICKS (start time) of this very process; $$ would be
+# the parent's.
+whoami_() {
+	read -r W </proc/self/stat
+	PID=${W%% *}
+	# shellcheck disable=SC2086
+	set -- ${W##*) }
+	shift 19
+	TICKS=$1
+}
+
+# restore_caller: umask and locale as they were before the launcher changed them.
+restore_caller() {
+	umask "$UM"
+	case $LC in
+	=*) LC_ALL=${LC#=} ;;
+	*) unset LC_ALL ;;
+	esac
+}
+
+# keep NAME: keeps standard input in the files NAME.OFFSET of the step's
+# folder: the first 256 KiB and the last MiB, never more, live. The rest is
+# read and dropped, so that the script neither blocks nor fills the disk.
+keep() {
+	kind=$1 off=0 tail=0
+	set --
+	while dd bs=1024 count=256 of="$D/$kind.$off" 2>"$D/$kind-n"; do
+		{ read -r rec _ && read -r _ && read -r n _; } <"$D/$kind-n" || break
+		[ $((${rec%+*} + ${rec#*+})) -eq 256 ] || return 0
+		[ "$off" -lt 262144 ] || {
+			tail=$((tail + n))
+			set -- "$@" "$off:$n"
+		}
+		while [ "$tail" -gt 1048576 ]; do
+			rm -f "$D/$kind.${1%:*}"
+			tail=$((tail - ${1#*:}))
+			shift
+		done
+		off=$((off + n))
+	done
+	exec cat >/dev/null
+}

@@ -1,0 +1,225 @@
+# shellcheck shell=dash
+# The claim: which run owns the instance. It lies in $STATE, synced, together
+# with the unlocks that the run has armed: enough to unlock without a journal.
+
+# claim_lock: one claim, arm, fire or release at a time. The file may have
+# been removed by a release while we waited for it.
+claim_lock() {
+	while :; do
+		exec 8>>"$RUN/claim.lock"
+		flock 8
+		[ ! /proc/self/fd/8 -ef "$RUN/claim.lock" ] || return 0
+	done
+}
+claim_unlock() { exec 8>&-; }
+
+# claim ID KEY OWNER RUN TERM TAKEOVER
+claim() {
+	claim_lock
+	read_claim
+	was=$C_RUN holder="$C_RUN $C_TERM $C_SEEN $C_BOOT $C_TIME $C_KEY $C_OWNER"
+	seen=$C_SEEN
+	if [ "$was" = "$4" ] && [ "$5" -lt "$C_TERM" ]; then
+		say "$1" held stale "$holder"
+		return
+	fi
+	if [ -n "$was" ] && [ "$was" != "$4" ]; then
+		if alive "$was" && [ "$6" = 0 ]; then
+			say "$1" held "$WHY" "$holder"
+			return
+		fi
+	fi
+	if ! take_claim "$@"; then
+		fail "$1" error "cannot store the claim in $STATE"
+		return
+	fi
+	if [ -n "$was" ] && [ "$was" != "$4" ]; then
+		# A script that was started while we looked: its run keeps the claim.
+		if [ "$6" = 0 ] && alive "$was"; then
+			durable "$STATE/claim" "1 $holder"
+			say "$1" held "$WHY" "$holder"
+			return
+		fi
+		stop_watch "$was"
+		say "$1" displaced "$holder"
+	fi
+	report_runs "$1"
+	say "$1" ok "$seen" "$BOOT"
+}
+
+# take_claim: see claim. The first boot of a run stays on record.
+take_claim() {
+	epoch=$(date +%s)
+	max=$seen
+	[ "$5" -le "$max" ] || max=$5
+	mkdir -p "$RUN/r-$4" "$STATE/r-$4" || return 1
+	[ -f "$STATE/r-$4/boot" ] || durable "$STATE/r-$4/boot" "$BOOT" || return 1
+	durable "$STATE/claim" "1 $4 $5 $max $BOOT $epoch $2 $3"
+}
+
+# alive RUN: has it a live step or an unexpired lease? WHY says which.
+alive() {
+	lease_state "$1"
+	case $LEASE in
+	armed | firing)
+		WHY=lease
+		return 0
+		;;
+	esac
+	live_step "$1"
+}
+
+# live_step RUN: is any of its steps running? STEP says which.
+live_step() {
+	WHY=step
+	set +f
+	for d in "$RUN/r-$1"/s-*@*; do
+		set -f
+		[ -d "$d" ] || continue
+		split "$d"
+		look "$1" "$STEP" "$ATT"
+		case $ST in running*) return 0 ;; esac
+	done
+	set -f
+	return 1
+}
+
+# split DIR: sets STEP and ATT from a step's folder.
+split() {
+	STEP=${1##*/s-}
+	ATT=${STEP##*@}
+	STEP=${STEP%@*}
+}
+
+# report_runs ID: rows for every step that has not ended, and for every unlock
+# that is owed, of all runs that have left something here.
+report_runs() {
+	set +f
+	for r in "$RUN"/r-* "$STATE"/r-*; do
+		set -f
+		[ -d "$r" ] || continue
+		case $r in
+		"$RUN"/*) report_open "$1" "${r##*/r-}" ;;
+		*) report_owed "$1" "${r##*/r-}" ;;
+		esac
+	done
+	set -f
+}
+
+report_open() {
+	set +f
+	for d in "$RUN/r-$2"/s-*@*; do
+		set -f
+		[ -d "$d" ] || continue
+		split "$d"
+		look "$2" "$STEP" "$ATT"
+		case $ST in
+		ended* | never*) ;;
+		*) say "$1" open "$2" "$STEP" "$ATT" "$ST" ;;
+		esac
+	done
+	set -f
+}
+
+report_owed() {
+	[ -f "$STATE/r-$2/unlocks" ] || return 0
+	while read -r line; do
+		# shellcheck disable=SC2086
+		! is_owed "$2" $line || say "$1" owed "$2" "$line"
+	done <"$STATE/r-$2/unlocks"
+}
+
+# is_owed RUN WAVE STEP ATT LOCKSTEP LOCKATT ...: its lock was started and no
+# try of it has ended with 0. After a reboot nobody knows what was started, so
+# everything that was armed is owed.
+is_owed() {
+	! unlocked "$1" "$3" || return 1
+	! rebooted "$1" || return 0
+	if [ "$5" != - ]; then
+		was_run "$1" "$5" "$6"
+		return
+	fi
+	set +f
+	for d_ in "$RUN/r-$1"/s-*@*; do
+		set -f
+		[ -d "$d_" ] || continue
+		split "$d_"
+		! is_unlock "$1" "$STEP" && was_run "$1" "$STEP" "$ATT" && return 0
+	done
+	set -f
+	return 1
+}
+
+# was_run RUN STEP ATT: did its script start, or may it have?
+was_run() {
+	names "$1" "$2" "$3"
+	[ -d "$D" ] || return 1
+	read_record
+	[ "$R" != tomb ]
+}
+
+# unlocked RUN STEP: has a try of it ended with 0?
+unlocked() {
+	set +f
+	for D in "$RUN/r-$1/s-$2"@*; do
+		set -f
+		read_record
+		[ "$R" != end ] || [ "$R_RC" != 0 ] || return 0
+	done
+	set -f
+	return 1
+}
+
+# is_unlock RUN STEP: is it one of the unlocks that the run has armed?
+is_unlock() {
+	[ -f "$STATE/r-$1/unlocks" ] || return 1
+	while read -r _ s_ _; do
+		[ "$s_" != "$2" ] || return 0
+	done <"$STATE/r-$1/unlocks"
+	return 1
+}
+
+# release ID RUN TERM MODE: done = the run's own things go, and those of other
+# runs that owe nothing; all = those of every run. "now" is in the lease's file.
+release() {
+	claim_lock
+	read_claim
+	if [ -n "$C_RUN" ] && ! owns "$2" "$3"; then
+		fenced "$1"
+		return
+	fi
+	if live_step "$2"; then
+		fail "$1" busy "step '$STEP' is still running"
+		return
+	fi
+	drop_run "$2"
+	set +f
+	for r in "$RUN"/r-* "$STATE"/r-*; do
+		set -f
+		[ -d "$r" ] || continue
+		r=${r##*/r-}
+		! alive "$r" || continue
+		if [ "$4" = all ] || ! owes "$r"; then drop_run "$r"; fi
+	done
+	set -f
+	rm -f "$STATE/claim"
+	[ ! -d "$STATE" ] || sync "$STATE"
+	rmdir "$STATE" 2>/dev/null
+	say "$1" ok
+}
+
+# drop_run RUN: its folders go, and the timer of its lease.
+drop_run() {
+	stop_watch "$1"
+	rm -rf "$RUN/r-$1" "$STATE/r-$1"
+}
+
+# owes RUN: is any unlock of it owed?
+owes() {
+	[ -f "$STATE/r-$1/unlocks" ] || return 1
+	while read -r line; do
+		# shellcheck disable=SC2086
+		! is_owed "$1" $line || return 0
+	done <"$STATE/r-$1/unlocks"
+	return 1
+}

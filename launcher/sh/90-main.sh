@@ -1,0 +1,113 @@
+# shellcheck shell=dash
+# Where it begins. The call is on the last line: a truncated text runs nothing.
+
+# serve: the control session. One verb a line, "ID VERB WORD...", in; frames out.
+serve() {
+	SESS=$RUN/sess-$$
+	trap leave EXIT
+	trap 'exit 1' HUP TERM INT
+	mkdir "$SESS" && mkfifo "$SESS/token" || return 93
+	exec 5>&1 6<>"$SESS/token" >&2
+	give
+	now
+	take
+	printf '0 hello %s %s %s %s %s\n%s' "$((${#RUN} + ${#PWD}))" "$BOOT" "$UP" "$(date +%s.%N)" "${#RUN}" "$RUN$PWD" >&5
+	give
+	while IFS=' ' read -r id verb args; do
+		jobs >/dev/null
+		case $id in '' | *[!0-9]*) continue ;; esac
+		# shellcheck disable=SC2086
+		dispatch "$id" "$verb" $args
+	done
+}
+
+# dispatch ID VERB WORD...: what starts scripts does so without "&" on the way,
+# because sh makes the children of "&" ignore INT and QUIT for ever.
+dispatch() {
+	id=$1 verb=$2
+	shift 2
+	set -- "$id" "$@"
+	case $verb in
+	start)
+		setsid -f "$SH" "$L" step "$RUN" "$STATE" "$SUDO" "$UM" "$LC" "$SH" "$@" </dev/null
+		;;
+	arm) (arm "$@") ;;
+	renew) (renew "$@") ;;
+	claim) (claim "$@") & ;;
+	release) (release "$@") & ;;
+	wait) (wait_step "$@") & ;;
+	status) (status "$@") & ;;
+	settle) (settle "$@") & ;;
+	kill) (kill_verb "$@") & ;;
+	mkdir) (make_dir "$@") & ;;
+	rmdir) (remove_dir "$@") & ;;
+	exists) (exists "$@") & ;;
+	space) (space "$@") & ;;
+	tools) (tools "$@") & ;;
+	ping) say "$id" ok ;;
+	cancel) true >"$SESS/c-$2" ;;
+	*) fail "$id" error "no such verb: $verb" ;;
+	esac
+}
+
+# leave: the session is over. The last one to go leaves nothing, unless a run
+# still has something here.
+leave() {
+	rm -rf "$SESS"
+	set +f
+	for W in "$RUN"/sess-* "$RUN"/r-*; do
+		case $W in
+		*/sess-*) kill -0 "${W##*-}" 2>/dev/null && return ;;
+		*) [ ! -e "$W" ] || return ;;
+		esac
+	done
+	rm -rf "$RUN"/sess-* "$RUN"/launcher-* "$RUN"/claim.lock
+	rmdir "$RUN" 2>/dev/null
+}
+
+# main VERB RUN STATE SUDO UMASK LC_ALL SH [WORD...]
+main() {
+	[ "$1" != hash ] || {
+		shift
+		NL='
+'
+		hash_some "$@"
+		return
+	}
+	VERB=$1 RUN=$2 STATE=$3 SUDO=$4 UM=$5 LC=$6 SH=$7 L=$0
+	shift 7
+	NL='
+'
+	set -f
+	[ "$UM" != - ] || UM=$(umask)
+	[ "$LC" != - ] || LC=${LC_ALL+=}${LC_ALL-unset}
+	export LC_ALL=C
+	umask 077
+	read -r BOOT </proc/sys/kernel/random/boot_id
+	run_verb "$@"
+}
+
+run_verb() {
+	case $VERB in
+	serve) serve ;;
+	step) step_main "$@" ;;
+	watch) watch_main "$@" ;;
+	lease-unlock) unlock_main "$@" ;;
+	deal-reader) deal_reader "$@" ;;
+	tar-out | tar-in | inventory | deal) stream "$@" ;;
+	*) return 64 ;;
+	esac
+}
+
+# stream: these have a session of their own; the last word is a path.
+stream() {
+	eval "dec \"\${$#}\""
+	case $VERB in
+	tar-out) tar_out "$W" ;;
+	tar-in) tar_in "$W" ;;
+	inventory) inventory "$W" ;;
+	deal) deal "$1" "$2" "$W" ;;
+	esac
+}
+
+main "$@"
