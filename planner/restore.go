@@ -1,0 +1,161 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"lockstep"
+)
+
+// RestoreOptions are what a restore's plan needs beside deployment and policy.
+type RestoreOptions struct {
+	// Backup is the manifest of what is restored.
+	Backup lockstep.Backup
+	// Request narrows and permits: Jobs, Instances, From, Map and
+	// AllowIncomplete are read.
+	Request lockstep.Request
+}
+
+// Restore plans a restore: check, read, place, lock, work, unlock, clean.
+//
+// Every artifact goes to its slot, or to where Request.Map says. An artifact
+// without an instance to go to, and a restore script without an artifact, are
+// KindRefused, as are another deployment's backup without From and an
+// incomplete one without AllowIncomplete; with it, jobs whose artifact the
+// backup says it lacks are left as they are. An artifact whose job has no
+// restore script is not read; a warning says so.
+//
+// A narrowed restore (Jobs, Instances) places and restores less, but still
+// locks every job: what stays must not be used while something beside it is
+// replaced. A name that it does not find is KindNotFound.
+//
+// Under the bbr policy neither the deployment nor the state of the backup is
+// judged, as in the original: places alone must match.
+func Restore(d lockstep.Deployment, p lockstep.Policy, o RestoreOptions) (lockstep.Plan, error) {
+	dr, err := newDraft(d, p, lockstep.OperationRestore, restoring)
+	if err != nil {
+		return lockstep.Plan{}, err
+	}
+	dr.plan.Backup = o.Backup.ID
+	if err := dr.restorable(); err != nil {
+		return lockstep.Plan{}, err
+	}
+	if err := dr.permit(o); err != nil {
+		return lockstep.Plan{}, err
+	}
+	work, err := dr.match(o)
+	if err != nil {
+		return lockstep.Plan{}, err
+	}
+	dr.restore(work)
+	return dr.plan, nil
+}
+
+// restorable refuses a deployment without restore scripts, or with one that
+// relies on names that no longer have an effect.
+func (d *draft) restorable() error {
+	scripts := false
+	for _, in := range d.instances {
+		members := membersOf([]lockstep.Instance{in})
+		ships := slices.ContainsFunc(members, func(m member) bool { return m.has(lockstep.ScriptRestore) })
+		old := slices.ContainsFunc(members, func(m member) bool { return m.job.Metadata.DiscontinuedRestoreName })
+		if ships && old {
+			return refused(fmt.Errorf("discontinued metadata keys backup_name/restore_name found on instance %s. bbr cannot restore this backup artifact.", in.Group), //nolint:staticcheck // this text is a contract
+				"take restore_name out of the job's metadata")
+		}
+		scripts = scripts || ships
+	}
+	if !scripts {
+		return refused(fmt.Errorf("Deployment '%s' has no restore scripts", d.plan.Deployment), //nolint:staticcheck // this text is a contract
+			fmt.Sprintf("look whether the jobs are deployed and ship scripts in %s", d.plan.Locations.Scripts))
+	}
+	return nil
+}
+
+// permit refuses a backup that is not this deployment's, or not whole, unless
+// the request says that this is known.
+func (d *draft) permit(o RestoreOptions) error {
+	b, req := o.Backup, o.Request
+	if b.Data == lockstep.DataUnproven {
+		d.warn(fmt.Sprintf("backup %s was not made by this program: nothing proves that it is whole", b.ID))
+	}
+	incomplete := b.Data != lockstep.DataVerified && b.Data != lockstep.DataUnproven
+	if incomplete && (req.AllowIncomplete || original(d.plan.Policy)) {
+		d.warn(fmt.Sprintf("backup %s is %s: %s", b.ID, b.Data, shortcomings(b)))
+		incomplete = false
+	}
+	if incomplete {
+		return refused(fmt.Errorf("backup %s is %s: %s", b.ID, b.Data, shortcomings(b)),
+			"restore a verified backup, or add --allow-incomplete")
+	}
+	if original(d.plan.Policy) {
+		return nil
+	}
+	switch {
+	case req.From != "" && req.From != b.Deployment:
+		return refused(fmt.Errorf("backup %s is of deployment %s, not of %s", b.ID, b.Deployment, req.From), "--from "+b.Deployment)
+	case req.From != "":
+		return nil
+	case b.Deployment != d.plan.Deployment:
+		return refused(fmt.Errorf("backup %s is of deployment %s, not of %s", b.ID, b.Deployment, d.plan.Deployment),
+			fmt.Sprintf("if this is meant, add --from %s", b.Deployment))
+	case b.Key != "" && b.Key != d.plan.Key:
+		return refused(fmt.Errorf("backup %s is of another deployment named %s: %s, while this one is %s", b.ID, b.Deployment, b.Key, d.plan.Key),
+			fmt.Sprintf("if this is meant, for example because it was built anew elsewhere, add --from %s", b.Deployment))
+	}
+	return nil
+}
+
+// shortcomings say what an incomplete backup lacks, and why.
+func shortcomings(b lockstep.Backup) string {
+	var parts []string
+	for _, s := range b.Missing {
+		parts = append(parts, "missing "+s.String())
+	}
+	parts = append(parts, b.Reasons...)
+	if len(parts) == 0 {
+		return "it does not say why"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// restore adds all stages for the members to restore, which stand beside their
+// artifacts.
+func (d *draft) restore(work []member) {
+	d.check(false)
+	var reads, places, scripts []lockstep.Step
+	last := map[string]lockstep.StepID{} // by job: whom the next one waits for
+	for i, m := range work {
+		a := d.plan.Artifacts[i]
+		read := lockstep.Step{
+			ID: lockstep.StepID("repository/" + a.Name + "/read"), Artifact: a.Name, Timeout: transferTimeout,
+		}
+		if !slices.ContainsFunc(reads, func(s lockstep.Step) bool { return s.ID == read.ID }) {
+			reads = append(reads, read)
+		}
+		place := transfer(m, "place", a)
+		place.Of = read.ID
+		places = append(places, place)
+		script := d.worked(m, a)
+		if !m.job.Metadata.RestoreParallel {
+			script.After = last[m.job.Name]
+			last[m.job.Name] = script.ID
+		}
+		scripts = append(scripts, script)
+	}
+	d.wave(lockstep.StageRead, reads)
+	d.wave(lockstep.StagePlace, places)
+	d.lock()
+	d.wave(lockstep.StageWork, scripts)
+	if !d.plan.Policy.LockFree {
+		d.unlock()
+	}
+	d.clean()
+}
+
+// mismatch refuses a backup that does not fit, with all reasons at once.
+func (d *draft) mismatch(reasons []string) error {
+	return refused(fmt.Errorf("Deployment '%s' does not match the structure of the provided backup: %s", d.plan.Deployment, strings.Join(reasons, "; ")), //nolint:staticcheck // this text is a contract
+		"restore a part with --job or --instance, or say where artifacts go with --map OLDGROUP/INDEX=NEWGROUP/INDEX")
+}
