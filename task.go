@@ -45,7 +45,9 @@ func (r *Run) Task(a Attempt) Task {
 		if found, ok := r.Expected.Named(a.Step.Artifact); ok {
 			t.Artifact = &found
 		}
-	case StageCheck, StageLock, StageWork, StageCollect, StageCommit, StageClean:
+	case StageCheck:
+		t.Manifest = r.Expected
+	case StageLock, StageWork, StageCollect, StageCommit, StageClean:
 	}
 	return t
 }

@@ -90,3 +90,9 @@ var (
 	// ErrCorrupt: what the repository gives back is not what was put.
 	ErrCorrupt = errors.New("the repository's data is damaged")
 )
+
+// Staging is implemented by repositories that can show an artifact's entries
+// before its backup is committed: it lets a mismatch be named.
+type Staging interface {
+	StagedEntries(ctx context.Context, id lockstep.BackupID, name string) (lockstep.EntryList, error)
+}
