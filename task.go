@@ -1,6 +1,14 @@
 package lockstep
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
+
+// ErrLetGo is the cause of the end of a try's context when the run is driven
+// here no more: another orchestrator may have taken it over. Whoever does the
+// try touches the instance no more, and stops nothing there.
+var ErrLetGo = errors.New("the run is driven here no more")
 
 // Task is everything that doing one try of one step takes, as decided at the
 // moment it starts.
@@ -20,6 +28,11 @@ type Task struct {
 	// Artifacts says that the artifact folders on the instance are this run's
 	// and a clean step must remove them.
 	Artifacts bool
+	// Stop, for an unlock step, are the tries of lock and work steps on its
+	// instance that were abandoned: they may still run there, or only then
+	// begin to. They must be stopped before this one starts, or what it
+	// unlocks may be locked again by them.
+	Stop []Attempt
 	// Armed says that a step must find, or leave, the instance's lease armed.
 	Armed bool
 }
@@ -33,6 +46,7 @@ func (r *Run) Task(a Attempt) Task {
 	}
 	switch a.Step.Stage {
 	case StageUnlock:
+		t.Stop = r.abandoned(a.Step.Instance)
 		if r.Plan.Operation != OperationRestore && a.Step.Script.Kind == ScriptPostBackupUnlock {
 			t.Env = append(slices.Clone(t.Env), EnvBackupSuccessful+"="+trueOrFalse(r.BackupScriptsSuccessful()))
 		}
@@ -50,6 +64,23 @@ func (r *Run) Task(a Attempt) Task {
 	case StageLock, StageWork, StageCollect, StageCommit, StageClean:
 	}
 	return t
+}
+
+// abandoned are the tries of lock and work steps on that instance of whose end
+// nobody knows.
+func (r *Run) abandoned(instance InstanceID) []Attempt {
+	var out []Attempt
+	for _, w := range r.Plan.Waves {
+		if w.Stage != StageLock && w.Stage != StageWork {
+			continue
+		}
+		for _, s := range w.Steps {
+			if t := r.last(s.ID); s.Instance == instance && t != nil && t.Outcome.Kind == OutcomeAbandoned {
+				out = append(out, Attempt{s, t.Attempt})
+			}
+		}
+	}
+	return out
 }
 
 // ownsArtifacts reports whether this run may have made the artifact folders

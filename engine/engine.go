@@ -21,7 +21,9 @@ type Executor interface {
 	// done it stops the try (for a script: TERM, grace, KILL) and still
 	// returns how it ended. It outlives lost connections; from the moment
 	// broken is closed it gives up on an instance that it cannot reach after
-	// the policy's time, with lockstep.OutcomeAbandoned.
+	// the policy's time, with lockstep.OutcomeAbandoned. When the cause of ctx's
+	// end is lockstep.ErrLetGo it returns at once, whatever it returns, and
+	// leaves the try on the instance as it is; the same holds for Settle.
 	Do(ctx context.Context, task lockstep.Task, broken <-chan struct{}) lockstep.StepFinished
 	// Settle finds out how a try ended whose end nobody here has seen, after
 	// stopping it if stop is set. It returns a final outcome, always.
@@ -65,8 +67,9 @@ func (e *Engine) Drive(ctx context.Context, run *lockstep.Run, inbox <-chan lock
 		results: make(chan lockstep.StepFinished, 64),
 		workers: map[lockstep.StepID]context.CancelCauseFunc{},
 		broken:  make(chan struct{}),
+		gone:    make(chan struct{}),
 	}
-	defer d.stopAll()
+	defer d.letGo()
 	for run.Ending == nil {
 		if err := d.turn(); err != nil {
 			return lockstep.Ending{}, fmt.Errorf("drive run %s: %w", run.ID, err)
@@ -86,6 +89,7 @@ type drive struct {
 	workers map[lockstep.StepID]context.CancelCauseFunc
 	broken  chan struct{}
 	isOpen  bool // broken has been closed
+	gone    chan struct{} // closed when nobody takes results any more
 	// volatile: the journal failed, and the run is unlocked from memory.
 	volatile bool
 }
@@ -171,9 +175,13 @@ func (d *drive) stop(ids []lockstep.StepID) {
 	}
 }
 
-func (d *drive) stopAll() {
+// letGo leaves to whoever drives the run next what still runs here. Nothing
+// does at the run's end. It must not stop a script: the other orchestrator may
+// be waiting for the end of that very unlock.
+func (d *drive) letGo() {
+	close(d.gone)
 	for _, cancel := range d.workers {
-		cancel(errStopped)
+		cancel(lockstep.ErrLetGo)
 	}
 }
 
@@ -193,7 +201,10 @@ func (d *drive) work(t lockstep.Task, lost lockstep.OutcomeKind, do func(context
 				finished.Outcome = lockstep.Outcome{Kind: lost}
 			}
 			finished.Step, finished.Attempt = t.Step.ID, t.Attempt
-			d.results <- finished
+			select {
+			case d.results <- finished:
+			case <-d.gone:
+			}
 		}()
 		finished = do(ctx)
 	}()

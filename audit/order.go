@@ -1,0 +1,182 @@
+package audit
+
+import (
+	"lockstep"
+)
+
+// straight are the stages in which nothing may begin once anything went wrong.
+func straight(s lockstep.Stage) bool {
+	switch s {
+	case lockstep.StageCheck, lockstep.StageRead, lockstep.StagePlace, lockstep.StageLock, lockstep.StageWork:
+		return true
+	case lockstep.StageUnlock, lockstep.StageCollect, lockstep.StageVerify, lockstep.StageCommit, lockstep.StageClean:
+	}
+	return false
+}
+
+// checkRepeat: a try follows another of its step only when that has ended, and
+// only where trying again is harmless: unlock and clean always, what comes
+// after unlock once for each recovery.
+func (h *history) checkRepeat(t *try) {
+	before := h.lastTry(t.step.ID)
+	if before == nil {
+		return
+	}
+	if !before.ended() {
+		h.breaks(Repeat, t.startSeq, "try %d of %s while the one before has not ended", t.n, t.step.ID)
+	}
+	switch t.step.Stage {
+	case lockstep.StageUnlock, lockstep.StageClean:
+		return
+	case lockstep.StageCollect, lockstep.StageVerify, lockstep.StageCommit:
+		if before.recoveriesSeen < t.recoveriesSeen {
+			return
+		}
+	case lockstep.StageCheck, lockstep.StageRead, lockstep.StagePlace, lockstep.StageLock, lockstep.StageWork:
+	}
+	h.breaks(Repeat, t.startSeq, "%s is tried again", t.step.ID)
+}
+
+// checkBarrier: whatever was started in an earlier wave has ended. Only the
+// retries of an unlock may run beside later waves of unlock.
+func (h *history) checkBarrier(t *try) {
+	mine := h.waveOf[t.step.ID]
+	for i, w := range h.plan.Waves[:mine] {
+		if h.busy[i] == 0 {
+			continue
+		}
+		beside := w.Stage == lockstep.StageUnlock && t.step.Stage == lockstep.StageUnlock
+		for _, s := range w.Steps {
+			b := h.lastTry(s.ID)
+			if b == nil || b.ended() || beside && h.freshTries(s.ID) > 1 {
+				continue
+			}
+			h.breaks(Barrier, t.startSeq, "%s starts before %s has ended", t.step.ID, s.ID)
+		}
+	}
+	for i := mine + 1; i < len(h.plan.Waves); i++ {
+		w := h.plan.Waves[i]
+		if w.Stage == lockstep.StageUnlock && t.step.Stage == lockstep.StageUnlock {
+			continue // a retry beside a later wave
+		}
+		for _, s := range w.Steps {
+			if b := h.lastTry(s.ID); b != nil && b.recoveriesSeen == len(h.recoveries) {
+				h.breaks(Barrier, t.startSeq, "%s starts after %s, which comes later", t.step.ID, s.ID)
+			}
+		}
+	}
+	if a := t.step.After; a != "" && !h.ok(a) {
+		h.breaks(Barrier, t.startSeq, "%s starts before %s has ended well", t.step.ID, a)
+	}
+}
+
+// freshTries counts the tries since the last recovery.
+func (h *history) freshTries(id lockstep.StepID) int {
+	n := 0
+	for _, t := range h.tries[id] {
+		if t.recoveriesSeen == len(h.recoveries) {
+			n++
+		}
+	}
+	return n
+}
+
+// checkStraight: what checks, reads, places, locks or works starts only when
+// every step before it ended well and nothing has gone wrong. Collecting,
+// verifying and committing start only when all locks and backup scripts ended
+// well and nobody canceled.
+func (h *history) checkStraight(t *try) {
+	mine := h.waveOf[t.step.ID]
+	switch t.step.Stage {
+	case lockstep.StageUnlock, lockstep.StageClean:
+		return
+	case lockstep.StageCollect, lockstep.StageVerify, lockstep.StageCommit:
+		for _, bad := range []uint64{h.canceled, h.overrun, h.failed} {
+			if bad != 0 {
+				h.breaks(Straight, t.startSeq, "%s starts after event %d", t.step.ID, bad)
+			}
+		}
+		if !h.all(lockstep.StageCheck, lockstep.StageLock, lockstep.StageWork) {
+			h.breaks(Straight, t.startSeq, "%s starts though not every script ended well", t.step.ID)
+		}
+		return
+	case lockstep.StageCheck, lockstep.StageRead, lockstep.StagePlace, lockstep.StageLock, lockstep.StageWork:
+	}
+	if h.upset != 0 {
+		h.breaks(Straight, t.startSeq, "%s starts after event %d", t.step.ID, h.upset)
+	}
+	for i, w := range h.plan.Waves[:mine] {
+		if straight(w.Stage) && h.good[i] != len(w.Steps) {
+			h.breaks(Straight, t.startSeq, "%s starts though wave %d of %s has not ended well", t.step.ID, w.Number, w.Stage)
+		}
+	}
+}
+
+// checkPlan: the plan itself takes and lets go of locks in the order that it
+// states, and its unlock waves are the reverse of its lock waves.
+func (h *history) checkPlan() {
+	if h.plan == nil {
+		return
+	}
+	var locks, unlocks []lockstep.Step
+	for _, s := range h.inOrder() {
+		switch s.Stage {
+		case lockstep.StageLock:
+			locks = append(locks, s)
+		case lockstep.StageUnlock:
+			unlocks = append(unlocks, s)
+		case lockstep.StageCheck, lockstep.StageRead, lockstep.StagePlace, lockstep.StageWork, lockstep.StageCollect,
+			lockstep.StageVerify, lockstep.StageCommit, lockstep.StageClean:
+		}
+	}
+	for _, o := range h.plan.Order {
+		h.checkOrder(o.First, o.Then, locks)
+		h.checkOrder(o.Then, o.First, unlocks)
+	}
+	unlockOf := map[lockstep.StepID]lockstep.Step{}
+	for _, u := range unlocks {
+		unlockOf[u.Of] = u
+	}
+	// The lowest unlock wave of each lock wave must lie above the highest of
+	// every later lock wave.
+	low, high := map[int]int{}, map[int]int{}
+	for _, l := range locks {
+		if u, ok := unlockOf[l.ID]; ok {
+			k, at := h.waveOf[l.ID], h.waveOf[u.ID]
+			if v, seen := low[k]; !seen || at < v {
+				low[k] = at
+			}
+			high[k] = max(high[k], at)
+		}
+	}
+	for earlier, at := range low {
+		for later, top := range high {
+			if earlier < later && at <= top {
+				h.breaks(Reverse, 0, "lock wave %d is unlocked no later than lock wave %d", earlier, later)
+			}
+		}
+	}
+}
+
+func (h *history) checkOrder(first, then string, steps []lockstep.Step) {
+	last, lowest := -1, len(h.plan.Waves)
+	for _, s := range steps {
+		switch s.Slot.Job {
+		case first:
+			last = max(last, h.waveOf[s.ID])
+		case then:
+			lowest = min(lowest, h.waveOf[s.ID])
+		}
+	}
+	if last >= lowest {
+		h.breaks(Reverse, 0, "the plan does not bring job %s before job %s in %s", first, then, steps[0].Stage)
+	}
+}
+
+func (h *history) inOrder() []lockstep.Step {
+	var steps []lockstep.Step
+	for _, w := range h.plan.Waves {
+		steps = append(steps, w.Steps...)
+	}
+	return steps
+}

@@ -1,0 +1,202 @@
+package audit
+
+import (
+	"slices"
+	"time"
+
+	"lockstep"
+)
+
+// checkTruth: what the journal says is what happened.
+func (h *history) checkTruth(truth *Truth) {
+	if h.plan == nil {
+		if len(truth.Acts) > 0 {
+			h.breaks(Intent, 0, "%s ran in a run without a plan", truth.Acts[0].Step)
+		}
+		return
+	}
+	seen := map[actKey]bool{}
+	for _, a := range truth.Acts {
+		k := actKey{a.Step, a.Attempt}
+		if seen[k] {
+			h.breaks(Repeat, 0, "try %d of %s really ran twice", a.Attempt, a.Step)
+		}
+		seen[k] = true
+		h.checkAct(a)
+	}
+	h.checkOutcomes(seen)
+	h.checkReally(truth.Acts)
+	h.checkLapses(truth)
+	h.checkTold(truth.Acts)
+	h.checkState(truth)
+}
+
+type actKey struct {
+	step    lockstep.StepID
+	attempt int
+}
+
+func (h *history) tryOf(a Act) *try {
+	for _, t := range h.tries[a.Step] {
+		if t.n == a.Attempt {
+			return t
+		}
+	}
+	return nil
+}
+
+// checkAct: it was durable before it began, ended as the journal says, within
+// its time, and was not cut short if it unlocked.
+func (h *history) checkAct(a Act) {
+	t := h.tryOf(a)
+	if t == nil || a.Started.Before(t.start) {
+		h.breaks(Intent, 0, "try %d of %s ran before it was durable", a.Attempt, a.Step)
+		return
+	}
+	if t.ended() {
+		switch t.outcome.Kind {
+		case lockstep.OutcomeExit, lockstep.OutcomeSignal, lockstep.OutcomeDead:
+			if a.Outcome != t.outcome {
+				h.breaks(Outcomes, t.endSeq, "%s ended as %q, the journal says %q", a.Step, a.Outcome, t.outcome)
+			}
+			if a.Ended.IsZero() || a.Ended.After(t.end) {
+				h.breaks(Outcomes, t.endSeq, "%s still ran when the journal said that it had ended", a.Step)
+			}
+		case lockstep.OutcomeNeverStarted:
+			h.breaks(Outcomes, t.endSeq, "%s ran, the journal says that it never started", a.Step)
+		case lockstep.OutcomeAbandoned, lockstep.OutcomeUnknown:
+			return
+		}
+	}
+	early := a.Ended.Before(a.Started.Add(t.step.Timeout))
+	if t.step.Stage == lockstep.StageUnlock && a.Killed && early {
+		h.breaks(Uncut, t.endSeq, "%s was killed %s after its start", a.Step, a.Ended.Sub(a.Started))
+	}
+	if took := a.Ended.Sub(a.Started); !t.adopted && t.step.Timeout > 0 && took > t.step.Timeout+reach(h.plan.Policy) {
+		h.breaks(Bounded, t.endSeq, "%s really ran for %s", a.Step, took)
+	}
+}
+
+// checkOutcomes: only what ran can have an exit status.
+func (h *history) checkOutcomes(ran map[actKey]bool) {
+	for id, tries := range h.tries {
+		for _, t := range tries {
+			claims := t.outcome.Kind == lockstep.OutcomeExit && t.outcome.Code == 0
+			if claims && !ran[actKey{id, t.n}] {
+				h.breaks(Outcomes, t.endSeq, "%s is said to have ended well and never ran", id)
+			}
+		}
+	}
+}
+
+// checkReally: on the instances too no unlock ran while something locked or
+// worked, and nothing worked while something locked. What was abandoned, and
+// may have run on unreached, is left out: nobody could stop it.
+func (h *history) checkReally(acts []Act) {
+	latest := map[lockstep.Stage]Act{}
+	for _, a := range acts {
+		t := h.tryOf(a)
+		if t == nil || t.outcome.Kind == lockstep.OutcomeAbandoned || !t.ended() {
+			continue
+		}
+		if l := latest[t.step.Stage]; a.Ended.After(l.Ended) {
+			latest[t.step.Stage] = a
+		}
+	}
+	before := map[lockstep.Stage][]lockstep.Stage{
+		lockstep.StageWork:   {lockstep.StageLock, lockstep.StagePlace},
+		lockstep.StageLock:   {lockstep.StagePlace, lockstep.StageRead, lockstep.StageCheck},
+		lockstep.StageUnlock: {lockstep.StageLock, lockstep.StageWork},
+		lockstep.StageCommit: {lockstep.StageUnlock, lockstep.StageVerify},
+	}
+	for _, a := range acts {
+		for _, stage := range before[h.steps[a.Step].Stage] {
+			if l := latest[stage]; l.Step != "" && a.Started.Before(l.Ended) {
+				h.breaks(Barrier, 0, "%s really started before %s had ended", a.Step, l.Step)
+			}
+		}
+	}
+}
+
+// checkLapses: where an instance let go by itself between its lock and its
+// unlock, the data is not verified.
+func (h *history) checkLapses(truth *Truth) {
+	if h.ending == nil || h.ending.Data != lockstep.DataVerified {
+		return
+	}
+	for _, lapse := range truth.Lapses {
+		var from, to time.Time
+		for _, a := range truth.Acts {
+			s := h.steps[a.Step]
+			switch {
+			case s.Instance != lapse.Instance:
+			case s.Stage == lockstep.StageLock && (from.IsZero() || a.Started.Before(from)):
+				from = a.Started
+			case s.Stage == lockstep.StageUnlock && a.Ended.After(to):
+				to = a.Ended
+			}
+		}
+		if !from.IsZero() && lapse.At.After(from) && lapse.At.Before(to) {
+			h.breaks(Data, h.endSeq, "the data is said to be verified, and %s had let go by itself", lapse.Instance)
+		}
+	}
+}
+
+// checkTold: an unlock script of a backup is told of success exactly when every
+// lock and backup script had ended well by then and nothing had gone wrong that
+// the journal knew of.
+func (h *history) checkTold(acts []Act) {
+	for _, a := range acts {
+		s, t := h.steps[a.Step], h.tryOf(a)
+		told := slices.Contains(a.Env, lockstep.EnvBackupSuccessful+"=true")
+		if t == nil || s.Stage != lockstep.StageUnlock || h.plan.Operation == lockstep.OperationRestore {
+			if told {
+				h.breaks(Told, 0, "%s was told of a success that it has nothing to do with", a.Step)
+			}
+			continue
+		}
+		if just := h.justified(t.startSeq); told != just {
+			h.breaks(Told, t.startSeq, "%s was told %v, the truth is %v", a.Step, told, just)
+		}
+	}
+}
+
+func (h *history) justified(seq uint64) bool {
+	if h.plan.Operation != lockstep.OperationBackup {
+		return false
+	}
+	for _, bad := range []uint64{h.canceled, h.overrun, h.lapsed, h.failed, h.recovered} {
+		if bad != 0 && bad < seq {
+			return false
+		}
+	}
+	return h.all(lockstep.StageLock, lockstep.StageWork)
+}
+
+// checkState: what was left when the run had ended is what it says.
+func (h *history) checkState(truth *Truth) {
+	if h.ending == nil {
+		return
+	}
+	may := h.mayBeLocked()
+	for _, slot := range truth.Locked {
+		if !slices.Contains(may, slot) {
+			h.breaks(Unlock, h.endSeq, "%s is locked and the journal says that it is not", slot)
+		}
+		if !slices.Contains(h.ending.Held, slot) {
+			h.breaks(Held, h.endSeq, "%s is locked and not reported", slot)
+		}
+	}
+	for _, s := range h.inOrder() {
+		if left := truth.Left[s.Instance]; s.Stage == lockstep.StageClean && h.ok(s.ID) && len(left) > 0 {
+			h.breaks(Clean, h.endSeq, "%s ended well and left %v", s.ID, left)
+		}
+	}
+	switch c := truth.Committed; {
+	case h.plan.Operation != lockstep.OperationBackup:
+	case c == nil && h.ending.Data != lockstep.DataNone:
+		h.breaks(Data, h.endSeq, "the data is said to be %s, and there is no backup", h.ending.Data)
+	case c != nil && c.Data != h.ending.Data:
+		h.breaks(Data, h.endSeq, "the data is said to be %s, the manifest says %s", h.ending.Data, c.Data)
+	}
+}
