@@ -1,0 +1,178 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lockstep"
+)
+
+// Config is a valid configuration with every default filled in.
+type Config struct {
+	// Path is the absolute path of the file that it was read from.
+	Path string
+	// StateDir is the folder of the journal; absolute. It need not exist.
+	StateDir   string
+	Repository Repository
+	// Deployments are sorted by name; their names are unique.
+	Deployments []Deployment
+}
+
+// Repository says where backups are kept.
+type Repository struct {
+	// Dir is the folder of a plain repository; absolute. It need not exist.
+	Dir string
+}
+
+// Deployment is the specification of one deployment.
+type Deployment struct {
+	Name string
+	// Identity, if not "", stands for the file's path in the deployment key,
+	// so that the file can move and several machines can share a deployment.
+	Identity string
+	// Exactly one of Local and SSH is set: how instances are reached.
+	Local *Local
+	SSH   *SSH
+
+	Locations lockstep.Locations
+	// Groups are in the order of the file.
+	Groups []Group
+	// Jobs are sorted by name.
+	Jobs []Job
+
+	// ScriptTimeout bounds each script; it is positive.
+	ScriptTimeout time.Duration
+	// MaxLock bounds lock and work stage of a backup together; 0 is no bound.
+	MaxLock time.Duration
+	// LockLease is how long an instance stays locked when nobody renews; 0 is
+	// no lease.
+	LockLease        time.Duration
+	OnRestoreFailure OnRestoreFailure
+}
+
+// OnRestoreFailure says what happens to locks after a failed restore script.
+type OnRestoreFailure string
+
+// The choices: unlock whatever was locked, or keep everything locked.
+const (
+	UnlockOnRestoreFailure OnRestoreFailure = "unlock"
+	HoldOnRestoreFailure   OnRestoreFailure = "hold"
+)
+
+// Local says that instances are folders of this machine.
+type Local struct {
+	// Sudo: commands run as root through sudo.
+	Sudo bool
+}
+
+// SSH says how to log in to instances. What is zero is taken from
+// ~/.ssh/config, else it is the SSH adapter's default.
+type SSH struct {
+	User string
+	Port int
+	// Sudo: commands run as root through sudo. The default is true unless
+	// User is "root".
+	Sudo bool
+	// Files are absolute paths.
+	IdentityFiles    []string
+	CertificateFiles []string
+	KnownHosts       []string
+	// IdentitiesOnly keeps other keys of the agent from being offered.
+	IdentitiesOnly bool
+	// IdentityAgent is the agent's socket, "none" for no agent.
+	IdentityAgent string
+	// ProxyJump is as in ~/.ssh/config, "none" for a direct way.
+	ProxyJump string
+	// ConfigFile replaces ~/.ssh/config, "none" for no such file.
+	ConfigFile string
+
+	DialTimeout       time.Duration
+	HandshakeTimeout  time.Duration
+	KeepaliveInterval time.Duration
+	KeepaliveMisses   int
+	MaxSessions       int
+	MaxConnections    int
+}
+
+// Group is a named set of instances.
+type Group struct {
+	Name string
+	// Instances are in the order of the file, at least one.
+	Instances []Instance
+}
+
+// Instance is one instance of a deployment.
+type Instance struct {
+	ID string
+	// Index is the instance's position in its group unless the file says
+	// otherwise; unique in the group.
+	Index string
+	// Host is where an instance is reached over SSH: "h", "h:2222",
+	// "[::1]:22". It is "" for a local one.
+	Host string
+	// Dir is the folder in which a local instance's commands start; absolute,
+	// or "" for the home folder.
+	Dir string
+}
+
+// Job is what the specification says of a job, beside what the job's metadata
+// script says.
+type Job struct {
+	Name string
+	// LockBefore are jobs that are locked after this one, in backups and
+	// restores alike.
+	LockBefore []lockstep.JobRef
+	// Replace: the job's metadata script is not asked at all.
+	Replace         bool
+	MayBeEmpty      bool
+	RestoreParallel bool
+	// ScriptTimeout replaces the deployment's; 0 does not.
+	ScriptTimeout time.Duration
+	// Skip: the job is left out, whatever scripts it ships.
+	Skip bool
+}
+
+// Deployment finds a deployment by its name. The error is of KindNotFound and
+// lists what there is.
+func (c *Config) Deployment(name string) (Deployment, error) {
+	names := make([]string, len(c.Deployments))
+	for i, d := range c.Deployments {
+		if names[i] = d.Name; d.Name == name {
+			return d, nil
+		}
+	}
+	hint := "configured are: " + strings.Join(names, ", ")
+	if len(names) == 0 {
+		hint = "none is configured yet; see lockstep config generate"
+	}
+	if near, ok := nearest(name, names); ok {
+		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
+	}
+	return Deployment{}, &lockstep.Error{
+		Kind: lockstep.KindNotFound,
+		Op:   fmt.Sprintf("find deployment %q in %s", name, c.Path),
+		Err:  errors.New("no such deployment"),
+		Hint: hint,
+	}
+}
+
+// Source is the key that names how the deployment's instances are found and
+// reached: "local" or "ssh".
+func (d Deployment) Source() string {
+	if d.Local != nil {
+		return "local"
+	}
+	return "ssh"
+}
+
+// Job finds what the specification says of a job.
+func (d Deployment) Job(name string) (Job, bool) {
+	i := slices.IndexFunc(d.Jobs, func(j Job) bool { return j.Name == name })
+	if i < 0 {
+		return Job{}, false
+	}
+	return d.Jobs[i], true
+}

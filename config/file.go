@@ -1,0 +1,79 @@
+package config
+
+import "go.yaml.in/yaml/v3"
+
+// The structs of this file are the format of the configuration file, one field
+// a key. Tags: key is its name, doc what it means, example a value for error
+// texts; required:"true" makes its absence a problem.
+
+type fileConfig struct {
+	StateDir    path                    `key:"state_dir" example:"./state" doc:"folder of the journal; default $XDG_STATE_HOME/lockstep, else ~/.local/state/lockstep. Not on a network file system"`
+	Repository  section[fileRepository] `key:"repository" example:"{dir: ./backups}" required:"true" doc:"where backups are kept"`
+	Deployments table[fileDeployment]   `key:"deployments" example:"{shop: {ssh: {user: ops}, instance_groups: [{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]}}" required:"true" doc:"what is backed up and restored, by name"`
+}
+
+func (f *fileConfig) read(d *decoder, n *yaml.Node, c crumb) { d.section(n, f, c) }
+
+type fileRepository struct {
+	Dir path `key:"dir" example:"./backups" required:"true" doc:"folder of plain tar files, one folder a backup"`
+}
+
+type fileDeployment struct {
+	Local            section[fileLocal]       `key:"local" example:"{}" doc:"instances are folders of this machine"`
+	SSH              section[fileSSH]         `key:"ssh" example:"{user: ops, identity_file: id_ed25519, known_hosts: known_hosts}" doc:"instances are machines reached over SSH; what is not said here is taken from ~/.ssh/config"`
+	Identity         text                     `key:"identity" example:"prod-shop" doc:"stands for this file's path in the deployment's identity, so that the file may move; must be the same wherever this deployment is backed up from"`
+	ScriptLocation   text                     `key:"script_location" example:"/var/vcap/jobs/{job}/bin/bbr" doc:"folder of each job's scripts on instances; {job} stands for the job's name. The default is /var/vcap/jobs/{job}/bin/bbr"`
+	ArtifactLocation text                     `key:"artifact_location" example:"/var/vcap/store/bbr-backup" doc:"folder on instances below which backup scripts leave their artifacts. The default is /var/vcap/store/bbr-backup"`
+	LauncherLocation text                     `key:"launcher_location" example:"/run/lockstep" doc:"folder on instances for what runs the scripts; may be lost at a reboot. The default is /run/lockstep"`
+	ClaimLocation    text                     `key:"claim_location" example:"/var/lib/lockstep" doc:"folder on instances for the claim; must survive a reboot. The default is /var/lib/lockstep"`
+	Groups           list[section[fileGroup]] `key:"instance_groups" example:"[{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]" required:"true" doc:"the instances, by group"`
+	Jobs             table[fileJob]           `key:"jobs" example:"{web: {lock_before: [postgres]}}" doc:"what to add to, or put in place of, what jobs' metadata scripts say"`
+	ScriptTimeout    span                     `key:"script_timeout" example:"1h" doc:"longest time for one script. The default is 1h"`
+	MaxLock          spanOrOff                `key:"max_lock" example:"30m" doc:"longest time for the lock and backup scripts together; then they are stopped and all is unlocked. The default is off"`
+	LockLease        spanOrOff                `key:"lock_lease" example:"10m" doc:"an instance unlocks itself when it has not heard of the orchestrator for this long; off is never. The default is 10m"`
+	OnRestoreFailure failure                  `key:"on_restore_failure" example:"unlock" doc:"after a failed restore script: unlock, or hold the locks. The default is unlock"`
+}
+
+type fileLocal struct {
+	Sudo toggle `key:"sudo" example:"true" doc:"run commands as root through sudo. The default is false"`
+}
+
+type fileSSH struct {
+	User              text       `key:"user" example:"ops" doc:"user to log in as"`
+	Port              count      `key:"port" example:"2222" doc:"port of instances whose host does not say"`
+	Sudo              toggle     `key:"sudo" example:"true" doc:"run commands as root through sudo -n. The default is true unless user is root"`
+	IdentityFile      paths      `key:"identity_file" example:"id_ed25519" doc:"private key, or a list of them"`
+	CertificateFile   paths      `key:"certificate_file" example:"id_ed25519-cert.pub" doc:"certificate, or a list of them"`
+	KnownHosts        paths      `key:"known_hosts" example:"known_hosts" doc:"file with host keys, or a list of them"`
+	IdentitiesOnly    toggle     `key:"identities_only" example:"true" doc:"offer no other keys of the agent"`
+	IdentityAgent     pathOrNone `key:"identity_agent" example:"none" doc:"socket of the agent, or none"`
+	ProxyJump         text       `key:"proxy_jump" example:"ops@jump.example.com:22" doc:"[user@]host[:port] to go through, several with commas; none is a direct way"`
+	ConfigFile        pathOrNone `key:"config_file" example:"none" doc:"in place of ~/.ssh/config; none is no such file"`
+	DialTimeout       span       `key:"dial_timeout" example:"10s" doc:"longest time to connect. The default is 10s"`
+	HandshakeTimeout  span       `key:"handshake_timeout" example:"10s" doc:"longest time to log in. The default is 10s"`
+	KeepaliveInterval span       `key:"keepalive_interval" example:"10s" doc:"how often an idle connection is asked for a sign of life. The default is 10s"`
+	KeepaliveMisses   count      `key:"keepalive_misses" example:"3" doc:"a connection silent for this many intervals is given up. The default is 3"`
+	MaxSessions       count      `key:"max_sessions" example:"10" doc:"commands at once on one connection. The default is 10"`
+	MaxConnections    count      `key:"max_connections" example:"4" doc:"connections at once to one instance. The default is 4"`
+}
+
+type fileGroup struct {
+	Name      text                        `key:"name" example:"db" required:"true" doc:"name of the group"`
+	Instances list[section[fileInstance]] `key:"instances" example:"[{id: \"0\", host: 10.0.0.11}]" required:"true" doc:"its instances, in the order of their indexes"`
+}
+
+type fileInstance struct {
+	ID    text `key:"id" example:"\"0\"" required:"true" doc:"name of the instance in its group"`
+	Host  text `key:"host" example:"10.0.0.11:22" doc:"where it is reached over SSH: a name or address, with or without a port, or an alias of ~/.ssh/config"`
+	Index text `key:"index" example:"\"0\"" doc:"artifacts are matched by group, index and job. The default is the position in the list, from 0"`
+	Dir   path `key:"dir" example:"./instances/db-0" doc:"of a local instance: the folder its commands start in, which relative locations are relative to"`
+}
+
+type fileJob struct {
+	LockBefore      list[jobRef] `key:"lock_before" example:"[postgres]" doc:"jobs that are locked after this one and unlocked before it, in backups and restores: names, or {job: NAME, release: NAME}"`
+	Replace         toggle       `key:"replace" example:"true" doc:"do not ask the job's metadata script; only what is written here holds"`
+	MayBeEmpty      toggle       `key:"may_be_empty" example:"true" doc:"a backup script that leaves nothing is a good one"`
+	RestoreParallel toggle       `key:"restore_parallel" example:"true" doc:"restore scripts of this job may run on all its instances at once"`
+	ScriptTimeout   span         `key:"script_timeout" example:"2h" doc:"in place of the deployment's"`
+	Skip            toggle       `key:"skip" example:"true" doc:"leave the job out"`
+}
