@@ -1,0 +1,52 @@
+# Every target says what it is for: `make help` prints them.
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+
+.PHONY: all help build check fmt vet test race lint e2e bench mutants fuzz demo clean
+
+all: check test ## Formatting, vet and all tests that need nothing but Go
+
+help: ## This list
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+build: ## bin/lockstep
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/lockstep ./cmd/lockstep
+
+check: fmt vet ## Formatting and vet
+
+fmt:
+	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$files" ]; then echo "gofmt these files:"; echo "$$files"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+test: ## All tests that need nothing but Go
+	$(GO) test ./...
+
+race: ## The same under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+lint: ## golangci-lint with .golangci.yml, where it is installed
+	golangci-lint run
+
+e2e: build ## Real sshd, PostgreSQL and Redis on instances in namespaces (root, Debian)
+	test/e2e/run
+
+bench: build ## Ratios against a reference measured in the same run
+	test/bench/run
+
+mutants: ## Hand-made bugs of the guards; the tests must catch each
+	$(GO) run ./test/mutants
+
+fuzz: ## Each fuzz target for a short while
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 20s $$p || exit 1; done; done
+
+demo: ## The main job on a small sample deployment, over SSH on loopback
+	$(GO) run ./cmd/lockstep demo
+
+clean: ## Remove what build made
+	rm -rf bin
