@@ -19,7 +19,7 @@ const patience = 60 * time.Second
 // instance is a folder that plays the part of one instance: login directory,
 // run folder and state folder, reached through target/local.
 type instance struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	target *local.Target
 	*Client
@@ -39,7 +39,7 @@ func shells(t *testing.T, test func(t *testing.T, shell string)) {
 	}
 }
 
-func newInstance(t *testing.T, shell string) *instance {
+func newInstance(t testing.TB, shell string) *instance {
 	t.Helper()
 	i := &instance{t: t, dir: t.TempDir()}
 	i.target = local.New(i.dir)

@@ -29,7 +29,7 @@ type session struct {
 
 	// Set before ready is closed.
 	runDir string
-	login  string // the login directory
+	login  string    // the login directory
 	base   time.Time // the instance's clock when it booted
 
 	err error // set before done is closed

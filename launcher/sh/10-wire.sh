@@ -7,6 +7,20 @@
 # Descriptors: 5 frames to the client, 6 the token that only one writer of
 # frames may hold, 7 a step's record, 8 the claim lock, 9 a step's lock.
 
+NL='
+'
+
+# prepare VERB RUN STATE SUDO UMASK LC_ALL SH: what every verb needs.
+prepare() {
+	VERB=$1 RUN=$2 STATE=$3 SUDO=$4 UM=$5 LC=$6 SH=$7 L=$0
+	set -f
+	[ "$UM" != - ] || UM=$(umask)
+	[ "$LC" != - ] || LC=${LC_ALL+=}${LC_ALL-unset}
+	export LC_ALL=C
+	umask 077
+	read -r BOOT </proc/sys/kernel/random/boot_id
+}
+
 # take and give pass the token: a FIFO that holds one newline. It costs no fork.
 take() { read -r _ <&6; }
 give() { echo >&6; }
@@ -56,7 +70,7 @@ seconds() {
 	SEC=$(($1 / 100)).$SEC
 }
 
-# names RUN STEP ATTEMPT: sets D (the step's folder) and MARK (the value of
+# names RUN STEP ATTEMPT: sets D (how its files' names begin) and MARK (the value of
 # LOCKSTEP_STEP in the environment of all that the step's script starts).
 names() {
 	D=$RUN/r-$1/s-$2@$3
@@ -84,4 +98,13 @@ owns() {
 # fenced ID: the answer when it is not.
 fenced() {
 	fail "$1" fenced "the instance is claimed by run '$C_RUN' term $C_TERM"
+}
+
+# is_unlock RUN STEP: is it one of the unlocks that the run has armed?
+is_unlock() {
+	[ -f "$STATE/r-$1/unlocks" ] || return 1
+	while read -r _ s_ _; do
+		[ "$s_" != "$2" ] || return 0
+	done <"$STATE/r-$1/unlocks"
+	return 1
 }

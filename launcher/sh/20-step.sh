@@ -1,21 +1,34 @@
 # shellcheck shell=dash
-# A step: one script, run once. `mkdir` of its folder decides who runs it; the
-# lock in it is held by the supervisor and by the keepers of its output, so a
-# free lock means that everything has ended and all output is in the folder.
+# A step: one script, run once. Its files are all called D.something. Making
+# D.lock decides who runs it; the lock on that file is held by the supervisor
+# and by the keepers of the output, so a free lock means that everything has
+# ended and all output is kept.
+#
+# This file is on the path of every script, so it counts its processes: a
+# built-in command costs nothing, a program about a millisecond.
+
+# create: makes D.lock; fails if it is there. No other call makes it, ever.
+create() {
+	set -C
+	{ true >"$D.lock"; } 2>/dev/null
+	created_=$?
+	set +C
+	return "$created_"
+}
 
 # step_main ID RUN STEP ATTEMPT TERM BY PATH DIGEST [NAME=VALUE...]
 step_main() {
 	id=$1 run=$2 step=$3 att=$4 term=$5 by=$6 path=$7 digest=$8
 	shift 8
 	names "$run" "$step" "$att"
-	if ! mkdir "$D" 2>/dev/null; then
+	if ! create; then
 		existing "$id"
 		return
 	fi
-	exec 9>"$D/lock"
+	exec 9>"$D.lock"
 	flock 9
-	# A settle that came between mkdir and flock has decided: never started.
-	if [ -e "$D/record" ]; then
+	# A settle that came between create and flock has decided: never started.
+	if [ -e "$D.record" ]; then
 		say "$id" ok settled
 		return
 	fi
@@ -34,7 +47,7 @@ step_main() {
 		sum=$(sha256sum <"$path" 2>/dev/null)
 		sum=${sum%% *}
 		if [ "$sum" != "$digest" ]; then
-			printf 'tomb digest:%s\n' "${sum:-unreadable}" >"$D/record"
+			printf 'tomb digest:%s\n' "${sum:-unreadable}" >"$D.record"
 			say "$id" ok settled
 			return
 		fi
@@ -45,14 +58,14 @@ step_main() {
 	supervise "$@"
 }
 
-# existing ID: the folder was there already.
+# existing ID: the step was there already.
 existing() {
-	if [ ! -d "$D" ]; then
+	if [ ! -e "$D.lock" ]; then
 		fail "$1" fenced "run '$run' has no folder on this instance: it holds no claim"
 		return
 	fi
 	word=''
-	[ ! -f "$D/record" ] || read -r word _ <"$D/record"
+	[ ! -f "$D.record" ] || read -r word _ <"$D.record"
 	if [ "$word" = tomb ]; then
 		say "$1" ok settled
 	else
@@ -60,18 +73,18 @@ existing() {
 	fi
 }
 
-# refuse ID CODE TEXT: takes the folder back; nothing was run.
+# refuse ID CODE TEXT: takes the step back; nothing was run.
 refuse() {
-	rm -rf "$D"
+	rm -f "$D.lock"
 	fail "$@"
 }
 
 # supervise [NAME=VALUE...]: descriptors 3 and 4 become the script's output.
 supervise() {
-	exec 7>"$D/record"
+	exec 7>"$D.record"
 	{
 		{
-			run_and_record "$@" 4>&1 >/dev/null 2>"$D/notes" |
+			run_and_record "$@" 4>&1 >/dev/null 2>"$D.notes" |
 				keep err 3>&- 7>&- 2>/dev/null
 		} 3>&1 | keep out 7>&- 2>/dev/null
 	}
@@ -84,7 +97,7 @@ run_and_record() {
 	rc=$?
 	sig=-
 	# The shell remarks on a command that a signal ended; an exit 137 is silent.
-	[ "$rc" -le 128 ] || [ ! -s "$D/notes" ] || sig=$((rc - 128))
+	[ "$rc" -le 128 ] || [ ! -s "$D.notes" ] || sig=$((rc - 128))
 	now
 	printf 'end %s %s %s .\n' "$rc" "$sig" "$UP" >&7
 }
@@ -96,19 +109,26 @@ launch() {
 	printf 'run %s %s %s %s %s\n' "$PID" "$TICKS" "$BOOT" "$UP" "$by" >&7
 	exec 3>&- 4>&- 7>&- 9>&-
 	cd / || exit 126
+	restore_caller
 	for W in "$@"; do
 		shift
 		dec "$W"
 		set -- "$@" "$W"
 	done
-	set -- "LOCKSTEP_STEP=$MARK" "$@" "$path"
 	if [ "$SUDO" = 1 ]; then
-		set -- setsid sudo -n "$@"
-	else
-		set -- setsid env "$@"
+		exec setsid sudo -n "LOCKSTEP_STEP=$MARK" "$@" "$path"
 	fi
-	restore_caller
-	exec "$@"
+	become "LOCKSTEP_STEP=$MARK" "$@" -- "$path"
+}
+
+# become NAME=VALUE... -- PATH: like env, without a process. Uses no variable,
+# for any name may be exported.
+become() {
+	while [ "$1" != -- ]; do
+		export "${1?}"
+		shift
+	done
+	exec setsid "$2"
 }
 
 # whoami_: sets PID and TICKS (start time) of this very process; $$ would be
@@ -131,21 +151,20 @@ restore_caller() {
 	esac
 }
 
-# keep NAME: keeps standard input in the files NAME.OFFSET of the step's
-# folder: the first 256 KiB and the last MiB, never more, live. The rest is
+# keep NAME: keeps standard input in the files D.NAME.OFFSET: the first 256 KiB and the last MiB, never more, live. The rest is
 # read and dropped, so that the script neither blocks nor fills the disk.
 keep() {
 	kind=$1 off=0 tail=0
 	set --
-	while dd bs=1024 count=256 of="$D/$kind.$off" 2>"$D/$kind-n"; do
-		{ read -r rec _ && read -r _ && read -r n _; } <"$D/$kind-n" || break
+	while dd bs=1024 count=256 of="$D.$kind.$off" 2>"$D.$kind-n"; do
+		{ read -r rec _ && read -r _ && read -r n _; } <"$D.$kind-n" || break
 		[ $((${rec%+*} + ${rec#*+})) -eq 256 ] || return 0
 		[ "$off" -lt 262144 ] || {
 			tail=$((tail + n))
 			set -- "$@" "$off:$n"
 		}
 		while [ "$tail" -gt 1048576 ]; do
-			rm -f "$D/$kind.${1%:*}"
+			rm -f "$D.$kind.${1%:*}"
 			tail=$((tail - ${1#*:}))
 			shift
 		done

@@ -1,25 +1,25 @@
 # shellcheck shell=dash
 # What became of a step, waiting for it, settling it and ending it.
 
-# read_record: what the folder D says by itself. Sets R (none, tomb, run or
+# read_record: what the files of D say by itself. Sets R (none, tomb, run or
 # end) and what belongs to it. A record that was cut short counts as its start.
 read_record() {
 	R=none R_PID='' R_TICKS='' R_BOOT='' R_UP=- R_BY=- R_RC=- R_SIG=- R_END=-
-	[ -f "$D/record" ] || return 0
+	[ -f "$D.record" ] || return 0
 	{
 		read -r R R_PID R_TICKS R_BOOT R_UP R_BY || R=none
 		if [ "$R" = run ]; then
 			read -r w R_RC R_SIG R_END dot || w=
 			[ "$w$dot" != end. ] || R=end
 		fi
-	} <"$D/record"
+	} <"$D.record"
 }
 
 # look RUN STEP ATTEMPT: sets ST, the words of a status frame:
 #   running|ended|dead|never|absent CODE SIGNAL-or-REASON START END BY
 look() {
 	names "$1" "$2" "$3"
-	if [ ! -d "$D" ]; then
+	if [ ! -e "$D.lock" ]; then
 		ST='absent - - - - -'
 		! rebooted "$1" || ST='dead - reboot - - -'
 		return 0
@@ -58,8 +58,8 @@ rebooted() {
 
 # held: is the lock of D held, that is: is its supervisor there, or output open?
 held() {
-	[ -f "$D/lock" ] || return 1
-	! flock -s -n "$D/lock" true
+	[ -f "$D.lock" ] || return 1
+	! flock -s -n "$D.lock" true
 }
 
 # strays: sets PIDS to all processes that carry the step's mark.
@@ -100,54 +100,54 @@ status() {
 # then the final status. Wakes at the end by the lock, without polling.
 wait_step() {
 	id=$1 out=$5 err=$6 empty=0
-	look "$2" "$3" "$4"
+	names "$2" "$3" "$4"
 	while :; do
-		final=1
-		if [ -f "$D/lock" ]; then
-			{ flock -s -w 1 9 || final=0; } 9<"$D/lock"
+		held=0
+		if [ -f "$D.lock" ]; then
+			{ flock -s -w 1 9 || held=1; } 9<"$D.lock"
 		fi
-		look_after_wait "$2" "$3" "$4"
+		over=1
+		is_over "$2" "$3" "$4" || over=0
 		pour out "$out" && out=$NEXT
 		pour err "$err" && err=$NEXT
-		[ "$final" = 0 ] || break
-		# Nobody listens any more.
+		[ "$over" = 0 ] || break
+		# Perhaps nobody listens any more.
 		kill -0 "$$" 2>/dev/null && [ ! -e "$SESS/c-$id" ] || return 0
 	done
 	# shellcheck disable=SC2086
 	say "$id" ok $ST
 }
 
-# look_after_wait: decides whether the wait is over (final=1). A daemon may
-# keep the output, and so the lock, after the script's end: that is over too.
-look_after_wait() {
+# is_over RUN STEP ATTEMPT: is ST the final status? A daemon may keep the
+# output, and so the lock, after the script's end: that is over too.
+is_over() {
+	if [ "$held" = 1 ]; then
+		read_record
+		[ "$R" = end ] || return 1
+	fi
 	look "$1" "$2" "$3"
-	case $ST in
-	running*)
-		# Between mkdir and flock for a moment, or strays of a lost supervisor.
-		[ "$final" = 0 ] || sleep 0.1
-		final=0
-		if [ "$R" = none ] && ! held; then
-			empty=$((empty + 1))
-			[ "$empty" -lt 50 ] || entomb settled
-		fi
-		;;
-	*) final=1 ;;
-	esac
+	case $ST in running*) ;; *) return 0 ;; esac
+	# Between create and flock for a moment, or strays of a lost supervisor.
+	sleep 0.1
+	[ "$R" = none ] || return 1
+	empty=$((empty + 1))
+	[ "$empty" -lt 50 ] || entomb settled
+	return 1
 }
 
 # pour KIND OFFSET: sends what the keeper has beyond OFFSET; NEXT is the new one.
 pour() {
 	NEXT=$2
-	[ -s "$D/$1.0" ] || return 1
+	[ -s "$D.$1.0" ] || return 1
 	set +f
-	sizes=$(stat -c '%n %s' "$D/$1".[0-9]* 2>/dev/null | sed "s|^.*/$1\.||" | sort -n)
+	sizes=$(stat -c '%n %s' "$D.$1".[0-9]* 2>/dev/null | sed "s|^.*\.$1\.||" | sort -n)
 	set -f
 	kind=$1
 	# shellcheck disable=SC2086
 	set -- $sizes
 	while [ $# -ge 2 ]; do
 		[ "$NEXT" -ge "$1" ] || NEXT=$1
-		if [ $(($1 + $2)) -gt "$NEXT" ] && { exec 4<"$D/$kind.$1"; } 2>/dev/null; then
+		if [ $(($1 + $2)) -gt "$NEXT" ] && { exec 4<"$D.$kind.$1"; } 2>/dev/null; then
 			n=$(($1 + $2 - NEXT))
 			take
 			printf '%s %s %s %s\n' "$id" "$kind" "$n" "$NEXT" >&5
@@ -163,9 +163,9 @@ pour() {
 # entomb REASON: takes the lock of D if it is free and writes the tombstone
 # unless there is a record. Whoever had the lock first has decided.
 entomb() {
-	exec 9>>"$D/lock"
-	if flock -n 9 && [ ! -e "$D/record" ]; then
-		printf 'tomb %s\n' "$1" >"$D/record"
+	exec 9>>"$D.lock"
+	if flock -n 9 && [ ! -e "$D.record" ]; then
+		printf 'tomb %s\n' "$1" >"$D.record"
 	fi
 	exec 9>&-
 }
@@ -177,13 +177,13 @@ settle() {
 		fenced "$1"
 		return
 	fi
-	if mkdir "$D" 2>/dev/null; then
+	if create; then
 		if rebooted "$2"; then
 			entomb reboot
 		else
 			entomb settled
 		fi
-	elif [ -d "$D" ] && [ ! -e "$D/record" ]; then
+	elif [ -e "$D.lock" ] && [ ! -e "$D.record" ]; then
 		entomb settled
 	fi
 	look "$2" "$3" "$4"
@@ -201,7 +201,7 @@ kill_step() {
 	read_record
 	[ "$R" = run ] && [ "$R_BOOT" = "$BOOT" ] || return 0
 	signal TERM || return 0
-	flock -s -w "$SEC" "$D/lock" true
+	flock -s -w "$SEC" "$D.lock" true
 	# From here on the step counts as killed: nothing of it stays.
 	tries=0
 	while strays || { session && [ -n "$PIDS" ]; }; do
@@ -211,7 +211,7 @@ kill_step() {
 		[ "$tries" -lt 20 ] || break
 		sleep 0.05
 	done
-	flock -s -w 5 "$D/lock" true
+	flock -s -w 5 "$D.lock" true
 }
 
 # signal NAME: to all of the step, but only if it has not ended meanwhile.
@@ -234,6 +234,6 @@ kill_verb() {
 		return
 	fi
 	names "$2" "$3" "$4"
-	[ ! -d "$D" ] || kill_step "$7"
+	[ ! -e "$D.lock" ] || kill_step "$7"
 	status "$1" "$2" "$3" "$4"
 }

@@ -73,9 +73,9 @@ alive() {
 live_step() {
 	WHY=step
 	set +f
-	for d in "$RUN/r-$1"/s-*@*; do
+	for d in "$RUN/r-$1"/s-*@*.lock; do
 		set -f
-		[ -d "$d" ] || continue
+		[ -e "$d" ] || continue
 		split "$d"
 		look "$1" "$STEP" "$ATT"
 		case $ST in running*) return 0 ;; esac
@@ -84,9 +84,10 @@ live_step() {
 	return 1
 }
 
-# split DIR: sets STEP and ATT from a step's folder.
+# split FILE: sets STEP and ATT from a step's lock file.
 split() {
 	STEP=${1##*/s-}
+	STEP=${STEP%.lock}
 	ATT=${STEP##*@}
 	STEP=${STEP%@*}
 }
@@ -108,9 +109,9 @@ report_runs() {
 
 report_open() {
 	set +f
-	for d in "$RUN/r-$2"/s-*@*; do
+	for d in "$RUN/r-$2"/s-*@*.lock; do
 		set -f
-		[ -d "$d" ] || continue
+		[ -e "$d" ] || continue
 		split "$d"
 		look "$2" "$STEP" "$ATT"
 		case $ST in
@@ -140,9 +141,9 @@ is_owed() {
 		return
 	fi
 	set +f
-	for d_ in "$RUN/r-$1"/s-*@*; do
+	for d_ in "$RUN/r-$1"/s-*@*.lock; do
 		set -f
-		[ -d "$d_" ] || continue
+		[ -e "$d_" ] || continue
 		split "$d_"
 		! is_unlock "$1" "$STEP" && was_run "$1" "$STEP" "$ATT" && return 0
 	done
@@ -153,7 +154,7 @@ is_owed() {
 # was_run RUN STEP ATT: did its script start, or may it have?
 was_run() {
 	names "$1" "$2" "$3"
-	[ -d "$D" ] || return 1
+	[ -e "$D.lock" ] || return 1
 	read_record
 	[ "$R" != tomb ]
 }
@@ -161,21 +162,13 @@ was_run() {
 # unlocked RUN STEP: has a try of it ended with 0?
 unlocked() {
 	set +f
-	for D in "$RUN/r-$1/s-$2"@*; do
+	for D in "$RUN/r-$1/s-$2"@*.lock; do
 		set -f
+		D=${D%.lock}
 		read_record
 		[ "$R" != end ] || [ "$R_RC" != 0 ] || return 0
 	done
 	set -f
-	return 1
-}
-
-# is_unlock RUN STEP: is it one of the unlocks that the run has armed?
-is_unlock() {
-	[ -f "$STATE/r-$1/unlocks" ] || return 1
-	while read -r _ s_ _; do
-		[ "$s_" != "$2" ] || return 0
-	done <"$STATE/r-$1/unlocks"
 	return 1
 }
 

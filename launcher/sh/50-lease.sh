@@ -139,9 +139,9 @@ watch_again() {
 # end_scripts RUN GRACE: all running steps that are not unlocks, at once.
 end_scripts() {
 	set +f
-	for d in "$RUN/r-$1"/s-*@*; do
+	for d in "$RUN/r-$1"/s-*@*.lock; do
 		set -f
-		[ -d "$d" ] || continue
+		[ -e "$d" ] || continue
 		split "$d"
 		names "$1" "$STEP" "$ATT"
 		if ! is_unlock "$1" "$STEP"; then
@@ -157,11 +157,11 @@ end_scripts() {
 # its first record; wait for that, or settle it.
 starting() {
 	tries=0
-	while [ ! -s "$D/record" ] && [ "$tries" -lt 50 ]; do
+	while [ ! -s "$D.record" ] && [ "$tries" -lt 50 ]; do
 		sleep 0.1
 		tries=$((tries + 1))
 	done
-	[ -s "$D/record" ] || entomb settled
+	[ -s "$D.record" ] || entomb settled
 }
 
 # unlock_waves RUN TERM: wave W not before (W-1) x GAP after firing, and not
@@ -208,9 +208,9 @@ unlock_main() {
 # orchestrator's that is still running is waited for instead.
 attempt() {
 	seconds "$timeout"
-	while [ -d "$RUN/r-$run/s-$step@$att" ]; do
+	while [ -e "$RUN/r-$run/s-$step@$att.lock" ]; do
 		names "$run" "$step" "$att"
-		flock -s -w "$SEC" "$D/lock" true || return 0
+		flock -s -w "$SEC" "$D.lock" true || return 0
 		att=$((att + 1))
 	done
 	! unlocked "$run" "$step" || return 0
@@ -219,5 +219,5 @@ attempt() {
 	names "$run" "$step" "$att"
 	starting
 	seconds "$timeout"
-	flock -s -w "$SEC" "$D/lock" true || kill_step 3000
+	flock -s -w "$SEC" "$D.lock" true || kill_step 3000
 }

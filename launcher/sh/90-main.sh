@@ -1,5 +1,5 @@
 # shellcheck shell=dash
-# Where it begins. The call is on the last line: a truncated text runs nothing.
+# Where it begins. The call comes last: a truncated text runs nothing.
 
 # serve: the control session. One verb a line, "ID VERB WORD...", in; frames out.
 serve() {
@@ -65,32 +65,9 @@ leave() {
 	rmdir "$RUN" 2>/dev/null
 }
 
-# main VERB RUN STATE SUDO UMASK LC_ALL SH [WORD...]
-main() {
-	[ "$1" != hash ] || {
-		shift
-		NL='
-'
-		hash_some "$@"
-		return
-	}
-	VERB=$1 RUN=$2 STATE=$3 SUDO=$4 UM=$5 LC=$6 SH=$7 L=$0
-	shift 7
-	NL='
-'
-	set -f
-	[ "$UM" != - ] || UM=$(umask)
-	[ "$LC" != - ] || LC=${LC_ALL+=}${LC_ALL-unset}
-	export LC_ALL=C
-	umask 077
-	read -r BOOT </proc/sys/kernel/random/boot_id
-	run_verb "$@"
-}
-
 run_verb() {
 	case $VERB in
 	serve) serve ;;
-	step) step_main "$@" ;;
 	watch) watch_main "$@" ;;
 	lease-unlock) unlock_main "$@" ;;
 	deal-reader) deal_reader "$@" ;;
@@ -110,4 +87,12 @@ stream() {
 	esac
 }
 
-main "$@"
+if [ "$1" = hash ]; then
+	shift
+	hash_some "$@"
+else
+	prepare "$@"
+	shift 7
+	run_verb "$@"
+fi
+exit
