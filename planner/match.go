@@ -206,7 +206,7 @@ func (d *draft) supply(chosen []member, mv moving, o RestoreOptions, reasons *[]
 			}
 			d.plan.Artifacts = append(d.plan.Artifacts, planned)
 			work = append(work, m)
-		case o.Request.AllowIncomplete && slices.Contains(mv.lacks, m.slot()):
+		case o.Request.AllowIncomplete && mv.lacking(m):
 			d.plan.Partial = true
 			d.warn(fmt.Sprintf("%v is not restored: the backup has no artifact for it", m))
 		default:
@@ -214,6 +214,15 @@ func (d *draft) supply(chosen []member, mv moving, o RestoreOptions, reasons *[]
 		}
 	}
 	return work
+}
+
+// lacking reports whether the backup itself says that it lacks the artifact of
+// that member.
+func (mv moving) lacking(m member) bool {
+	return slices.ContainsFunc(mv.lacks, func(s lockstep.Slot) bool {
+		once := m.job.RestoresFrom != "" && s.Group == m.instance.Group && s.Job == m.job.Name
+		return once || s == m.slot()
+	})
 }
 
 func wanted(m member) string {

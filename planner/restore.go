@@ -156,6 +156,10 @@ func (d *draft) restore(work []member) {
 
 // mismatch refuses a backup that does not fit, with all reasons at once.
 func (d *draft) mismatch(reasons []string) error {
-	return refused(fmt.Errorf("Deployment '%s' does not match the structure of the provided backup: %s", d.plan.Deployment, strings.Join(reasons, "; ")), //nolint:staticcheck // this text is a contract
-		"restore a part with --job or --instance, or say where artifacts go with --map OLDGROUP/INDEX=NEWGROUP/INDEX")
+	hint := "restore a part with --job or --instance, or say where artifacts go with --map OLDGROUP/INDEX=NEWGROUP/INDEX"
+	if original(d.plan.Policy) {
+		hint = "" // it has no such options
+	}
+	return refused(fmt.Errorf("Deployment '%s' does not match the structure of the provided backup: %s", //nolint:staticcheck // this text is a contract
+		d.plan.Deployment, strings.Join(reasons, "; ")), hint)
 }
