@@ -56,7 +56,9 @@ type Journal interface {
 
 	// RequestCancel leaves word for whoever drives the run, in any process,
 	// that it is to be canceled; CancelRequested looks for it and names who
-	// asked. The word is no event: the driver records one when it acts on it.
+	// asked first. The word is no event: the driver records one when it acts on
+	// it. It is refused with ErrConflict for a run that is not stored, and
+	// means nothing for one that has ended.
 	RequestCancel(ctx context.Context, run lockstep.RunID, by string) error
 	CancelRequested(ctx context.Context, run lockstep.RunID) (by string, ok bool, err error)
 

@@ -47,6 +47,9 @@ type run struct {
 	steps   *journal.LockSteps
 	events  []entry
 	outputs map[lockstep.StepID][]lockstep.StepOutput
+	// cancel names who asked for it, if canceled.
+	canceled bool
+	cancel   string
 }
 
 // entry is an event, or the bytes of one that only a newer program reads.

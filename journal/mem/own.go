@@ -100,3 +100,32 @@ func (j *Journal) Outputs(ctx context.Context, id lockstep.RunID, step lockstep.
 	}
 	return slices.Clone(r.outputs[step]), nil
 }
+
+// RequestCancel implements journal.Journal.
+func (j *Journal) RequestCancel(ctx context.Context, id lockstep.RunID, by string) error {
+	if err := j.lock(ctx); err != nil {
+		return fmt.Errorf("ask to cancel run %s: %w", id, err)
+	}
+	defer j.mu.Unlock()
+	r := j.runs[id]
+	switch {
+	case r == nil:
+		return fmt.Errorf("ask to cancel run %s: there is none: %w", id, journal.ErrConflict)
+	case !r.canceled:
+		r.canceled, r.cancel = true, by
+	}
+	return nil
+}
+
+// CancelRequested implements journal.Journal.
+func (j *Journal) CancelRequested(ctx context.Context, id lockstep.RunID) (string, bool, error) {
+	if err := j.lock(ctx); err != nil {
+		return "", false, fmt.Errorf("look for a cancel of run %s: %w", id, err)
+	}
+	defer j.mu.Unlock()
+	r := j.runs[id]
+	if r == nil {
+		return "", false, nil
+	}
+	return r.cancel, r.canceled, nil
+}

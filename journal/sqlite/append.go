@@ -1,0 +1,219 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"lockstep"
+	"lockstep/journal"
+)
+
+// Append implements journal.Journal: one transaction, synced. When the disk is
+// full the reserve is released and the transaction made once more. After any
+// other failed write the journal takes no more of them until it is opened
+// again: what the system said it kept is not to be believed then.
+func (j *Journal) Append(ctx context.Context, events ...lockstep.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	bodies := make([][]byte, len(events))
+	for i, e := range events {
+		var err error
+		if bodies[i], err = encode(e); err != nil {
+			return err
+		}
+	}
+	run := events[0].Run
+	var steps *journal.LockSteps
+	write := func(tx *sql.Tx) error {
+		a := appender{j: j, tx: tx, steps: j.plans[run]}
+		err := a.append(events, bodies)
+		steps = a.steps
+		return err
+	}
+	err := j.inTransaction(ctx, writing{db: j.write, write: write, reserved: true}, func() {
+		if _, ended := events[len(events)-1].Data.(lockstep.RunEnded); ended || steps == nil {
+			delete(j.plans, run)
+			return
+		}
+		j.plans.put(run, steps)
+	})
+	if err != nil {
+		return explain(fmt.Sprintf("append to run %s in journal %s", run, j.path()), err)
+	}
+	return nil
+}
+
+// writing is one transaction.
+type writing struct {
+	db    *sql.DB
+	write func(*sql.Tx) error // is called again when it was in vain
+	// reserved: the reserve may be released for it.
+	reserved bool
+}
+
+// inTransaction takes the slot, writes, and calls done, if not nil, once all
+// is committed. ctx counts only until the write begins: a commit that is cut
+// off leaves nobody knowing how it ended.
+func (j *Journal) inTransaction(ctx context.Context, w writing, done func()) error {
+	if err := j.live(); err != nil {
+		return err
+	}
+	select {
+	case j.slot <- struct{}{}:
+		defer func() { <-j.slot }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := errors.Join(ctx.Err(), j.live(), j.broken); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := transact(ctx, w)
+	if err != nil && w.reserved && diskFull(j.dir, err) && releaseReserve(j.dir) {
+		err = transact(ctx, w)
+	}
+	if err != nil {
+		if unbelievable(err) && !diskFull(j.dir, err) {
+			j.broken = fmt.Errorf("an earlier write failed: %w", err)
+		}
+		return err
+	}
+	if done != nil {
+		done()
+	}
+	return nil
+}
+
+func transact(ctx context.Context, w writing) error {
+	tx, err := w.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := w.write(tx); err != nil {
+		// SQLite may have rolled back by itself; either way nothing is kept.
+		_ = tx.Rollback()
+		return err
+	}
+	return tx.Commit()
+}
+
+// appender is one Append inside its transaction.
+type appender struct {
+	j     *Journal
+	tx    *sql.Tx
+	n     int64 // of the run's row
+	head  journal.Head
+	steps *journal.LockSteps
+}
+
+func (a *appender) append(events []lockstep.Event, bodies [][]byte) error {
+	run := events[0].Run
+	err := scanHead(a.tx.Stmt(a.j.stmts.head).QueryRow(string(run)), &a.n, &a.head)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if err := a.head.Check(events); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(events, ofStep) {
+		if err := a.loadPlan(); err != nil {
+			return err
+		}
+	}
+	before := a.head
+	for _, e := range events {
+		if planned, ok := e.Data.(lockstep.RunPlanned); ok {
+			a.steps = journal.LockStepsOf(&planned.Plan)
+		}
+		a.head.Apply(e, a.steps)
+		if err := a.hold(e); err != nil {
+			return err
+		}
+	}
+	if err := a.storeHead(before); err != nil {
+		return err
+	}
+	insert := a.tx.Stmt(a.j.stmts.insertEvent)
+	for i, e := range events {
+		if _, err := insert.Exec(a.n, int64(e.Seq), bodies[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ofStep(e lockstep.Event) bool {
+	switch e.Data.(type) {
+	case lockstep.StepStarted, lockstep.StepFinished:
+		return true
+	}
+	return false
+}
+
+// loadPlan reads the plan of a run that another Journal value planned.
+func (a *appender) loadPlan() error {
+	if a.head.Planned == 0 || a.steps != nil {
+		return nil
+	}
+	var body []byte
+	if err := a.tx.Stmt(a.j.stmts.oneEvent).QueryRow(a.n, int64(a.head.Planned)).Scan(&body); err != nil {
+		return fmt.Errorf("read plan: %w", err)
+	}
+	e, err := decode(body)
+	if err != nil {
+		return fmt.Errorf("read plan: %w", err)
+	}
+	planned, ok := e.Data.(lockstep.RunPlanned)
+	if !ok {
+		return fmt.Errorf("read plan: event %d is %s", a.head.Planned, e.Data.EventType())
+	}
+	a.steps = journal.LockStepsOf(&planned.Plan)
+	return nil
+}
+
+func (a *appender) hold(e lockstep.Event) error {
+	t, ok := a.steps.Transition(e)
+	if !ok {
+		return nil
+	}
+	s, at := a.head.Summary, t.Slot
+	var err error
+	switch {
+	case t.Held:
+		_, err = a.tx.Stmt(a.j.stmts.hold).Exec(string(s.Key), at.Group, at.Index, at.Job,
+			string(e.Run), s.Deployment, nanos(e.Time), t.Restore)
+	case t.Only != "":
+		_, err = a.tx.Stmt(a.j.stmts.releaseOf).Exec(string(s.Key), at.Group, at.Index, at.Job, string(t.Only))
+	default:
+		_, err = a.tx.Stmt(a.j.stmts.release).Exec(string(s.Key), at.Group, at.Index, at.Job)
+	}
+	return err
+}
+
+// storeHead writes the run's row: all of it when it is new, what a list shows
+// only when it has changed, since that moves indexes too.
+func (a *appender) storeHead(before journal.Head) error {
+	h, s := a.head, a.head.Summary
+	if before.Seq == 0 {
+		res, err := a.tx.Stmt(a.j.stmts.insertRun).Exec(string(s.ID), int64(h.Seq), int64(h.Term), int64(h.Planned),
+			string(s.Key), s.Deployment, string(s.Operation), string(s.State), string(s.Data), string(s.Locks),
+			string(s.Backup), nanos(s.StartedAt), nanos(s.EndedAt), nanos(h.LockStarted), nanos(h.UnlockEnded),
+			s.LockWindow, s.Error, s.ExitCode)
+		if err != nil {
+			return err
+		}
+		a.n, err = res.LastInsertId()
+		return err
+	}
+	_, err := a.tx.Stmt(a.j.stmts.moveRun).Exec(int64(h.Seq), int64(h.Term), nanos(h.LockStarted), nanos(h.UnlockEnded), string(s.ID))
+	if err != nil || s == before.Summary && h.Planned == before.Planned {
+		return err
+	}
+	_, err = a.tx.Stmt(a.j.stmts.updateRun).Exec(int64(h.Planned), string(s.State), string(s.Data), string(s.Locks),
+		string(s.Backup), nanos(s.EndedAt), s.LockWindow, s.Error, s.ExitCode, string(s.ID))
+	return err
+}

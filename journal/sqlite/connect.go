@@ -1,0 +1,75 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"net/url"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// databasePath is the database of a state folder. Nothing but SQLite may ever
+// open and close this file: closing any descriptor of it drops all of the
+// process's locks on it.
+func databasePath(dir string) string { return filepath.Join(dir, "lockstep.db") }
+
+// connect opens a pool on the database, with transactions that take the write
+// lock as they begin: none can find out half-way that another one has written.
+func connect(path, synchronous string, conns int) (*sql.DB, error) {
+	q := url.Values{
+		"_pragma": {
+			"busy_timeout(15000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)",
+		},
+		"_txlock": {"immediate"},
+	}
+	dsn := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+// statements are prepared once, each on the pool that it is for.
+type statements struct {
+	head, insertRun, updateRun, moveRun *sql.Stmt
+	insertEvent, oneEvent               *sql.Stmt
+	hold, release, releaseOf            *sql.Stmt
+	events, outputs, cancel             *sql.Stmt
+}
+
+const runColumns = `id, seq, term, planned, key, deployment, operation, state, data, locks, backup,
+	started, ended, lock_started, unlock_ended, lock_window, error, exit_code`
+
+func (s *statements) prepare(ctx context.Context, j *Journal) error {
+	for _, p := range []struct {
+		to    **sql.Stmt
+		db    *sql.DB
+		query string
+	}{
+		{&s.head, j.write, `SELECT n, ` + runColumns + ` FROM runs WHERE id = ?`},
+		{&s.insertRun, j.write, `INSERT INTO runs (` + runColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
+		{&s.updateRun, j.write, `UPDATE runs SET planned = ?, state = ?, data = ?, locks = ?, backup = ?, ended = ?,
+			lock_window = ?, error = ?, exit_code = ? WHERE id = ?`},
+		{&s.moveRun, j.write, `UPDATE runs SET seq = ?, term = ?, lock_started = ?, unlock_ended = ? WHERE id = ?`},
+		{&s.insertEvent, j.write, `INSERT INTO events (run, seq, body) VALUES (?,?,?)`},
+		{&s.oneEvent, j.write, `SELECT body FROM events WHERE run = ? AND seq = ?`},
+		{&s.hold, j.write, `INSERT OR REPLACE INTO holds (key, grp, idx, job, run, deployment, since, restore) VALUES (?,?,?,?,?,?,?,?)`},
+		{&s.release, j.write, `DELETE FROM holds WHERE key = ? AND grp = ? AND idx = ? AND job = ?`},
+		{&s.releaseOf, j.write, `DELETE FROM holds WHERE key = ? AND grp = ? AND idx = ? AND job = ? AND run = ?`},
+		{&s.events, j.read, `SELECT e.seq, e.body FROM events e WHERE e.run = (SELECT n FROM runs WHERE id = ?) AND e.seq > ? ORDER BY e.seq`},
+		{&s.outputs, j.read, `SELECT attempt, stream, dropped, head, tail FROM outputs
+			WHERE run = (SELECT n FROM runs WHERE id = ?) AND step = ? ORDER BY attempt, stream DESC`},
+		{&s.cancel, j.read, `SELECT asked FROM cancels WHERE run = (SELECT n FROM runs WHERE id = ?)`},
+	} {
+		stmt, err := p.db.PrepareContext(ctx, p.query)
+		if err != nil {
+			return err
+		}
+		*p.to = stmt
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"lockstep"
+)
+
+// reserveSize is what unlocking a deployment of 1,000 instances writes, some
+// times over.
+const reserveSize = 8 << 20
+
+func reservePath(dir string) string { return filepath.Join(dir, "reserve") }
+
+// makeReserve makes the reserve if there is none. That it cannot be made is no
+// error here: a full disk must not stop an unlock. See CheckReserve.
+func makeReserve(dir string) {
+	path := reservePath(dir)
+	if info, err := os.Stat(path); err == nil && info.Size() == reserveSize {
+		return
+	}
+	if err := writeReserve(path); err != nil {
+		_ = os.Remove(path)
+	}
+}
+
+// writeReserve writes bytes that no file system can compress or leave out.
+func writeReserve(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	noise := make([]byte, reserveSize)
+	if _, err := rand.NewChaCha8([32]byte{}).Read(noise); err != nil {
+		return err
+	}
+	if _, err := f.Write(noise); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// CheckReserve says why unlocking could not be recorded if the disk were full:
+// the reserve is not there. Whoever is about to lock asks first. It is made
+// when a journal is opened with room for it, and gone once it was needed.
+func (j *Journal) CheckReserve(context.Context) error {
+	info, err := os.Stat(reservePath(j.dir))
+	if err == nil && info.Size() == reserveSize {
+		return nil
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("the reserve of %d MiB is not there: the disk is, or was, full", reserveSize>>20)
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindRefused, Op: fmt.Sprintf("check state folder %q", j.dir), Err: err,
+		Hint: "free some space on its file system and try again",
+	}
+}
+
+// releaseReserve gives the reserve's space back to the file system, and
+// reports whether there was any.
+func releaseReserve(dir string) bool { return os.Remove(reservePath(dir)) == nil }
+
+// diskFull reports whether a write failed for want of space. SQLite says so of
+// some writes, and says "I/O error" of others.
+func diskFull(dir string, err error) bool {
+	switch sqliteCode(err) {
+	case codeFull:
+		return true
+	case codeIOErr:
+		var st unix.Statfs_t
+		return unix.Statfs(dir, &st) == nil && st.Bavail*uint64(st.Bsize) < 256<<10
+	}
+	return false
+}

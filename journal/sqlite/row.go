@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"lockstep"
+	"lockstep/journal"
+)
+
+// compressAbove is the length of an event from which on it is kept as a gzip
+// stream. Only plans of hundreds of instances are that long; they shrink to a
+// twentieth.
+const compressAbove = 64 << 10
+
+// maxEvent bounds what a gzip stream may grow to.
+const maxEvent = 1 << 30
+
+// encode is an event as its row holds it.
+func encode(e lockstep.Event) ([]byte, error) {
+	if e.Data == nil {
+		return nil, fmt.Errorf("append event %d to run %s: it has no data", e.Seq, e.Run)
+	}
+	body, err := e.MarshalJSON()
+	if err != nil || len(body) <= compressAbove {
+		return body, err
+	}
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(body); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// decode is the inverse of encode. An envelope is JSON and begins with "{",
+// a gzip stream does not.
+func decode(body []byte) (lockstep.Event, error) {
+	var e lockstep.Event
+	if bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
+		r, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return e, fmt.Errorf("unpack event: %w", err)
+		}
+		if body, err = io.ReadAll(io.LimitReader(r, maxEvent)); err != nil {
+			return e, fmt.Errorf("unpack event: %w", err)
+		}
+	}
+	err := json.Unmarshal(body, &e)
+	return e, err
+}
+
+// nanos is a time as a column holds it, 0 for none.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNanos(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+// scanner is a row.
+type scanner interface{ Scan(dest ...any) error }
+
+// scanHead reads n and runColumns.
+func scanHead(row scanner, n *int64, h *journal.Head) error {
+	s := &h.Summary
+	var seq, term, planned, started, ended, lockStarted, unlockEnded int64
+	err := row.Scan(n, &s.ID, &seq, &term, &planned, &s.Key, &s.Deployment, &s.Operation, &s.State, &s.Data, &s.Locks,
+		&s.Backup, &started, &ended, &lockStarted, &unlockEnded, &s.LockWindow, &s.Error, &s.ExitCode)
+	if err != nil {
+		return err
+	}
+	h.Seq, h.Term, h.Planned = uint64(seq), uint64(term), uint64(planned)
+	s.StartedAt, s.EndedAt = fromNanos(started), fromNanos(ended)
+	h.LockStarted, h.UnlockEnded = fromNanos(lockStarted), fromNanos(unlockEnded)
+	return nil
+}
