@@ -138,3 +138,11 @@ func TestManyInstances(t *testing.T) {
 		t.Errorf("instance %s is the eleventh", first)
 	}
 }
+
+func TestFolderTakenOnOneInstance(t *testing.T) {
+	t.Parallel()
+	d := parseDeployment(t, "deployment s\ninstance a/0\njob all: backup\njob pg custom=all: backup")
+	if _, err := Backup(d, lockstep.BBRPolicy(), BackupOptions{}); lockstep.KindOf(err) != lockstep.KindRefused {
+		t.Errorf("two jobs with one folder: %v", err)
+	}
+}

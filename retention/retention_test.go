@@ -258,3 +258,17 @@ func TestPruningAfterEachBackup(t *testing.T) {
 		}
 	})
 }
+
+// TestPeriodsAreOfNowsZone: one day in UTC, two where the operator lives.
+func TestPeriodsAreOfNowsZone(t *testing.T) {
+	t.Parallel()
+	in := []lockstep.Backup{made(14*hour, lockstep.DataVerified), made(12*hour+time.Minute, lockstep.DataVerified), made(18*hour, lockstep.DataVerified)}
+	tokyo := time.FixedZone("JST", 9*3600)
+	if got := kept(t, in, Policy{Daily: 9}, epoch); len(got) != 1 {
+		t.Errorf("in UTC: %v", got)
+	}
+	in[2] = made(22*hour, lockstep.DataVerified) // 14:00 UTC, 23:00 in Tokyo
+	if got := kept(t, in, Policy{Daily: 9}, epoch.In(tokyo)); len(got) != 2 {
+		t.Errorf("in Tokyo: %v", got)
+	}
+}
