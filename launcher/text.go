@@ -83,6 +83,9 @@ func (c *Client) bootCommand() string {
 func (c *Client) streamCommand(runDir, verb string, words ...string) string {
 	file := runDir + "/launcher-" + digest()
 	args := []string{c.shell, file, verb, runDir, "-", c.sudoFlag(), "-", "-", c.shell}
+	if strings.HasPrefix(verb, "deal") { // so that it can end all that it started
+		args = append([]string{"setsid", "-w"}, args...)
+	}
 	return c.asRoot(append(args, words...)...)
 }
 

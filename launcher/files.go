@@ -1,0 +1,116 @@
+package launcher
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+)
+
+// LoginDir is the folder that relative paths are relative to.
+func (c *Client) LoginDir(ctx context.Context) (string, error) {
+	s, err := c.anySession(ctx)
+	if err != nil {
+		return "", fmt.Errorf("find login directory: %w", err)
+	}
+	return s.login, nil
+}
+
+// anySession waits for a control session.
+func (c *Client) anySession(ctx context.Context) (*session, error) {
+	var found *session
+	err := c.steady(ctx, func(s *session) error {
+		found = s
+		return nil
+	})
+	return found, err
+}
+
+// onDir asks a verb whose only word is a path.
+func (c *Client) onDir(ctx context.Context, verb, dir string) (frame, error) {
+	if err := checkDir(dir); err != nil {
+		return frame{}, err
+	}
+	word, err := encodeWord(dir)
+	if err != nil {
+		return frame{}, err
+	}
+	f, _, err := c.do(ctx, verb, word)
+	return f, err
+}
+
+// checkDir refuses what no artifact lies in.
+func checkDir(dir string) error {
+	switch dir {
+	case "", "/", ".", "..":
+		return fmt.Errorf("folder %q is not one to work on", dir)
+	}
+	return nil
+}
+
+// MakeDir makes a folder and its parents; one that exists is left as it is.
+func (c *Client) MakeDir(ctx context.Context, dir string) error {
+	if _, err := c.onDir(ctx, "mkdir", dir); err != nil {
+		return fmt.Errorf("make folder %q: %w", dir, err)
+	}
+	return nil
+}
+
+// RemoveDir removes a folder with all that is in it; none is no error.
+func (c *Client) RemoveDir(ctx context.Context, dir string) error {
+	if _, err := c.onDir(ctx, "rmdir", dir); err != nil {
+		return fmt.Errorf("remove folder %q: %w", dir, err)
+	}
+	return nil
+}
+
+// Exists reports whether there is anything of that name. Whatever prevents
+// knowing it is an error, never a no.
+func (c *Client) Exists(ctx context.Context, dir string) (bool, error) {
+	f, err := c.onDir(ctx, "exists", dir)
+	if err != nil {
+		return false, fmt.Errorf("look for %q: %w", dir, err)
+	}
+	switch f.word(0) {
+	case "yes":
+		return true, nil
+	case "no":
+		return false, nil
+	}
+	return false, fmt.Errorf("look for %q: %w", dir, errFrame)
+}
+
+// Space is what Space measures.
+type Space struct {
+	// FreeBytes are available to us where the folder is or will be.
+	FreeBytes int64
+	// UsedBytes are allocated by the folder; 0 if there is none.
+	UsedBytes int64
+}
+
+// Space measures the file system that holds or will hold dir, and dir.
+func (c *Client) Space(ctx context.Context, dir string) (Space, error) {
+	f, err := c.onDir(ctx, "space", dir)
+	if err != nil {
+		return Space{}, fmt.Errorf("measure space for %q: %w", dir, err)
+	}
+	free, err1 := strconv.ParseInt(f.word(0), 10, 64)
+	used, err2 := strconv.ParseInt(f.word(1), 10, 64)
+	if err1 != nil || err2 != nil || free < 0 || used < 0 {
+		return Space{}, fmt.Errorf("measure space for %q: %w: %.80q", dir, errFrame, f.words)
+	}
+	return Space{FreeBytes: free, UsedBytes: used}, nil
+}
+
+// Tools names the programs that the launcher needs and the instance lacks.
+func (c *Client) Tools(ctx context.Context) (missing []string, err error) {
+	f, _, err := c.do(ctx, "tools")
+	if err != nil {
+		return nil, fmt.Errorf("look for tools: %w", err)
+	}
+	for _, w := range f.words {
+		if w != "" {
+			missing = append(missing, w)
+		}
+	}
+	return missing, nil
+}

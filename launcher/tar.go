@@ -1,0 +1,118 @@
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"lockstep/target"
+)
+
+// longLink is the round trip from which one channel's window is too small.
+const longLink = 8 * time.Millisecond
+
+// TarOut writes the folder to w as an archive in posix (pax) format: times to
+// the nanosecond, numeric owners, names relative to the folder ("./x"), no
+// extended attributes. A file that changed while it was read is an error, and
+// so is anything else that tar complains about. It is not retried: what was
+// written is worthless after an error.
+func (c *Client) TarOut(ctx context.Context, dir string, w io.Writer) error {
+	word, err := c.streamDir(dir)
+	if err != nil {
+		return fmt.Errorf("read folder %q: %w", dir, err)
+	}
+	if c.target.RoundTrip() > longLink {
+		select {
+		case c.dealing <- struct{}{}:
+			defer func() { <-c.dealing }()
+			err = c.dealOut(ctx, word, w)
+		default:
+			err = c.stream(ctx, "tar-out", target.Streams{Stdout: w}, word)
+		}
+	} else {
+		err = c.stream(ctx, "tar-out", target.Streams{Stdout: w}, word)
+	}
+	if err != nil {
+		return fmt.Errorf("read folder %q: %w", dir, err)
+	}
+	return nil
+}
+
+// TarIn makes the folder if it is not there and unpacks the archive that r
+// gives into it, with modes, times and, for root, numeric owners. An error of
+// r is an error of TarIn. Names in the archive are the instance's tar's
+// business: it refuses those that lead out of the folder.
+func (c *Client) TarIn(ctx context.Context, dir string, r io.Reader) error {
+	word, err := c.streamDir(dir)
+	if err == nil {
+		source := &source{from: r}
+		err = c.stream(ctx, "tar-in", target.Streams{Stdin: source}, word)
+		err = errors.Join(source.fault(err == nil), err)
+	}
+	if err != nil {
+		return fmt.Errorf("unpack into folder %q: %w", dir, err)
+	}
+	return nil
+}
+
+// source remembers how reading ended. The target may still be reading when
+// the command has ended, hence the lock.
+type source struct {
+	from  io.Reader
+	mu    sync.Mutex
+	ended bool
+	err   error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.from.Read(p)
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.ended = errors.Is(err, io.EOF); !s.ended {
+			s.err = err
+		}
+	}
+	return n, err
+}
+
+// fault is the reader's error, or that it was not read to its end although it
+// should have been.
+func (s *source) fault(whole bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil && whole && !s.ended {
+		return errors.New("the archive was not read to its end")
+	}
+	return s.err
+}
+
+func (c *Client) streamDir(dir string) (string, error) {
+	if err := checkDir(dir); err != nil {
+		return "", err
+	}
+	return encodeWord(dir)
+}
+
+// stream runs one verb in a session of its own and demands exit status 0. The
+// control session is there meanwhile: it holds the launcher's file.
+func (c *Client) stream(ctx context.Context, verb string, streams target.Streams, words ...string) error {
+	s, err := c.anySession(ctx)
+	if err != nil {
+		return err
+	}
+	stderr := &tail{}
+	streams.Stderr = stderr
+	exit, err := c.target.Run(ctx, c.streamCommand(s.runDir, verb, words...), streams)
+	if err != nil {
+		return err
+	}
+	if !exit.OK() {
+		return fmt.Errorf("%v: %s", exit, strings.TrimSpace(stderr.String()))
+	}
+	return nil
+}
