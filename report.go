@@ -1,6 +1,9 @@
 package lockstep
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // RunReport is one run as clients see it: the JSON of `backup`, `restore` and
 // `runs show`, and of the API. Fields are only ever added.
@@ -73,7 +76,11 @@ func (r *Run) Report(now time.Time) RunReport {
 		return rep
 	}
 	rep.Backup = optional(r.Plan.Backup)
-	rep.Warnings = append(rep.Warnings, r.Plan.Warnings...)
+	for _, w := range r.Plan.Warnings {
+		if !slices.Contains(rep.Warnings, w) { // what discovery noted is in the plan too
+			rep.Warnings = append(rep.Warnings, w)
+		}
+	}
 	if r.attempted(StageLock) {
 		window, overhead := r.LockWindow(now).Seconds(), r.LockOverhead(now).Seconds()
 		rep.LockWindow, rep.Overhead = &window, &overhead
