@@ -1,0 +1,31 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"lockstep"
+)
+
+const backupsHelp = `Look at and after backups: what is kept, whether it can still be read, and what
+may go.`
+
+func (i *invocation) backupsCommand() *cobra.Command {
+	return i.groupCommand("backups", "List, show, verify, export and forget backups", backupsHelp,
+		i.backupsListCommand(), i.backupsShowCommand(), i.backupsVerifyCommand(), i.backupsExportCommand(),
+		i.backupsForgetCommand())
+}
+
+// asking runs a command that only asks the service: stopped by a signal, and
+// after a notice of what is wrong elsewhere.
+func (i *invocation) asking(c *cobra.Command, do func(context.Context, lockstep.Service) error) error {
+	ctx, stop := i.interruptible(c.Context())
+	defer stop()
+	svc, err := i.service(ctx)
+	if err != nil {
+		return err
+	}
+	i.notice(ctx, svc)
+	return do(ctx, svc)
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"lockstep"
+)
+
+const completionHelp = `Print a script that completes lockstep's commands, flags, deployments, runs and
+backups in your shell.
+
+  source <(lockstep completion bash)
+  lockstep completion zsh > "${fpath[1]}/_lockstep"
+  lockstep completion fish > ~/.config/fish/completions/lockstep.fish
+
+Exit codes: 0 · 2 usage.`
+
+func (i *invocation) completionCommand() *cobra.Command {
+	shells := []string{"bash", "zsh", "fish", "powershell"}
+	return &cobra.Command{
+		Use: "completion bash|zsh|fish|powershell", Short: "Print the completion script of a shell", Long: completionHelp,
+		Args: wants("SHELL"), ValidArgs: shells, DisableFlagsInUseLine: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			root := c.Root()
+			switch args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(i.Stdout, true)
+			case "zsh":
+				return root.GenZshCompletion(i.Stdout)
+			case "fish":
+				return root.GenFishCompletion(i.Stdout, true)
+			case "powershell":
+				return root.GenPowerShellCompletionWithDesc(i.Stdout)
+			}
+			return usage("bash, zsh, fish or powershell", "completion: no shell %q", args[0])
+		},
+	}
+}
+
+// Completions never complain: where something cannot be found out, there is
+// nothing to complete.
+
+const noFiles = cobra.ShellCompDirectiveNoFileComp
+
+func (i *invocation) completing(c *cobra.Command) (lockstep.Service, bool) {
+	if i.settle() != nil {
+		return nil, false
+	}
+	svc, err := i.service(c.Context())
+	return svc, err == nil
+}
+
+func (i *invocation) completeDeployments(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	svc, ok := i.completing(c)
+	if !ok || len(args) > 0 {
+		return nil, noFiles
+	}
+	infos, err := svc.Deployments(c.Context())
+	if err != nil {
+		return nil, noFiles
+	}
+	var names []string
+	for _, d := range infos {
+		names = append(names, d.Name)
+	}
+	return names, noFiles
+}
+
+func (i *invocation) completeRuns(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	svc, ok := i.completing(c)
+	if !ok || len(args) > 0 {
+		return nil, noFiles
+	}
+	runs, err := svc.Runs(c.Context(), lockstep.RunFilter{Limit: 50})
+	if err != nil {
+		return nil, noFiles
+	}
+	var ids []string
+	for _, r := range runs {
+		ids = append(ids, string(r.ID)+"\t"+line(string(r.Operation)+" of "+r.Deployment+", "+string(r.State)))
+	}
+	return ids, noFiles | cobra.ShellCompDirectiveKeepOrder
+}
+
+func (i *invocation) completeBackups(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	svc, ok := i.completing(c)
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	if !ok {
+		return nil, noFiles
+	}
+	return i.backupIDs(c, svc, ""), noFiles | cobra.ShellCompDirectiveKeepOrder
+}
+
+func (i *invocation) completeRestore(c *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return i.completeDeployments(c, args, word)
+	}
+	svc, ok := i.completing(c)
+	if !ok {
+		return nil, noFiles
+	}
+	return append([]string{"latest"}, i.backupIDs(c, svc, args[0])...), noFiles | cobra.ShellCompDirectiveKeepOrder
+}
+
+func (i *invocation) backupIDs(c *cobra.Command, svc lockstep.Service, deployment string) []string {
+	backups, err := svc.Backups(c.Context(), deployment)
+	if err != nil {
+		return nil
+	}
+	var ids []string
+	for _, b := range backups {
+		ids = append(ids, string(b.ID)+"\t"+string(b.Data))
+	}
+	return ids
+}

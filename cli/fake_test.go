@@ -1,0 +1,371 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep"
+	"lockstep/planner"
+)
+
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // tables show local times
+	os.Exit(m.Run())
+}
+
+// begin is when all runs of these tests begin.
+var begin = time.Date(2026, 11, 22, 14, 42, 41, 0, time.UTC)
+
+// shop is a deployment of a database with an ordered lock, a web server that
+// is only locked, and a file store.
+func shop() lockstep.Deployment {
+	job := func(name string, kinds ...lockstep.ScriptKind) lockstep.Job {
+		j := lockstep.Job{Name: name}
+		for _, k := range kinds {
+			path := "/var/vcap/jobs/" + name + "/bin/bbr/" + string(k)
+			j.Scripts = append(j.Scripts, lockstep.Script{Kind: k, Path: path, Digest: strings.Repeat("ab", 32)})
+		}
+		return j
+	}
+	web := job("web", lockstep.ScriptPreBackupLock, lockstep.ScriptPostBackupUnlock,
+		lockstep.ScriptPreRestoreLock, lockstep.ScriptPostRestoreUnlock)
+	web.Metadata.BackupBefore = []lockstep.JobRef{{Job: "postgres"}}
+	return lockstep.Deployment{
+		Name: "shop", Key: "ssh:shop", Locations: lockstep.DefaultLocations(),
+		Instances: []lockstep.Instance{
+			{Group: "db", ID: "0", Index: "0", Address: "10.0.0.11", Jobs: []lockstep.Job{
+				job("postgres", lockstep.ScriptPreBackupLock, lockstep.ScriptBackup, lockstep.ScriptPostBackupUnlock, lockstep.ScriptRestore),
+			}},
+			{Group: "files", ID: "0", Index: "0", Jobs: []lockstep.Job{
+				job("blobs", lockstep.ScriptBackup, lockstep.ScriptRestore),
+			}},
+			{Group: "web", ID: "0", Index: "0", Jobs: []lockstep.Job{web}},
+		},
+	}
+}
+
+// play makes the events of one run: Run.Next decides, fates say how steps end.
+type play struct {
+	run    *lockstep.Run
+	now    time.Time
+	events []lockstep.Event
+	emit   func(lockstep.Event)
+	// fates are ends of steps other than exit 0, by step.
+	fates map[lockstep.StepID]lockstep.StepFinished
+	// hangs are steps that end only when their channel is closed; canceling
+	// ends those that are no unlock as well.
+	hangs  map[lockstep.StepID]chan struct{}
+	cancel chan string
+}
+
+func newPlay() *play {
+	return &play{run: &lockstep.Run{}, now: begin, fates: map[lockstep.StepID]lockstep.StepFinished{},
+		hangs: map[lockstep.StepID]chan struct{}{}, cancel: make(chan string, 8), emit: func(lockstep.Event) {}}
+}
+
+func (p *play) fact(d lockstep.EventData) {
+	p.now = p.now.Add(50 * time.Millisecond)
+	e := lockstep.Event{V: 1, Run: "0198c0de-0001", Seq: p.run.Seq + 1, Term: 1, Time: p.now, Data: d}
+	if err := p.run.Apply(e); err != nil {
+		panic(err)
+	}
+	p.events = append(p.events, e)
+	p.emit(e)
+}
+
+func (p *play) progress(d lockstep.Progress) {
+	e := lockstep.Event{V: 1, Run: "0198c0de-0001", Time: p.now, Data: d}
+	p.events = append(p.events, e)
+	p.emit(e)
+}
+
+// open opens and plans the run.
+func (p *play) open(req lockstep.Request) {
+	dep, policy := shop(), lockstep.LockstepPolicy()
+	p.fact(lockstep.RunOpened{Operation: req.Operation, Deployment: req.Deployment, Key: dep.Key, Policy: policy, Request: req})
+	plan := planFor(req)
+	planned := lockstep.RunPlanned{Plan: plan, Digest: plan.Digest(), Found: dep}
+	if req.Operation == lockstep.OperationRestore {
+		b := kept()
+		planned.Expected = &b
+	}
+	p.fact(planned)
+}
+
+func planFor(req lockstep.Request) lockstep.Plan {
+	dep, policy := shop(), lockstep.LockstepPolicy()
+	var plan lockstep.Plan
+	var err error
+	switch {
+	case req.Operation == lockstep.OperationRestore || req.ForRestore:
+		plan, err = planner.Restore(dep, policy, planner.RestoreOptions{Backup: kept()})
+	case req.Operation == lockstep.OperationCheck:
+		plan, err = planner.Check(dep, policy)
+	default:
+		plan, err = planner.Backup(dep, policy, planner.BackupOptions{})
+	}
+	if err != nil {
+		panic(err)
+	}
+	return plan
+}
+
+// drive brings the run to its end, or to the start of the step that is named.
+func (p *play) drive(until lockstep.StepID) {
+	for p.run.Ending == nil {
+		d := p.run.Next(p.now)
+		switch {
+		case d.End != nil:
+			p.fact(lockstep.RunEnded{Ending: *d.End})
+		case len(d.Start) > 0:
+			for _, a := range d.Start {
+				p.fact(lockstep.StepStarted{Step: a.Step.ID, Attempt: a.N})
+			}
+			for _, a := range d.Start {
+				if a.Step.ID == until {
+					return
+				}
+				p.finish(a)
+			}
+		case !d.Wake.IsZero():
+			p.now = d.Wake
+		default:
+			panic(fmt.Sprintf("nothing to do after event %d", p.run.Seq))
+		}
+	}
+}
+
+func (p *play) finish(a lockstep.Attempt) {
+	f, fated := p.fates[a.Step.ID]
+	if hang := p.hangs[a.Step.ID]; hang != nil {
+		cancel := p.cancel
+		if a.Step.Stage == lockstep.StageUnlock {
+			cancel = nil
+		}
+		select {
+		case <-hang:
+		case by := <-cancel:
+			p.fact(lockstep.CancelRequested{By: by})
+			f, fated = lockstep.StepFinished{Outcome: lockstep.Outcome{Kind: lockstep.OutcomeSignal, Signal: "TERM"}}, true
+		}
+	}
+	if !fated || a.N > 1 {
+		f = lockstep.StepFinished{Outcome: lockstep.Exited(0), Busy: 20 * time.Millisecond}
+	}
+	f.Step, f.Attempt = a.Step.ID, a.N
+	if a.Step.Stage == lockstep.StageCollect || a.Step.Stage == lockstep.StageVerify {
+		for _, art := range kept().Artifacts {
+			if art.Name == a.Step.Artifact {
+				f.Artifact = &art
+			}
+		}
+	}
+	p.fact(f)
+}
+
+// kept is the backup that the fake's repository has.
+func kept() lockstep.Backup {
+	return lockstep.Backup{
+		V: 1, ID: "shop_20261120T010000Z", Deployment: "shop", Key: "ssh:shop", Run: "0198c0de-0000",
+		StartedAt: begin.Add(-61 * time.Hour), Data: lockstep.DataVerified, LockWindow: 1.25, Version: "1.0",
+		Instances: shop().Instances, PlanDigest: "sha256:feed",
+		Artifacts: []lockstep.Artifact{
+			{Slot: lockstep.Slot{Group: "db", Index: "0", Job: "postgres"}, Instance: "db/0", Name: "db-0-postgres", Bytes: 129394278, Entries: 12, Digest: "sha256:01"},
+			{Slot: lockstep.Slot{Group: "files", Index: "0", Job: "blobs"}, Instance: "files/0", Name: "files-0-blobs", Bytes: 5120, Entries: 3, Digest: "sha256:02"},
+		},
+	}
+}
+
+// fakeService is a Service over one play. Methods that a test does not expect
+// panic through the nil Service.
+type fakeService struct {
+	lockstep.Service
+	play *play
+
+	mu      sync.Mutex
+	changed chan struct{}
+	log     []lockstep.Event
+	started []lockstep.Request
+	cancels int
+	held    []lockstep.Hold
+	runs    []lockstep.RunSummary
+	output  []lockstep.StepOutput
+	refuse  error
+	forgot  []lockstep.BackupID
+	bad     map[lockstep.BackupID]string
+	forget  error
+}
+
+func newFake() *fakeService {
+	f := &fakeService{play: newPlay(), changed: make(chan struct{}), bad: map[lockstep.BackupID]string{}}
+	f.play.emit = func(e lockstep.Event) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.log = append(f.log, e)
+		close(f.changed)
+		f.changed = make(chan struct{})
+	}
+	return f
+}
+
+func (f *fakeService) Start(_ context.Context, req lockstep.Request) (lockstep.RunID, error) {
+	f.started = append(f.started, req)
+	if f.refuse != nil {
+		return "", f.refuse
+	}
+	f.play.open(req)
+	go f.play.drive("")
+	return f.play.run.ID, nil
+}
+
+func (f *fakeService) Run(_ context.Context, id lockstep.RunID) (*lockstep.Run, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.log) == 0 || id != f.log[0].Run {
+		return nil, &lockstep.Error{Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find run %q", id), Err: errors.New("not in the journal"), Hint: "`lockstep runs list` shows what is there"}
+	}
+	var durable []lockstep.Event
+	for _, e := range f.log {
+		if e.Seq > 0 {
+			durable = append(durable, e)
+		}
+	}
+	return lockstep.FoldRun(durable)
+}
+
+func (f *fakeService) Events(ctx context.Context, _ lockstep.RunID, after uint64) iter.Seq2[lockstep.Event, error] {
+	return func(yield func(lockstep.Event, error) bool) {
+		for at := int(after); ; {
+			f.mu.Lock()
+			fresh, changed := f.log[min(at, len(f.log)):], f.changed
+			f.mu.Unlock()
+			for _, e := range fresh {
+				at++
+				if !yield(e, nil) {
+					return
+				}
+				if _, end := e.Data.(lockstep.RunEnded); end {
+					return
+				}
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				yield(lockstep.Event{}, ctx.Err())
+				return
+			}
+		}
+	}
+}
+
+func (f *fakeService) Cancel(_ context.Context, _ lockstep.RunID, by string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cancels++
+	f.play.cancel <- by
+	return nil
+}
+
+func (f *fakeService) Runs(_ context.Context, filter lockstep.RunFilter) ([]lockstep.RunSummary, error) {
+	var out []lockstep.RunSummary
+	for _, r := range f.runs {
+		if filter.State == "" || r.State == filter.State {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+func (f *fakeService) Held(context.Context, string) ([]lockstep.Hold, error) { return f.held, nil }
+
+func (f *fakeService) Output(context.Context, lockstep.RunID, lockstep.StepID) ([]lockstep.StepOutput, error) {
+	return f.output, nil
+}
+
+func (f *fakeService) Plan(_ context.Context, req lockstep.Request) (lockstep.PlanReport, error) {
+	plan := planFor(req)
+	return lockstep.PlanReport{
+		Run: "0198c0de-0002", Plan: plan, Digest: plan.Digest(), Since: "0198c0de-0000",
+		Changes: []string{"job uaa lost its lock script"}, Windows: []float64{1.42, 61.5},
+	}, nil
+}
+
+func (f *fakeService) Backups(context.Context, string) ([]lockstep.Backup, error) {
+	return []lockstep.Backup{kept()}, nil
+}
+
+func (f *fakeService) Backup(_ context.Context, _ string, id lockstep.BackupID) (lockstep.Backup, error) {
+	if id != kept().ID && id != "latest" {
+		return lockstep.Backup{}, &lockstep.Error{Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find backup %q", id), Err: errors.New("not in the repository")}
+	}
+	return kept(), nil
+}
+
+func (f *fakeService) Verify(_ context.Context, id lockstep.BackupID) (lockstep.VerifyReport, error) {
+	rep := lockstep.VerifyReport{Backup: id, OK: true, Data: lockstep.DataVerified, Problems: []string{}, Bytes: 129399398, Artifacts: 2, At: begin}
+	if p := f.bad[id]; p != "" {
+		rep.OK, rep.Problems = false, []string{p}
+	}
+	return rep, nil
+}
+
+func (f *fakeService) Forget(_ context.Context, id lockstep.BackupID) error {
+	f.forgot = append(f.forgot, id)
+	return f.forget
+}
+
+func (f *fakeService) OpenArtifact(_ context.Context, _ lockstep.BackupID, name string) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("tar of " + name)), nil
+}
+
+func (f *fakeService) Deployments(context.Context) ([]lockstep.DeploymentInfo, error) {
+	return []lockstep.DeploymentInfo{{Name: "shop", Key: "ssh:shop", Source: "ssh"}}, nil
+}
+
+// result is what one command line gave.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// runWith runs a command line against a service, without a terminal.
+func runWith(t *testing.T, svc lockstep.Service, signals <-chan os.Signal, args ...string) result {
+	t.Helper()
+	var out, errs lockedBuffer
+	p := Program{
+		Version: "1.2.3", Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
+		Signals: signals, Now: func() time.Time { return begin.Add(time.Minute) },
+		Setup: Setup{Open: func(context.Context, Options) (Orchestrator, error) {
+			return Orchestrator{Service: svc}, nil
+		}},
+	}
+	code := p.Run(t.Context(), args)
+	return result{code, out.String(), errs.String()}
+}
+
+// lockedBuffer may be read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

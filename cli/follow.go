@@ -1,0 +1,258 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"lockstep"
+)
+
+// reporter tells a person how a run goes while it runs. Its methods are called
+// by one goroutine.
+type reporter interface {
+	// event is called with each event after it was folded into run; seq 0 is
+	// progress. tail is what a script that failed printed last.
+	event(run *lockstep.Run, e lockstep.Event, tail []string)
+	// say shows a line about the following itself.
+	say(line string)
+	// close ends the reporting; what comes after it may write to stderr.
+	close()
+}
+
+// onSignal says what a signal means for a run that is being followed.
+type onSignal int
+
+const (
+	cancelRun onSignal = iota // stop the run, by way of unlock, and stay
+	detach                    // leave the run alone and go
+	keepOn                    // the run cannot be stopped: say what is locked
+)
+
+// follower follows one run to its end.
+type follower struct {
+	*invocation
+	svc    lockstep.Service
+	id     lockstep.RunID
+	rep    reporter
+	signal onSignal
+	// run is the fold of the events so far.
+	run     *lockstep.Run
+	signals int
+	broken  bool
+}
+
+// streamed is what the stream of a run's events hands over.
+type streamed struct {
+	event lockstep.Event
+	err   error
+}
+
+// follow reports a run until it has ended and returns it. It ends early only
+// when a signal means detach; the run is not ended then.
+func (i *invocation) follow(ctx context.Context, svc lockstep.Service, id lockstep.RunID, on onSignal) (*lockstep.Run, error) {
+	f := &follower{invocation: i, svc: svc, id: id, signal: on, run: &lockstep.Run{}, rep: i.reporter()}
+	f.follow(ctx, 0)
+	f.rep.close()
+	return f.final(ctx)
+}
+
+// reporter is the live view on a terminal, plain lines elsewhere.
+func (i *invocation) reporter() reporter {
+	if i.errTTY && i.flags.logFormat == "text" && i.getenv("TERM") != "dumb" {
+		if live := newLiveReporter(i); live != nil {
+			return live
+		}
+	}
+	return newPlainReporter(i)
+}
+
+func (f *follower) follow(ctx context.Context, after uint64) {
+	done := ctx.Done()
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	events := f.stream(ctx, after)
+	for {
+		select {
+		case s, ok := <-events:
+			if !ok {
+				return
+			}
+			f.take(ctx, s)
+		case sig := <-f.Signals:
+			if f.stopped(ctx, sig.String()) {
+				return
+			}
+		case <-done:
+			done = nil
+			if f.stopped(ctx, "its caller ended") {
+				return
+			}
+		}
+	}
+}
+
+// final is the ended run as the service knows it, or else as it was followed.
+func (f *follower) final(ctx context.Context) (*lockstep.Run, error) {
+	run, err := f.svc.Run(context.WithoutCancel(ctx), f.id)
+	if err != nil && f.run.Ending != nil {
+		return f.run, nil
+	}
+	return run, err
+}
+
+// take folds one event and reports it.
+func (f *follower) take(ctx context.Context, s streamed) {
+	if s.err != nil {
+		f.rep.say(fmt.Sprintf("cannot read the run's events, trying again: %v", s.err))
+		return
+	}
+	if s.event.Seq > 0 && !f.broken {
+		if err := f.run.Apply(s.event); err != nil {
+			f.broken = true
+			f.rep.say(fmt.Sprintf("cannot show how the run goes on, it does all the same: %v", err))
+		}
+	}
+	if !f.broken {
+		f.rep.event(f.run, s.event, f.tail(ctx, s.event))
+	}
+}
+
+// stopped deals with a wish to stop. It reports whether to follow no more.
+func (f *follower) stopped(ctx context.Context, why string) bool {
+	f.signals++
+	switch {
+	case f.signal == detach:
+		f.rep.say(fmt.Sprintf("no longer watching; the run goes on. `lockstep runs cancel %s` would cancel it", f.id))
+		return true
+	case f.signal == cancelRun && f.signals == 1:
+		f.rep.say("canceling: stopping what runs, then unlocking; once more (Ctrl-C) says what is still locked")
+		go func() {
+			if err := f.svc.Cancel(ctx, f.id, whoAmI()+" ("+why+")"); err != nil && ctx.Err() == nil {
+				f.log.Warn("cancel run: " + err.Error())
+			}
+		}()
+		return false
+	}
+	f.rep.say(stillLockedText(f.run))
+	return false
+}
+
+// stillLockedText answers the second Ctrl-C.
+func stillLockedText(run *lockstep.Run) string {
+	held := stillLocked(run)
+	if len(held) == 0 {
+		return "nothing is locked; still stopping and cleaning up"
+	}
+	return fmt.Sprintf("still locked: %s; still unlocking. If this program is killed, `lockstep recover %s` unlocks",
+		strings.Join(slotNames(held), ", "), run.Opened.Deployment)
+}
+
+// stream hands over the run's events until its end. It never gives up: as long
+// as this process lives, the run may be one of its own.
+func (f *follower) stream(ctx context.Context, after uint64) <-chan streamed {
+	out := make(chan streamed)
+	send := func(s streamed) bool {
+		select {
+		case out <- s:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	go func() {
+		defer close(out)
+		pause := 100 * time.Millisecond
+		for {
+			last, ended := f.streamOnce(ctx, after, send)
+			if ended || ctx.Err() != nil || f.hasEnded(ctx) {
+				return
+			}
+			if last > after {
+				pause = 100 * time.Millisecond
+			}
+			after = last
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return
+			}
+			pause = min(2*pause, 10*time.Second)
+		}
+	}()
+	return out
+}
+
+func (f *follower) streamOnce(ctx context.Context, after uint64, send func(streamed) bool) (last uint64, ended bool) {
+	for e, err := range f.svc.Events(ctx, f.id, after) {
+		if err != nil {
+			return after, !send(streamed{err: err})
+		}
+		if e.Seq > 0 {
+			after = e.Seq
+		}
+		if !send(streamed{event: e}) {
+			return after, true
+		}
+		if _, end := e.Data.(lockstep.RunEnded); end {
+			return after, true
+		}
+	}
+	return after, false
+}
+
+func (f *follower) hasEnded(ctx context.Context) bool {
+	run, err := f.svc.Run(ctx, f.id)
+	return err == nil && run.Ending != nil
+}
+
+// tailLines is how much of a failed script's output is shown with its failure.
+const tailLines = 12
+
+// tail is what the script of a try that ended badly printed last.
+func (f *follower) tail(ctx context.Context, e lockstep.Event) []string {
+	d, ok := e.Data.(lockstep.StepFinished)
+	if !ok || d.Outcome.OK() || f.run.Plan == nil {
+		return nil
+	}
+	if s, ok := f.run.Plan.Step(d.Step); !ok || s.Script == nil {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(ctx, 2*time.Second)
+	defer stop()
+	outputs, err := f.svc.Output(ctx, f.id, d.Step)
+	if err != nil {
+		return nil
+	}
+	for _, stream := range []string{"stderr", "stdout"} {
+		for _, o := range outputs {
+			if o.Attempt != d.Attempt || o.Stream != stream {
+				continue
+			}
+			end := o.Tail
+			if len(end) == 0 {
+				end = o.Head
+			}
+			if lines := lastLines(string(end), tailLines); len(lines) > 0 {
+				return lines
+			}
+		}
+	}
+	return nil
+}
+
+// whoAmI names the person at this command line: user@host.
+func whoAmI() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return name + "@" + host
+}

@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"lockstep"
+)
+
+// liveReporter shows the live view on the terminal of stderr. The terminal has
+// a goroutine of its own and is fed from a queue without bounds: one that does
+// not take its output must not keep anybody from canceling or from hearing of
+// the end.
+type liveReporter struct {
+	console *console
+	program *tea.Program
+	// plain words the lines that go above the view, and takes over if the
+	// view cannot be shown.
+	plain *plainReporter
+	dead  atomic.Bool
+	ended chan struct{}
+
+	mu    sync.Mutex
+	queue []tea.Msg
+	wake  chan struct{}
+}
+
+// liveCloseWithin is how long the end of a run waits for the last picture.
+const liveCloseWithin = 3 * time.Second
+
+// newLiveReporter starts the view.
+func newLiveReporter(i *invocation) *liveReporter {
+	r := &liveReporter{
+		console: i.console, plain: newPlainReporter(i),
+		ended: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+	// The keyboard stays with the terminal: Ctrl-C is the signal it always is.
+	r.program = tea.NewProgram(
+		liveModel{view: newLiveView(i.err), now: i.Now(), clock: i.Now},
+		tea.WithInput(nil), tea.WithOutput(i.Stderr), tea.WithEnvironment(i.Env),
+		tea.WithoutSignalHandler(), tea.WithFPS(15),
+	)
+	i.console.divert(func(s string) { r.send(aboveMsg(s)) })
+	go func() {
+		defer close(r.ended)
+		if _, err := r.program.Run(); err != nil {
+			r.dead.Store(true)
+			i.console.divert(nil)
+			i.log.Debug("the live view ended: " + err.Error())
+		}
+	}()
+	go r.pump()
+	return r
+}
+
+// aboveMsg is a line to show above the view, where it stays.
+type aboveMsg string
+
+// eventMsg is an event to fold into the view.
+type eventMsg lockstep.Event
+
+// tickMsg moves the clocks.
+type tickMsg struct{}
+
+func (r *liveReporter) send(m tea.Msg) {
+	r.mu.Lock()
+	r.queue = append(r.queue, m)
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pump hands the queue to the terminal, in order, until the view has ended.
+func (r *liveReporter) pump() {
+	for {
+		r.mu.Lock()
+		batch := r.queue
+		r.queue = nil
+		r.mu.Unlock()
+		for _, m := range batch {
+			if above, ok := m.(aboveMsg); ok {
+				m = tea.Println(string(above))()
+			}
+			r.program.Send(m)
+		}
+		select {
+		case <-r.wake:
+		case <-r.ended:
+			return
+		}
+	}
+}
+
+// event folds the event into the view. What should outlast the view, failures
+// and warnings, is also a line above it.
+func (r *liveReporter) event(run *lockstep.Run, e lockstep.Event, tail []string) {
+	r.send(eventMsg(e))
+	if r.dead.Load() || lasting(e) {
+		r.plain.event(run, e, tail)
+		return
+	}
+	r.plain.watch(e)
+}
+
+// lasting reports whether an event is worth a line that stays.
+func lasting(e lockstep.Event) bool {
+	switch d := e.Data.(type) {
+	case lockstep.StepFinished:
+		return !d.Outcome.OK() || len(d.Warnings) > 0
+	case lockstep.Noted:
+		return d.Level == "warn"
+	case lockstep.LeaseFired, lockstep.LockWindowExceeded, lockstep.CancelRequested, lockstep.RunFailed, lockstep.RunRecovering:
+		return true
+	}
+	return false
+}
+
+func (r *liveReporter) say(line string) { r.plain.say(line) }
+
+// close draws the last picture and gives the terminal back.
+func (r *liveReporter) close() {
+	r.send(tea.Quit())
+	select {
+	case <-r.ended:
+	case <-time.After(liveCloseWithin):
+	}
+	r.console.divert(nil)
+}
+
+// liveModel is the liveView as Bubble Tea wants it.
+type liveModel struct {
+	view          *liveView
+	now           time.Time
+	clock         func() time.Time
+	width, height int
+}
+
+func tick() tea.Cmd {
+	return tea.Tick(250*time.Millisecond, func(time.Time) tea.Msg { return tickMsg{} })
+}
+
+// Init starts the clocks.
+func (m liveModel) Init() tea.Cmd { return tick() }
+
+// Update folds a message in.
+func (m liveModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	m.now = m.clock()
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+	case eventMsg:
+		m.view.event(lockstep.Event(msg))
+	case tickMsg:
+		return m, tick()
+	}
+	return m, nil
+}
+
+// View draws the picture.
+func (m liveModel) View() tea.View {
+	width, height := m.width, m.height
+	if width == 0 {
+		width, height = 80, 24
+	}
+	return tea.NewView(m.view.render(m.now, width, height-1))
+}

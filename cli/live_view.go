@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lockstep"
+)
+
+// liveView is what a terminal shows of a run that goes on: a fold of the run's
+// events, drawn by render. It knows no terminal and no clock.
+type liveView struct {
+	run    *lockstep.Run
+	meter  meter
+	colour palette
+	// failed are the failures so far, a line each, oldest first.
+	failed []string
+	// rows are the instances of the plan with their steps, and at the end the
+	// repository with those that have none.
+	rows   []liveRow
+	stages []lockstep.Stage
+}
+
+// liveRow is an instance and its steps by stage.
+type liveRow struct {
+	name  string
+	steps map[lockstep.Stage][]lockstep.StepID
+}
+
+func newLiveView(colour palette) *liveView {
+	return &liveView{run: &lockstep.Run{}, colour: colour}
+}
+
+// event folds the next event in. One that does not follow is left out.
+func (v *liveView) event(e lockstep.Event) {
+	if p, ok := e.Data.(lockstep.Progress); ok {
+		v.meter.progress(p, e.Time)
+		return
+	}
+	if v.run.Apply(e) != nil {
+		return
+	}
+	switch d := e.Data.(type) {
+	case lockstep.RunPlanned:
+		v.layOut(&d.Plan)
+	case lockstep.StepStarted:
+		v.meter.begin(d.Step, e.Time)
+	case lockstep.StepFinished:
+		v.meter.end(d.Step)
+		if !d.Outcome.OK() && d.Outcome.Final() {
+			v.failed = append(v.failed, fmt.Sprintf("%s: %s", d.Step, tryText(lastTry(v.run, d.Step))))
+		}
+	case lockstep.RunFailed:
+		v.failed = append(v.failed, d.Error)
+	default:
+	}
+}
+
+// layOut makes the rows: instances in the plan's order, those without a step
+// left out.
+func (v *liveView) layOut(p *lockstep.Plan) {
+	v.stages, v.rows = stages(p), nil
+	at := map[string]int{}
+	add := func(name string) *liveRow {
+		if k, ok := at[name]; ok {
+			return &v.rows[k]
+		}
+		at[name] = len(v.rows)
+		v.rows = append(v.rows, liveRow{name, map[lockstep.Stage][]lockstep.StepID{}})
+		return &v.rows[len(v.rows)-1]
+	}
+	for _, i := range p.Instances {
+		add(string(i.Name()))
+	}
+	for _, w := range p.Waves {
+		for _, s := range w.Steps {
+			name := string(s.Instance)
+			if name == "" {
+				name = "repository"
+			}
+			row := add(name)
+			row.steps[w.Stage] = append(row.steps[w.Stage], s.ID)
+		}
+	}
+	v.rows = slices.DeleteFunc(v.rows, func(r liveRow) bool { return len(r.steps) == 0 })
+}
+
+// tally counts steps by how they stand.
+type tally struct{ all, ok, running, failed int }
+
+func (v *liveView) tally(ids []lockstep.StepID) tally {
+	t := tally{all: len(ids)}
+	for _, id := range ids {
+		switch stepState(v.run, id) {
+		case "ok":
+			t.ok++
+		case "running":
+			t.running++
+		case "failed":
+			t.failed++
+		}
+	}
+	return t
+}
+
+func (t tally) plus(o tally) tally {
+	return tally{t.all + o.all, t.ok + o.ok, t.running + o.running, t.failed + o.failed}
+}
+
+// cell is a tally in one or few characters, with how to paint it.
+func (v *liveView) cell(t tally) cell {
+	switch {
+	case t.all == 0:
+		return cell{}
+	case t.failed > 0:
+		return cell{"✗", v.colour.bad}
+	case t.ok == t.all:
+		return cell{"✓", v.colour.good}
+	case t.running > 0 && t.all > 1:
+		return cell{fmt.Sprintf("%d/%d", t.ok, t.all), v.colour.strong}
+	case t.running > 0:
+		return cell{"●", v.colour.strong}
+	case t.ok > 0:
+		return cell{fmt.Sprintf("%d/%d", t.ok, t.all), nil}
+	}
+	return cell{"·", v.colour.faint}
+}
+
+// doing says what runs on a row's instance now.
+func (v *liveView) doing(r liveRow, now time.Time) string {
+	var parts []string
+	for _, stage := range v.stages {
+		for _, id := range r.steps[stage] {
+			t := lastTry(v.run, id)
+			if t == nil || !t.Running() {
+				continue
+			}
+			text := strings.TrimPrefix(string(id), r.name+"/")
+			if f := v.meter.flows[id]; f != nil && f.bytes > 0 {
+				text += " " + f.text()
+			} else {
+				text += " " + clock(now.Sub(t.StartedAt))
+			}
+			parts = append(parts, text)
+		}
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lmittmann/tint"
+)
+
+// console is stderr. While a live view owns the terminal, lines go through it
+// instead, so that they do not tear the picture.
+type console struct {
+	mu sync.Mutex
+	to io.Writer
+	// above, if not nil, shows a line above the live view.
+	above func(line string)
+}
+
+// Write takes whole lines, as loggers write them.
+func (c *console) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.above != nil {
+		c.above(strings.TrimRight(string(b), "\n"))
+		return len(b), nil
+	}
+	return c.to.Write(b)
+}
+
+func (c *console) writeString(s string) { _, _ = c.Write([]byte(s)) }
+
+// divert sends lines to show until it is called with nil.
+func (c *console) divert(show func(string)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.above = show
+}
+
+type logOptions struct{ json, verbose, color bool }
+
+// newLogger logs to w: one line each, for people or as JSON.
+func newLogger(w io.Writer, o logOptions) *slog.Logger {
+	level := slog.LevelInfo
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	if o.json {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: utcTime}))
+	}
+	return slog.New(cleanHandler{tint.NewHandler(w, &tint.Options{
+		Level: level, TimeFormat: time.TimeOnly, NoColor: !o.color, ReplaceAttr: bareLevel,
+	})})
+}
+
+// utcTime makes the JSON log's times RFC 3339 in UTC.
+func utcTime(groups []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey && len(groups) == 0 {
+		return slog.Time(slog.TimeKey, a.Value.Time().UTC())
+	}
+	return a
+}
+
+// bareLevel leaves the level of ordinary lines out.
+func bareLevel(groups []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.LevelKey && len(groups) == 0 {
+		if l, ok := a.Value.Any().(slog.Level); ok && l <= slog.LevelInfo {
+			return slog.Attr{}
+		}
+	}
+	return a
+}
+
+// cleanHandler makes messages harmless to a terminal and keeps them on their
+// line.
+type cleanHandler struct{ slog.Handler }
+
+// Handle passes the record on.
+func (h cleanHandler) Handle(ctx context.Context, r slog.Record) error {
+	c := slog.NewRecord(r.Time, r.Level, indent(clean(r.Message), "         "), r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		c.AddAttrs(a)
+		return true
+	})
+	return h.Handler.Handle(ctx, c)
+}
+
+// WithAttrs keeps the cleaning.
+func (h cleanHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return cleanHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup keeps the cleaning.
+func (h cleanHandler) WithGroup(name string) slog.Handler {
+	return cleanHandler{h.Handler.WithGroup(name)}
+}

@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"lockstep"
+)
+
+// notice says, in a line each, that runs were left by dead orchestrators or
+// that jobs may still be locked. Commands that settle such runs themselves do
+// not call it; others settle nothing. What cannot be found out is left to the
+// command itself to complain about.
+func (i *invocation) notice(ctx context.Context, svc lockstep.Service) {
+	dead, err := abandonedRuns(ctx, svc, "")
+	if err != nil {
+		return
+	}
+	abandoned := map[lockstep.RunID]bool{}
+	for _, r := range dead {
+		abandoned[r.ID] = true
+		i.say("run %s of %s was left by a dead orchestrator: lockstep recover %s", r.ID, r.Deployment, r.Deployment)
+	}
+	held, err := svc.Held(ctx, "")
+	if err != nil {
+		return
+	}
+	var rest []lockstep.Hold
+	for _, h := range held {
+		if !abandoned[h.Run] {
+			rest = append(rest, h)
+		}
+	}
+	i.sayHeld(rest)
+}
+
+// sayHeld says per deployment which jobs may still be locked and what settles
+// it.
+func (i *invocation) sayHeld(held []lockstep.Hold) {
+	var order []string
+	slots := map[string][]string{}
+	for _, h := range held {
+		if slots[h.Deployment] == nil {
+			order = append(order, h.Deployment)
+		}
+		slots[h.Deployment] = append(slots[h.Deployment], h.Slot.String())
+	}
+	for _, d := range order {
+		i.say("%s of %s may still be locked: lockstep cleanup %s", strings.Join(slots[d], ", "), d, d)
+	}
+}
+
+// say writes one line to stderr.
+func (i *invocation) say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if i.flags.logFormat == "json" {
+		i.log.Warn(text)
+		return
+	}
+	i.console.writeString(i.err.warn("lockstep: "+line(text)) + "\n")
+}

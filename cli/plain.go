@@ -1,0 +1,298 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"lockstep"
+)
+
+// progressEvery is how often plain lines tell of transfers at most.
+const progressEvery = 5 * time.Second
+
+// plainReporter writes a timestamped line for each event that means something.
+// With JSON logs each line has the event's words as fields too.
+type plainReporter struct {
+	log    *slog.Logger
+	fields bool
+	// prefix goes before each line where several runs are followed at once.
+	prefix string
+	meter  meter
+	told   time.Time // of the last line about progress
+	// released says that the line about the end of the lock window is out.
+	released bool
+	// waves are the plan's, by their steps.
+	waves map[lockstep.StepID]lockstep.Wave
+}
+
+func newPlainReporter(i *invocation) *plainReporter {
+	return &plainReporter{log: i.log, fields: i.flags.logFormat == "json"}
+}
+
+func (p *plainReporter) close() {}
+
+func (p *plainReporter) say(line string) { p.log.Warn(p.prefix + line) }
+
+// line writes one line with the event's time.
+func (p *plainReporter) line(level slog.Level, at time.Time, text string, fields ...any) {
+	if !p.log.Enabled(context.Background(), level) {
+		return
+	}
+	rec := slog.NewRecord(at.Local(), level, p.prefix+text, 0)
+	if p.fields {
+		rec.Add(fields...)
+	}
+	_ = p.log.Handler().Handle(context.Background(), rec)
+}
+
+func (p *plainReporter) event(run *lockstep.Run, e lockstep.Event, tail []string) {
+	base := []any{"run_id", string(e.Run), "deployment", run.Opened.Deployment, "event", e.Data.EventType()}
+	say := func(level slog.Level, format string, args ...any) {
+		p.line(level, e.Time, fmt.Sprintf(format, args...), base...)
+	}
+	switch d := e.Data.(type) {
+	case lockstep.RunOpened:
+		say(slog.LevelInfo, "%s of %s begins: run %s", d.Operation, d.Deployment, e.Run)
+	case lockstep.Noted:
+		say(noteLevel(d.Level), "%s", noteText(d))
+	case lockstep.RunPlanned:
+		p.waves = wavesByStep(&d.Plan)
+		say(slog.LevelInfo, "planned: %s", planCounts(&d.Plan))
+		for _, w := range d.Plan.Warnings {
+			say(slog.LevelWarn, "%s", w)
+		}
+	case lockstep.StepStarted:
+		p.started(run, d, e, say)
+	case lockstep.StepFinished:
+		p.finished(run, d, e, tail)
+	case lockstep.Progress:
+		p.progress(d, e, say)
+	case lockstep.RunEnded:
+		say(slog.LevelInfo, "%s %s after %s", run.Opened.Operation, d.State, span(run.EndedAt.Sub(run.OpenedAt)))
+	default:
+		if text, level := factText(e.Data); text != "" {
+			say(level, "%s", text)
+		}
+	}
+}
+
+// watch takes in what later lines need from an event that gets none.
+func (p *plainReporter) watch(e lockstep.Event) {
+	switch d := e.Data.(type) {
+	case lockstep.RunPlanned:
+		p.waves = wavesByStep(&d.Plan)
+	case lockstep.StepStarted:
+		p.meter.begin(d.Step, e.Time)
+	case lockstep.StepFinished:
+		p.meter.end(d.Step)
+	default:
+	}
+}
+
+// factText is the line of an event that is about no step, or "".
+func factText(data lockstep.EventData) (string, slog.Level) {
+	switch d := data.(type) {
+	case lockstep.LeaseFired:
+		return fmt.Sprintf("%s unlocked by itself: its lease ran out", d.Instance), slog.LevelWarn
+	case lockstep.LockWindowExceeded:
+		return "the lock window is longer than max_lock: stopping and unlocking", slog.LevelWarn
+	case lockstep.CancelRequested:
+		return "canceled by " + d.By, slog.LevelWarn
+	case lockstep.RunFailed:
+		return withHint(d.Error, d.Hint), slog.LevelError
+	case lockstep.RunRecovering:
+		return "its orchestrator died; taken over by " + d.Owner, slog.LevelWarn
+	case lockstep.HoldAcknowledged:
+		return fmt.Sprintf("%s said that %s is unlocked: %s", d.By, d.Slot, d.Reason), slog.LevelInfo
+	}
+	return "", slog.LevelDebug
+}
+
+func withHint(what, hint string) string {
+	if hint == "" {
+		return what
+	}
+	return what + "\nhint: " + hint
+}
+
+func noteLevel(level string) slog.Level {
+	switch level {
+	case "warn":
+		return slog.LevelWarn
+	case "debug":
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+func noteText(n lockstep.Noted) string {
+	where := string(n.Instance)
+	if n.Job != "" {
+		where = strings.TrimPrefix(where+"/"+n.Job, "/")
+	}
+	if where == "" {
+		return n.Message
+	}
+	return where + ": " + n.Message
+}
+
+type sayFunc func(level slog.Level, format string, args ...any)
+
+// started tells of a wave with its first step, and of steps when verbose.
+func (p *plainReporter) started(run *lockstep.Run, d lockstep.StepStarted, e lockstep.Event, say sayFunc) {
+	p.meter.begin(d.Step, e.Time)
+	w, ok := p.waves[d.Step]
+	if !ok {
+		return
+	}
+	tries := 0
+	for _, s := range w.Steps {
+		if rec := run.Steps[s.ID]; rec != nil {
+			tries += len(rec.Tries) - rec.Carried
+		}
+	}
+	if tries == 1 {
+		say(slog.LevelInfo, "%s: %s", waveName(run.Plan, w.Stage, w.Number), plural(len(w.Steps), "step"))
+	}
+	if d.Attempt > 1 {
+		say(slog.LevelInfo, "%s: try %d", d.Step, d.Attempt)
+		return
+	}
+	say(slog.LevelDebug, "%s: started", d.Step)
+}
+
+// finished tells of what failed, what came in, and of the end of a wave and of
+// the lock window.
+func (p *plainReporter) finished(run *lockstep.Run, d lockstep.StepFinished, e lockstep.Event, tail []string) {
+	p.meter.end(d.Step)
+	fields := []any{
+		"run_id", string(e.Run), "deployment", run.Opened.Deployment, "event", d.EventType(),
+		"step", string(d.Step), "attempt", d.Attempt, "outcome", d.Outcome.String(),
+	}
+	t := lastTry(run, d.Step)
+	took := e.Time.Sub(t.StartedAt)
+	switch {
+	case !d.Outcome.OK():
+		p.line(slog.LevelError, e.Time, failureText(run, d, tail), fields...)
+	case d.Artifact != nil && p.waves[d.Step].Stage == lockstep.StageCollect:
+		p.line(slog.LevelInfo, e.Time, fmt.Sprintf("%s: %s in %s, %s", d.Step, size(d.Artifact.Bytes), span(took),
+			rate(float64(d.Artifact.Bytes)/max(took.Seconds(), 0.001))), fields...)
+	default:
+		p.line(slog.LevelDebug, e.Time, fmt.Sprintf("%s: done in %s", d.Step, span(took)), fields...)
+	}
+	for _, w := range d.Warnings {
+		p.line(slog.LevelWarn, e.Time, fmt.Sprintf("%s: %s", d.Step, w), fields...)
+	}
+	base := fields[:6]
+	text := waveEnd(run, p.waves[d.Step], e.Time)
+	if text == "" {
+		return
+	}
+	p.line(slog.LevelInfo, e.Time, text, base...)
+	if p.waves[d.Step].Stage != lockstep.StageUnlock {
+		return
+	}
+	if window, still, ever := lockedFor(run, e.Time); ever && !still && !p.released {
+		p.released = true
+		p.line(slog.LevelInfo, e.Time, "locks released after "+span(window), append(base, "lock_window_seconds", window.Seconds())...)
+	}
+}
+
+// failureText is a failed try with the end of its script's output, its hint
+// and what happens next.
+func failureText(run *lockstep.Run, d lockstep.StepFinished, tail []string) string {
+	t := lastTry(run, d.Step)
+	text := fmt.Sprintf("%s failed: %s", d.Step, tryText(t))
+	if !d.Outcome.Final() {
+		text = fmt.Sprintf("%s: its outcome is not known yet; asking its instance", d.Step)
+	}
+	for _, l := range tail {
+		if !strings.Contains(t.Error, strings.TrimSpace(l)) {
+			text += "\n| " + l
+		}
+	}
+	if again := triedAgain(run, d); again != "" {
+		text += "\n" + again
+	}
+	return withHint(text, d.Hint)
+}
+
+// triedAgain says when a failed unlock is tried again.
+func triedAgain(run *lockstep.Run, d lockstep.StepFinished) string {
+	s, ok := run.Plan.Step(d.Step)
+	if !ok || s.Stage != lockstep.StageUnlock || !d.Outcome.Final() {
+		return ""
+	}
+	tries := run.Plan.Policy.UnlockTries
+	done := len(run.Steps[d.Step].Tries) - run.Steps[d.Step].Carried
+	if done >= len(tries) {
+		return fmt.Sprintf("this was the last of %d tries; it may still be locked", len(tries))
+	}
+	return fmt.Sprintf("try %d of %d; the next comes %s after the first", done, len(tries), tries[done])
+}
+
+// waveEnd is the line of a wave whose last step has just ended, or "".
+func waveEnd(run *lockstep.Run, w lockstep.Wave, at time.Time) string {
+	var began time.Time
+	failed := 0
+	for _, s := range w.Steps {
+		t := lastTry(run, s.ID)
+		if t == nil || t.Running() || !t.Outcome.Final() {
+			return ""
+		}
+		first := run.Steps[s.ID].Tries[0].StartedAt
+		if began.IsZero() || first.Before(began) {
+			began = first
+		}
+		if !t.Outcome.OK() {
+			failed++
+		}
+	}
+	text := fmt.Sprintf("%s done in %s", waveName(run.Plan, w.Stage, w.Number), span(at.Sub(began)))
+	if failed > 0 {
+		text += fmt.Sprintf(", %d of %d failed", failed, len(w.Steps))
+	}
+	return text
+}
+
+func (p *plainReporter) progress(d lockstep.Progress, e lockstep.Event, say sayFunc) {
+	p.meter.progress(d, e.Time)
+	if p.told.IsZero() {
+		p.told = e.Time
+	}
+	if e.Time.Sub(p.told) < progressEvery {
+		return
+	}
+	p.told = e.Time
+	if all, n := p.meter.sum(); n > 0 {
+		say(slog.LevelInfo, "%s: %s", plural(n, "transfer"), all.text())
+	}
+}
+
+func wavesByStep(p *lockstep.Plan) map[lockstep.StepID]lockstep.Wave {
+	waves := map[lockstep.StepID]lockstep.Wave{}
+	for _, w := range p.Waves {
+		for _, s := range w.Steps {
+			waves[s.ID] = w
+		}
+	}
+	return waves
+}
+
+// planCounts is "2 instances, 3 jobs, 14 steps in 9 waves".
+func planCounts(p *lockstep.Plan) string {
+	jobs, steps := map[lockstep.Slot]bool{}, 0
+	for _, w := range p.Waves {
+		steps += len(w.Steps)
+		for _, s := range w.Steps {
+			if s.Script != nil {
+				jobs[s.Slot] = true
+			}
+		}
+	}
+	return fmt.Sprintf("%s, %s, %s in %s", plural(len(p.Instances), "instance"), plural(len(jobs), "job"),
+		plural(steps, "step"), plural(len(p.Waves), "wave"))
+}

@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+
+	"lockstep"
+)
+
+// Setup is what a Program is made of. Wire makes the real one; tests make
+// their own. A nil field says that this build lacks that part.
+type Setup struct {
+	// Open makes the Service that commands talk to. Closed, it must wait for
+	// the runs of this process to end. It is called at most once.
+	Open func(ctx context.Context, o Options) (Orchestrator, error)
+	// Demo runs the demonstration.
+	Demo func(ctx context.Context, d Demonstration) error
+}
+
+// Options are what the command line says about how to set up a Service.
+type Options struct {
+	// ConfigPath is the value of --config, or "" to search for the file.
+	ConfigPath string
+	Getenv     func(string) string
+	Logger     *slog.Logger
+	Version    string
+}
+
+// Orchestrator is an opened Service.
+type Orchestrator struct {
+	Service lockstep.Service
+	// Close gives back what the Service holds; it may be nil.
+	Close func() error
+}
+
+// Demonstration is what a demo is given to show itself with.
+type Demonstration struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Signals        <-chan os.Signal
+	Version        string
+	Color          bool
+	// Run runs another command line in this process, with the same streams,
+	// and returns its exit code: Run(ctx, "--config", file, "backup", "shop").
+	Run func(ctx context.Context, args ...string) int
+}

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// clean makes text from elsewhere harmless to a terminal: control characters,
+// escape sequences and what turns the reading direction are written as their
+// codes, bytes that are no UTF-8 as \xNN. Line feeds and tabs stay.
+func clean(s string) string {
+	if !needsCleaning(s) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r == '\n' || r == '\t' || !dangerous(r):
+			b.WriteRune(r)
+		case r == '\r' && strings.HasPrefix(s[i+n:], "\n"):
+			// the line ending of other systems
+		case r < 0x80:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+		i += n
+	}
+	return b.String()
+}
+
+func needsCleaning(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, dangerous)
+}
+
+// dangerous reports whether a terminal may act on the character instead of
+// showing it, or show others in another order because of it.
+func dangerous(r rune) bool {
+	switch {
+	case r == '\n' || r == '\t':
+		return false
+	case r < 0x20, r >= 0x7f && r <= 0x9f: // C0, DEL, C1
+		return true
+	case r >= 0x200b && r <= 0x200f, r >= 0x2028 && r <= 0x202e, r >= 0x2060 && r <= 0x206f, r == 0xfeff, r == 0x061c:
+		return true
+	case r >= 0xe0000 && r <= 0xe007f:
+		return true
+	}
+	return false
+}
+
+// line is clean on one line.
+func line(s string) string {
+	s = clean(s)
+	s = strings.ReplaceAll(s, "\t", " ")
+	return strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", `\n`)
+}
+
+// indent moves all lines but the first.
+func indent(s, by string) string {
+	return strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n"+by)
+}
+
+// clip shortens a line to that many columns.
+func clip(s string, width int) string {
+	if width <= 0 || utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	r := []rune(s)
+	return string(r[:width-1]) + "…"
+}
+
+// lastLines are the last n lines of a text, without empty ones at its end.
+func lastLines(s string, n int) []string {
+	s = strings.TrimRight(s, "\n \t\r")
+	if s == "" {
+		return nil
+	}
+	lines := strings.Split(s, "\n")
+	return lines[max(0, len(lines)-n):]
+}
+
+// plural counts things: "1 step", "2 steps".
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// palette colours text for a terminal, or leaves it as it is.
+type palette struct{ on bool }
+
+func (p palette) paint(code, s string) string {
+	if !p.on || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (p palette) good(s string) string   { return p.paint("32", s) }
+func (p palette) bad(s string) string    { return p.paint("1;31", s) }
+func (p palette) warn(s string) string   { return p.paint("33", s) }
+func (p palette) faint(s string) string  { return p.paint("2", s) }
+func (p palette) strong(s string) string { return p.paint("1", s) }
+
+// state colours the word that says how something ended.
+func (p palette) state(s string) string {
+	switch s {
+	case "succeeded", "verified", "released", "restored", "ok":
+		return p.good(s)
+	case "failed", "held", "partial":
+		return p.bad(s)
+	case "canceled", "interrupted", "incomplete", "none", "unproven", "abandoned":
+		return p.warn(s)
+	}
+	return s
+}
