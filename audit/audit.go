@@ -69,6 +69,9 @@ type Truth struct {
 	Locked []lockstep.Slot
 	// Left says what of the run was on each instance when it had ended.
 	Left map[lockstep.InstanceID][]string
+	// Unwritten: for a part of the run the journal could not be written. What
+	// was owed was unlocked and cleaned all the same, and left no trace.
+	Unwritten bool
 	// Committed is the manifest in the repository, nil if there is none.
 	Committed *lockstep.Backup
 }

@@ -15,16 +15,25 @@ func (h *history) checkTruth(truth *Truth) {
 		}
 		return
 	}
-	seen := map[actKey]bool{}
+	ran, seen := map[actKey]bool{}, map[actKey]bool{}
 	for _, a := range truth.Acts {
 		k := actKey{a.Step, a.Attempt}
+		ran[k] = true
+		stage := h.steps[a.Step].Stage
+		blind := truth.Unwritten && (stage == lockstep.StageUnlock || stage == lockstep.StageClean)
+		if t := h.tryOf(a); t == nil || a.Started.Before(t.start) {
+			if !blind {
+				h.breaks(Intent, 0, "try %d of %s ran before it was durable", a.Attempt, a.Step)
+			}
+			continue
+		}
 		if seen[k] {
 			h.breaks(Repeat, 0, "try %d of %s really ran twice", a.Attempt, a.Step)
 		}
 		seen[k] = true
 		h.checkAct(a)
 	}
-	h.checkOutcomes(seen)
+	h.checkOutcomes(ran)
 	h.checkReally(truth.Acts)
 	h.checkLapses(truth)
 	h.checkTold(truth.Acts)
@@ -45,14 +54,10 @@ func (h *history) tryOf(a Act) *try {
 	return nil
 }
 
-// checkAct: it was durable before it began, ended as the journal says, within
+// checkAct: it ended as the journal says, within
 // its time, and was not cut short if it unlocked.
 func (h *history) checkAct(a Act) {
 	t := h.tryOf(a)
-	if t == nil || a.Started.Before(t.start) {
-		h.breaks(Intent, 0, "try %d of %s ran before it was durable", a.Attempt, a.Step)
-		return
-	}
 	if t.ended() {
 		switch t.outcome.Kind {
 		case lockstep.OutcomeExit, lockstep.OutcomeSignal, lockstep.OutcomeDead:
@@ -196,7 +201,19 @@ func (h *history) checkState(truth *Truth) {
 	case h.plan.Operation != lockstep.OperationBackup:
 	case c == nil && h.ending.Data != lockstep.DataNone:
 		h.breaks(Data, h.endSeq, "the data is said to be %s, and there is no backup", h.ending.Data)
+	case c != nil && c.Data == lockstep.DataVerified && h.ending.Data == lockstep.DataIncomplete && h.lapsed > h.commitSeq():
+		// It became known when the manifest was being written.
 	case c != nil && c.Data != h.ending.Data:
 		h.breaks(Data, h.endSeq, "the data is said to be %s, the manifest says %s", h.ending.Data, c.Data)
 	}
+}
+
+// commitSeq is the event that started the commit, 0 if none did.
+func (h *history) commitSeq() uint64 {
+	for _, s := range h.inOrder() {
+		if t := h.lastTry(s.ID); t != nil && s.Stage == lockstep.StageCommit {
+			return t.startSeq
+		}
+	}
+	return 0
 }

@@ -88,7 +88,7 @@ type drive struct {
 	results chan lockstep.StepFinished
 	workers map[lockstep.StepID]context.CancelCauseFunc
 	broken  chan struct{}
-	isOpen  bool // broken has been closed
+	isOpen  bool          // broken has been closed
 	gone    chan struct{} // closed when nobody takes results any more
 	// volatile: the journal failed, and the run is unlocked from memory.
 	volatile bool

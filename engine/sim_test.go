@@ -1,0 +1,394 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"runtime"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lockstep"
+	"lockstep/audit"
+	"lockstep/engine"
+)
+
+var (
+	oneSeed   = flag.Uint64("seed", 0, "replay the simulation of this seed only")
+	seedCount = flag.Int("seeds", 10_000, "how many seeds to simulate")
+)
+
+// coverage counts what the simulation made happen.
+type coverage struct {
+	mu   sync.Mutex
+	hits map[string]int
+}
+
+func (c *coverage) hit(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hits[what]++
+}
+
+// TestSimulation runs whole runs over model machines, with everything going
+// wrong that can, and has the auditor judge each against what the machines
+// really did.
+func TestSimulation(t *testing.T) {
+	seen := &coverage{hits: map[string]int{}}
+	if *oneSeed != 0 {
+		simulate(t, *oneSeed, seen)
+		return
+	}
+	workers := runtime.GOMAXPROCS(0)
+	t.Run("seeds", func(t *testing.T) {
+		for w := range workers {
+			t.Run(fmt.Sprint(w), func(t *testing.T) {
+				t.Parallel()
+				for seed := 1 + w; seed <= *seedCount && !t.Failed(); seed += workers {
+					simulate(t, uint64(seed), seen)
+				}
+			})
+		}
+	})
+	if !t.Failed() && *seedCount >= 5000 {
+		checkCoverage(t, seen)
+	}
+}
+
+// TestSimulationRepeats: a seed is a journal. Without that a failure could not
+// be looked at.
+func TestSimulationRepeats(t *testing.T) {
+	t.Parallel()
+	seen := &coverage{hits: map[string]int{}}
+	for seed := uint64(1); seed <= 300; seed++ {
+		a, b := simulate(t, seed, seen).text(), simulate(t, seed, seen).text()
+		if a != b {
+			t.Fatalf("seed %d has two journals:\n%s\n---\n%s", seed, a, b)
+		}
+	}
+}
+
+// simulation is one seed's world with its journal.
+type simulation struct {
+	*scenario
+	t       *testing.T
+	world   *world
+	journal *simJournal
+	seen    *coverage
+	drives  sync.WaitGroup
+	drivers int
+	truth   *audit.Truth // at the run's end
+}
+
+func simulate(t *testing.T, seed uint64, seen *coverage) *simulation {
+	s := &simulation{scenario: newScenario(seed), t: t, seen: seen}
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		s.run()
+	})
+	return s
+}
+
+func (s *simulation) run() {
+	s.world = newWorld(s.dice, s.plan, s.odds, s.seen)
+	s.journal = &simJournal{faults: s.faults, strike: s.strike}
+	s.journal.ended = func() {
+		s.truth = s.world.truth()
+		s.truth.Unwritten = s.unwritten()
+	}
+	s.driveUntilEnded()
+	if s.t.Failed() {
+		return
+	}
+	s.judge(s.journal.events, s.truth)
+	s.heal()
+	if *oneSeed != 0 {
+		s.t.Logf("journal:\n%s", s.text())
+	}
+}
+
+// driveUntilEnded drives the run, with one orchestrator after another, until
+// its end is durable.
+func (s *simulation) driveUntilEnded() {
+	d := s.world.newDriver(0)
+	s.drive(d, openRun(s.plan))
+	for n := 1; !s.ended(); n++ {
+		if n > 12 {
+			s.fail("the run does not end: %d orchestrators tried", n)
+			return
+		}
+		time.Sleep(s.away + s.delay(time.Second, "away", n))
+		if n >= 2 {
+			s.journal.mu.Lock()
+			s.journal.full = false
+			s.journal.mu.Unlock()
+		}
+		s.recover(n)
+	}
+	s.drives.Wait()
+}
+
+func (s *simulation) ended() bool {
+	s.drives.Wait()
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	n := len(s.journal.events)
+	if n == 0 {
+		return false
+	}
+	_, ended := s.journal.events[n-1].Data.(lockstep.RunEnded)
+	return ended
+}
+
+// unwritten reports whether an orchestrator was told that an event could not
+// be stored. The journal's lock is held.
+func (s *simulation) unwritten() bool {
+	return slices.ContainsFunc(s.journal.faults, func(f fault) bool {
+		return f.struck && (f.kind == "disk full" || f.kind == "acknowledgement lost")
+	})
+}
+
+func openRun(plan *lockstep.Plan) []lockstep.EventData {
+	return []lockstep.EventData{
+		lockstep.RunOpened{Operation: plan.Operation, Deployment: plan.Deployment, Key: plan.Key, Owner: "first", Policy: plan.Policy},
+		lockstep.RunPlanned{Plan: *plan, Digest: plan.Digest(), Expected: &lockstep.Backup{}},
+	}
+}
+
+// recover is what an orchestrator does that finds a dead one's run.
+func (s *simulation) recover(n int) {
+	s.seen.hit("recovery")
+	s.drive(s.world.newDriver(n), []lockstep.EventData{lockstep.RunRecovering{Owner: fmt.Sprint("recovery ", n)}})
+}
+
+// drive appends the driver's first facts and drives the run until this driver
+// ends it, dies, or is fenced off.
+func (s *simulation) drive(d *driver, facts []lockstep.EventData) {
+	defer func() {
+		s.world.mu.Lock()
+		defer s.world.mu.Unlock()
+		d.die()
+		d.cancel()
+	}()
+	s.journal.mu.Lock()
+	run, err := lockstep.FoldRun(slices.Clone(s.journal.events))
+	s.journal.mu.Unlock()
+	if err != nil {
+		s.fail("fold: %v", err)
+		return
+	}
+	term := run.Term + 1
+	for _, f := range facts {
+		e := lockstep.Event{V: lockstep.EventVersion, Run: "r1", Seq: run.Seq + 1, Term: term, Time: time.Now().UTC(), Data: f}
+		if (view{s.journal, d}).Append(context.Background(), e) != nil {
+			return
+		}
+		if err := run.Apply(e); err != nil {
+			s.fail("apply: %v", err)
+			return
+		}
+	}
+	s.finish(d, run)
+}
+
+func (s *simulation) finish(d *driver, run *lockstep.Run) {
+	ending, err := d.engine(s.journal).Drive(d.ctx, run, d.inbox)
+	if err != nil {
+		if !d.isDead() && !errorsIsFenced(err) {
+			s.fail("drive: %v", err)
+		}
+		return
+	}
+	s.seen.hit("end: " + string(ending.State))
+	if ending.Data != "" {
+		s.seen.hit("data: " + string(ending.Data))
+	}
+	if ending.Locks != "" {
+		s.seen.hit("locks: " + string(ending.Locks))
+	}
+}
+
+// strike makes a fault happen. The journal's lock is held.
+func (s *simulation) strike(f fault, by *driver) {
+	w := s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	in := s.plan.Instances[s.below(len(s.plan.Instances), "victim", int(f.at))].Name()
+	m := w.machines[in]
+	switch f.kind {
+	case "crash":
+		by.die()
+	case "cancel":
+		by.cancel()
+	case "second cancel":
+		by.cancel()
+		by.tell(lockstep.CancelRequested{By: "somebody impatient"})
+	case "lease reported":
+		if s.plan.Policy.Lease > 0 {
+			by.tell(lockstep.LeaseFired{Instance: in})
+		}
+	case "unreachable for a while":
+		s.cut(m, s.delay(2*time.Minute, "cut", int(f.at)), false)
+	case "unreachable for long":
+		s.cut(m, s.delay(3*time.Hour, "cut", int(f.at)), false)
+	case "unreachable for ever":
+		m.gone = true
+		s.cut(m, time.Second, false)
+	case "reboot":
+		s.cut(m, s.delay(5*time.Minute, "cut", int(f.at)), true)
+	case "rival":
+		s.rival(f)
+	}
+}
+
+// cut makes a machine unreachable after a moment, and reachable again later.
+func (s *simulation) cut(m *machine, long time.Duration, reboot bool) {
+	locked := func(do func()) func() {
+		return func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			do()
+		}
+	}
+	soon := s.delay(3*time.Second, "cut soon", string(m.id), len(m.acts))
+	time.AfterFunc(soon, locked(func() {
+		if reboot {
+			m.reboot()
+		}
+		m.reach(false)
+	}))
+	time.AfterFunc(soon+long, locked(func() { m.reach(true) }))
+}
+
+// rival lets another orchestrator take the run over while this one lives.
+func (s *simulation) rival(f fault) {
+	n := 100 + int(f.at)
+	s.drives.Add(1)
+	time.AfterFunc(s.delay(3*time.Second, "rival", int(f.at)), func() {
+		defer s.drives.Done()
+		if !s.endedNow() {
+			s.recover(n)
+		}
+	})
+}
+
+func (s *simulation) endedNow() bool {
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
+	n := len(s.journal.events)
+	_, ended := s.journal.events[n-1].Data.(lockstep.RunEnded)
+	return ended
+}
+
+func (s *simulation) judge(events []lockstep.Event, truth *audit.Truth) {
+	if v := audit.Check(events, truth); len(v) > 0 {
+		var lines []string
+		for _, x := range v {
+			lines = append(lines, x.String())
+		}
+		s.fail("%d broken promises:\n%s", len(v), strings.Join(lines, "\n"))
+	}
+	if v := audit.Check(events, nil); len(v) > 0 && truth != nil && !s.t.Failed() {
+		s.fail("the journal alone shows more than the truth: %v", v)
+	}
+}
+
+func (s *simulation) fail(format string, args ...any) {
+	s.t.Helper()
+	s.t.Errorf("seed %d (%s; replay: go test ./engine -run 'TestSimulation$' -seed=%d):\n%s",
+		s.seed, s.plan.Operation, s.seed, fmt.Sprintf(format, args...))
+	if *oneSeed != 0 {
+		s.t.Logf("faults: %+v\njournal:\n%s", s.faults, s.text())
+	}
+}
+
+// heal ends all faults, and has a cleanup let go of what the run left locked.
+func (s *simulation) heal() {
+	w := s.world
+	time.Sleep(24 * time.Hour)
+	w.mu.Lock()
+	still := w.lockedSlots()
+	w.mu.Unlock()
+	if len(still) == 0 {
+		return
+	}
+	s.seen.hit("cleanup of what was held")
+	c := &simulation{scenario: &scenario{dice: s.dice}, t: s.t, world: w, journal: &simJournal{}, seen: s.seen}
+	c.plan = cleanupOf(s.plan)
+	c.journal.ended = func() {}
+	w.mu.Lock()
+	w.plan, w.acts, w.lapses, w.odds = c.plan, nil, nil, odds{stuck: s.odds.stuck}
+	for _, m := range w.machines {
+		m.procs, m.refused, m.term = map[tryKey]*proc{}, map[tryKey]bool{}, 0
+	}
+	w.mu.Unlock()
+	c.drive(w.newDriver(1000), openRun(c.plan))
+	c.judge(c.journal.events, w.truth())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, slot := range w.lockedSlots() {
+		if !w.stuck(slot) && !w.machineOf(slot).gone {
+			c.fail("%s is still locked after a cleanup without faults", slot)
+		}
+	}
+}
+
+func (w *world) machineOf(slot lockstep.Slot) *machine {
+	for _, in := range w.plan.Instances {
+		if in.Group == slot.Group && in.Index == slot.Index {
+			return w.machines[in.Name()]
+		}
+	}
+	return nil
+}
+
+// cleanupOf is the plan of a cleanup after a run of that plan.
+func cleanupOf(p *lockstep.Plan) *lockstep.Plan {
+	c := *p
+	c.Operation, c.Waves, c.Artifacts, c.Backup = lockstep.OperationCleanup, nil, nil, ""
+	for _, w := range p.Waves {
+		if w.Stage != lockstep.StageUnlock && w.Stage != lockstep.StageClean {
+			continue
+		}
+		w.Steps = slices.Clone(w.Steps)
+		for i := range w.Steps {
+			w.Steps[i].Of = ""
+		}
+		c.Waves = append(c.Waves, w)
+	}
+	return &c
+}
+
+// text is the journal, one event a line.
+func (s *simulation) text() string {
+	var b strings.Builder
+	for _, e := range s.journal.events {
+		data, _ := json.Marshal(e.Data)
+		if _, ok := e.Data.(lockstep.RunPlanned); ok {
+			data = nil
+		}
+		fmt.Fprintf(&b, "%d %d %s %s %s\n", e.Seq, e.Term, e.Time.Format("15:04:05.000000000"), e.Data.EventType(), data)
+	}
+	return b.String()
+}
+
+func errorsIsFenced(err error) bool {
+	return strings.Contains(err.Error(), engine.ErrFenced.Error())
+}
+
+func checkCoverage(t *testing.T, seen *coverage) {
+	var names []string
+	for name := range seen.hits {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		t.Logf("%6d %s", seen.hits[name], name)
+	}
+}
