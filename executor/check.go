@@ -1,0 +1,194 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"lockstep"
+	"lockstep/launcher"
+	"lockstep/repository"
+)
+
+// firstReserve is the free space that is asked for where no earlier backup
+// tells how much will be needed; growth is what is added to an earlier one.
+const (
+	firstReserve int64 = 1 << 30
+	growth             = 1.2
+)
+
+// check asks whether one instance, or the repository, is ready for the run,
+// and arms the instance's lease as the last thing before anything is locked.
+func (e *Executor) check(ctx context.Context, t lockstep.Task) (lockstep.StepFinished, error) {
+	if t.Step.Instance == "" {
+		return e.checkRepository(ctx)
+	}
+	var f lockstep.StepFinished
+	c, err := e.client(t)
+	if err != nil {
+		return f, err
+	}
+	var warning string
+	err = atOnce(
+		func() error { return checkTools(ctx, c) },
+		func() error { return e.checkLeftovers(ctx, c, t) },
+		func() (err error) { warning, err = e.checkSpace(ctx, c, t); return err },
+	)
+	if warning != "" {
+		f.Warnings = append(f.Warnings, warning)
+	}
+	if err != nil {
+		return f, err
+	}
+	return f, e.leases.arm(ctx, c, t)
+}
+
+func checkTools(ctx context.Context, c *launcher.Client) error {
+	missing, err := c.Tools(ctx)
+	if err == nil && len(missing) > 0 {
+		err = &lockstep.Error{
+			Op: "look for programs", Err: fmt.Errorf("missing: %s", strings.Join(missing, ", ")),
+			Hint: "install them on the instance (coreutils, findutils, tar and util-linux have them)",
+		}
+	}
+	return err
+}
+
+// checkLeftovers refuses to mix with what an earlier run, or another program,
+// left on the instance.
+func (e *Executor) checkLeftovers(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
+	dir := t.Plan.Locations.Artifacts
+	there, err := c.Exists(ctx, dir)
+	if err != nil || !there {
+		return err
+	}
+	cleanup := "lockstep cleanup " + t.Plan.Deployment
+	if t.Plan.Operation == lockstep.OperationRestore {
+		cleanup += " --restore"
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindConflict,
+		Err:  fmt.Errorf("Directory %s already exists on instance %s", dir, t.Step.Instance), //nolint:staticcheck // the contract's words
+		Hint: "`" + cleanup + "` removes it and unlocks; look into it first if another program made it",
+	}
+}
+
+// checkSpace compares an instance's free space with what will be put there.
+func (e *Executor) checkSpace(ctx context.Context, c *launcher.Client, t lockstep.Task) (warning string, err error) {
+	need, known := e.needOn(t)
+	space, err := c.Space(ctx, t.Plan.Locations.Artifacts)
+	if err != nil {
+		return "", fmt.Errorf("free space for %s: %w", t.Plan.Locations.Artifacts, err)
+	}
+	if !known && need > 0 {
+		warning = fmt.Sprintf("how much its artifacts will need is not known yet; %s is free", size(space.FreeBytes))
+		need = min(need, space.FreeBytes)
+	}
+	if space.FreeBytes < need {
+		return warning, noSpace(fmt.Sprintf("instance %s, %s", t.Step.Instance, t.Plan.Locations.Artifacts), need, space.FreeBytes)
+	}
+	return warning, nil
+}
+
+// needOn is how many bytes will be put on the task's instance; known says that
+// it rests on a backup.
+func (e *Executor) needOn(t lockstep.Task) (need int64, known bool) {
+	known = true
+	for _, a := range t.Plan.Artifacts {
+		if a.Instance != t.Step.Instance {
+			continue
+		}
+		from := e.cfg.Last
+		if t.Plan.Operation == lockstep.OperationRestore {
+			from = t.Manifest
+		}
+		if from == nil {
+			return firstReserve, false
+		}
+		if kept, ok := from.Named(a.Name); ok {
+			need += kept.Bytes
+		}
+	}
+	if t.Plan.Operation == lockstep.OperationBackup {
+		need = int64(float64(need) * growth)
+	}
+	return need, known
+}
+
+// checkRepository asks whether the repository can be written and has room for
+// another backup like the last one.
+func (e *Executor) checkRepository(ctx context.Context) (lockstep.StepFinished, error) {
+	var f lockstep.StepFinished
+	free, err := e.cfg.Repository.Free(ctx)
+	if err != nil {
+		return f, fmt.Errorf("reach repository %s: %w", e.cfg.Repository.Location(), err)
+	}
+	need := firstReserve
+	if e.cfg.Last != nil {
+		need = int64(float64(e.cfg.Last.Bytes()) * growth)
+	} else {
+		f.Warnings = append(f.Warnings, "how much a backup will need is not known yet: this is the first one")
+	}
+	if free >= 0 && free < need {
+		return f, noSpace("repository "+e.cfg.Repository.Location(), need, free)
+	}
+	return f, nil
+}
+
+func noSpace(where string, need, free int64) error {
+	return &lockstep.Error{
+		Op: "check free space in " + where, Err: fmt.Errorf("%s will be needed, %s is free", size(need), size(free)),
+		Hint: "make room there; nothing has been locked",
+	}
+}
+
+// ledger keeps artifacts that are collected at once from counting on the same
+// free bytes.
+type ledger struct {
+	mu       sync.Mutex
+	promised int64
+}
+
+func (l *ledger) reserve(ctx context.Context, r repository.Repository, n int64) (giveBack func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	free, err := r.Free(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reach repository %s: %w", r.Location(), err)
+	}
+	if free >= 0 && free-l.promised < n {
+		return nil, noSpace("repository "+r.Location(), n, free-l.promised)
+	}
+	l.promised += n
+	return func() {
+		l.mu.Lock()
+		l.promised -= n
+		l.mu.Unlock()
+	}, nil
+}
+
+// atOnce calls funcs at once and joins their errors in order.
+func atOnce(funcs ...func() error) error {
+	errs := make([]error, len(funcs))
+	var wg sync.WaitGroup
+	for i, f := range funcs {
+		wg.Go(func() { errs[i] = f() })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// size is a number of bytes for people.
+func size(n int64) string {
+	for _, u := range []struct {
+		name string
+		is   int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= u.is {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(u.is), u.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

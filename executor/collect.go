@@ -1,0 +1,176 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"lockstep"
+	"lockstep/launcher"
+	"lockstep/repository"
+	"lockstep/target"
+)
+
+// collectTries is how often a transfer that lost its connection is begun anew
+// within one step.
+const collectTries = 3
+
+// collect brings one artifact into the repository, while the instance takes
+// its own inventory beside it: one pass over the bytes on each side.
+func (e *Executor) collect(ctx context.Context, t lockstep.Task) (lockstep.StepFinished, error) {
+	var f lockstep.StepFinished
+	c, err := e.client(t)
+	if err != nil {
+		return f, err
+	}
+	release, err := e.acquire(ctx)
+	if err != nil {
+		return f, err
+	}
+	defer release()
+	dir := artifactDir(t)
+	size, err := c.Space(ctx, dir)
+	if err != nil {
+		return f, fmt.Errorf("size of %s: %w", dir, err)
+	}
+	returnSpace, err := e.space.reserve(ctx, e.cfg.Repository, size.UsedBytes)
+	if err != nil {
+		return f, err
+	}
+	defer returnSpace()
+	inv := e.beginInventory(ctx, c, t.Step.Artifact, dir)
+	var content repository.Content
+	for try := 1; ; try++ {
+		content, err = e.transfer(ctx, c, t, size.UsedBytes)
+		if err == nil || try == collectTries || ctx.Err() != nil || !errors.Is(err, target.ErrLost) {
+			break
+		}
+	}
+	if err != nil {
+		inv.cancel()
+		return f, fmt.Errorf("collect %s: %w", dir, err)
+	}
+	artifact := e.artifact(t, content)
+	f.Artifact = &artifact
+	if artifact.Empty() && !t.Step.MayBeEmpty {
+		f.Warnings = append(f.Warnings, "the backup script left nothing")
+	}
+	return f, nil
+}
+
+// transfer streams the tar of one artifact into the repository once.
+func (e *Executor) transfer(ctx context.Context, c *launcher.Client, t lockstep.Task, total int64) (repository.Content, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	pr, pw := io.Pipe()
+	go func() {
+		pw.CloseWithError(c.TarOut(ctx, artifactDir(t), pw))
+	}()
+	meter := e.meter(ctx, t.Step.ID, total)
+	defer meter.stop()
+	content, err := e.cfg.Repository.Put(ctx, t.Plan.Backup, t.Step.Artifact, &meteredReader{pr, meter})
+	if err != nil {
+		// The tar's own error is the cause where there is one: the
+		// repository only saw its stream fail.
+		pr.CloseWithError(err)
+	}
+	return content, err
+}
+
+func (e *Executor) artifact(t lockstep.Task, content repository.Content) lockstep.Artifact {
+	planned, _ := t.Plan.Artifact(t.Step.Slot)
+	return lockstep.Artifact{
+		Slot: t.Step.Slot, Instance: t.Step.Instance, Name: t.Step.Artifact, Custom: planned.Custom,
+		Bytes: content.Bytes, Entries: content.Entries.Count(), Digest: content.Entries.Digest(),
+	}
+}
+
+// verify proves one collected artifact: what the repository gave back of it is
+// what the instance itself says that it has.
+func (e *Executor) verify(ctx context.Context, t lockstep.Task) (lockstep.StepFinished, error) {
+	f := lockstep.StepFinished{Artifact: t.Artifact}
+	if t.Artifact == nil {
+		return f, errors.New("nothing was collected")
+	}
+	inv, err := e.takeInventory(ctx, t)
+	if err != nil {
+		return f, err
+	}
+	entries, err := inv.wait(ctx)
+	if err != nil {
+		return f, fmt.Errorf("take inventory of %s: %w", artifactDir(t), err)
+	}
+	if got := entries.Digest(); got != t.Artifact.Digest {
+		return f, &lockstep.Error{
+			Op:   fmt.Sprintf("compare %s with artifact %q", artifactDir(t), t.Artifact.Name),
+			Err:  fmt.Errorf("%s: %w", e.whatDiffers(ctx, t, entries), repository.ErrCorrupt),
+			Hint: "if it changed while it was read, something still writes to it after its backup script has ended",
+		}
+	}
+	return f, nil
+}
+
+func (e *Executor) whatDiffers(ctx context.Context, t lockstep.Task, onInstance lockstep.EntryList) string {
+	staged, ok := e.cfg.Repository.(repository.Staging)
+	if !ok {
+		return "its entries differ"
+	}
+	kept, err := staged.StagedEntries(ctx, t.Plan.Backup, t.Artifact.Name)
+	if err != nil {
+		return err.Error()
+	}
+	return repository.Summarize(onInstance.Differences(kept, false))
+}
+
+// artifactDir is the folder of the step's artifact on its instance.
+func artifactDir(t lockstep.Task) string {
+	dir := t.Step.Artifact
+	if planned, ok := t.Plan.Artifact(t.Step.Slot); ok {
+		dir = planned.Dir
+	}
+	return t.Plan.Locations.ArtifactDir(dir)
+}
+
+// meter tells how far a transfer is, a few times a second.
+type meter struct {
+	n    atomic.Int64
+	stop func()
+}
+
+const meterEvery = 250 * time.Millisecond
+
+func (e *Executor) meter(ctx context.Context, step lockstep.StepID, total int64) *meter {
+	ctx, cancel := context.WithCancel(ctx)
+	m := &meter{stop: cancel}
+	if e.cfg.Progress == nil {
+		return m
+	}
+	go func() {
+		tick := time.NewTicker(meterEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				e.cfg.Progress(lockstep.Progress{Step: step, Bytes: m.n.Load(), Total: total})
+				return
+			case <-tick.C:
+				e.cfg.Progress(lockstep.Progress{Step: step, Bytes: m.n.Load(), Total: total})
+			}
+		}
+	}()
+	return m
+}
+
+type meteredReader struct {
+	r io.Reader
+	m *meter
+}
+
+func (r *meteredReader) Read(p []byte) (int, error) {
+	n, err := r.r.Read(p)
+	r.m.n.Add(int64(n))
+	return n, err
+}

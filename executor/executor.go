@@ -1,0 +1,152 @@
+// Package executor does one step on one target: it runs a script through the
+// launcher, or moves, proves or removes an artifact.
+//
+// It decides nothing about the run. What it owes the engine is the truth about
+// how a try ended: an exit only where an exit status was received, and a final
+// outcome in bounded time whatever the instance does.
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"lockstep"
+	"lockstep/launcher"
+	"lockstep/repository"
+)
+
+// Config is what an Executor works with. The funcs may be called concurrently
+// and must not block for long.
+type Config struct {
+	// Clients are the launchers of the deployment's instances.
+	Clients    map[lockstep.InstanceID]*launcher.Client
+	Repository repository.Repository
+	Policy     lockstep.Policy
+	// Root: the launcher is root, so that restored files get their owners.
+	Root bool
+	// Last is the deployment's last backup, to estimate sizes by; it may be
+	// nil.
+	Last *lockstep.Backup
+	// Progress is told how far a transfer is.
+	Progress func(lockstep.Progress)
+	// Output is given what a script printed, when it has ended.
+	Output func(lockstep.StepID, lockstep.StepOutput)
+	// Fact is told what arises outside of steps: a lease that fired.
+	Fact func(lockstep.EventData)
+}
+
+// Executor does steps. It serves one run; its methods are called concurrently.
+type Executor struct {
+	cfg    Config
+	space  ledger
+	leases leases
+	// transfers bounds the artifacts that move at once, unpacked the
+	// instances that are asked for digests; never scripts.
+	transfers chan struct{}
+
+	mu          sync.Mutex
+	inventories map[string]*inventory // by artifact name, from collect to verify
+}
+
+// maxTransfers bounds how many artifacts move at once: more than that only
+// share the same disk and link, and each costs its buffers.
+const maxTransfers = 16
+
+// New makes an Executor.
+func New(cfg Config) *Executor {
+	e := &Executor{cfg: cfg, inventories: map[string]*inventory{}, transfers: make(chan struct{}, maxTransfers)}
+	e.leases.init(e)
+	return e
+}
+
+// Do does one try of one step; see engine.Executor.
+func (e *Executor) Do(ctx context.Context, t lockstep.Task, broken <-chan struct{}) lockstep.StepFinished {
+	if t.Step.Script != nil {
+		return e.runScript(ctx, t, broken)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, t.Step.Timeout, fmt.Errorf("it took longer than %s", t.Step.Timeout))
+	defer cancel()
+	f, err := e.doOwn(ctx, t)
+	if err != nil {
+		f.Outcome, f.Error, f.Hint = lockstep.Exited(1), explain(ctx, err), lockstep.HintOf(err)
+		return f
+	}
+	f.Outcome = lockstep.Exited(0)
+	return f
+}
+
+// doOwn does a step that is no script.
+func (e *Executor) doOwn(ctx context.Context, t lockstep.Task) (lockstep.StepFinished, error) {
+	switch t.Step.Stage {
+	case lockstep.StageCheck:
+		return e.check(ctx, t)
+	case lockstep.StageCollect:
+		return e.collect(ctx, t)
+	case lockstep.StageVerify:
+		return e.verify(ctx, t)
+	case lockstep.StageCommit:
+		return lockstep.StepFinished{}, e.cfg.Repository.Commit(ctx, *t.Manifest)
+	case lockstep.StageRead:
+		return lockstep.StepFinished{}, e.read(ctx, t)
+	case lockstep.StagePlace:
+		return lockstep.StepFinished{}, e.place(ctx, t)
+	case lockstep.StageClean:
+		return e.clean(ctx, t)
+	case lockstep.StageLock, lockstep.StageWork, lockstep.StageUnlock:
+	}
+	return lockstep.StepFinished{}, fmt.Errorf("step %s: a %s step without a script", t.Step.ID, t.Step.Stage)
+}
+
+// explain is err for people; where ctx ended the step it says why.
+func explain(ctx context.Context, err error) string {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return cause.Error()
+	}
+	return err.Error()
+}
+
+// client is the launcher of the step's instance.
+func (e *Executor) client(t lockstep.Task) (*launcher.Client, error) {
+	c, ok := e.cfg.Clients[t.Step.Instance]
+	if !ok {
+		return nil, &lockstep.Error{
+			Op: fmt.Sprintf("reach instance %s", t.Step.Instance), Err: errors.New("the deployment has no such instance any more"),
+			Hint: "if it is gone for good, `lockstep runs ack` settles what it held",
+		}
+	}
+	return c, nil
+}
+
+// clean removes what the run left on an instance and lets go of it.
+func (e *Executor) clean(ctx context.Context, t lockstep.Task) (lockstep.StepFinished, error) {
+	var f lockstep.StepFinished
+	c, err := e.client(t)
+	if err != nil {
+		return f, err
+	}
+	if t.Artifacts {
+		if err := c.RemoveDir(ctx, t.Plan.Locations.Artifacts); err != nil {
+			return f, fmt.Errorf("remove artifacts: %w", err)
+		}
+	}
+	e.leases.drop(t.Step.Instance)
+	return f, c.Release(ctx, launcher.ReleaseDone)
+}
+
+// acquire takes a transfer's place, or ends with ctx.
+func (e *Executor) acquire(ctx context.Context) (release func(), err error) {
+	select {
+	case e.transfers <- struct{}{}:
+		return func() { <-e.transfers }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// until is a context that ends after d, or with ctx, whichever is first.
+func until(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, d)
+}

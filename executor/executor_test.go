@@ -1,0 +1,298 @@
+package executor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lockstep"
+	"lockstep/launcher"
+	"lockstep/repository/mem"
+	"lockstep/target/local"
+)
+
+// world is one real instance (this machine, in a folder of its own) with the
+// real launcher, and a repository in memory.
+type world struct {
+	t     *testing.T
+	root  string
+	exec  *Executor
+	plan  *lockstep.Plan
+	repo  *mem.Repository
+	mu    sync.Mutex
+	facts []lockstep.EventData
+	out   []lockstep.StepOutput
+}
+
+const theRun = lockstep.RunID("run-1")
+
+func newWorld(t *testing.T, change func(*lockstep.Policy)) *world {
+	t.Helper()
+	w := &world{t: t, root: t.TempDir(), repo: mem.New()}
+	policy := lockstep.LockstepPolicy()
+	policy.KillGrace, policy.AbandonAfter = 200*time.Millisecond, 2*time.Second
+	if change != nil {
+		change(&policy)
+	}
+	client := launcher.New(local.New(w.root), launcher.Config{RunDir: "run", StateDir: "lib"})
+	t.Cleanup(func() { client.Close() })
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, err := client.Claim(ctx, launcher.ClaimRequest{Key: "k", Owner: "test", Run: string(theRun), Term: 1}); err != nil {
+		t.Fatal(err)
+	}
+	w.exec = New(Config{
+		Clients:    map[lockstep.InstanceID]*launcher.Client{"db/0": client},
+		Repository: w.repo, Policy: policy,
+		Progress: func(lockstep.Progress) {},
+		Output:   func(_ lockstep.StepID, o lockstep.StepOutput) { w.mu.Lock(); w.out = append(w.out, o); w.mu.Unlock() },
+		Fact:     func(f lockstep.EventData) { w.mu.Lock(); w.facts = append(w.facts, f); w.mu.Unlock() },
+	})
+	slot := lockstep.Slot{Group: "db", Index: "0", Job: "pg"}
+	w.plan = &lockstep.Plan{
+		Operation: lockstep.OperationBackup, Deployment: "shop", Backup: "shop_1", Policy: policy,
+		Locations: lockstep.Locations{Artifacts: "store", Launcher: "run", Claim: "lib"},
+		Artifacts: []lockstep.PlannedArtifact{{Slot: slot, Instance: "db/0", Name: "db-0-pg", Dir: "pg"}},
+	}
+	return w
+}
+
+func (w *world) script(kind lockstep.ScriptKind, text string) *lockstep.Script {
+	w.t.Helper()
+	path := filepath.Join(w.root, string(kind))
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte(text))
+	return &lockstep.Script{Kind: kind, Path: path, Digest: hex.EncodeToString(sum[:])}
+}
+
+func (w *world) task(stage lockstep.Stage, script *lockstep.Script) lockstep.Task {
+	id := "db/0/pg/" + string(stage)
+	s := lockstep.Step{
+		ID: lockstep.StepID(id), Stage: stage, Wave: 1, Instance: "db/0", Slot: w.plan.Artifacts[0].Slot,
+		Script: script, Artifact: "db-0-pg", Timeout: 20 * time.Second,
+	}
+	return lockstep.Task{Run: theRun, Term: 1, Plan: w.plan, Step: s, Attempt: 1}
+}
+
+func (w *world) do(t lockstep.Task) lockstep.StepFinished {
+	return w.exec.Do(w.t.Context(), t, make(chan struct{}))
+}
+
+func TestScriptEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	if f := w.do(w.task(lockstep.StageLock, w.script(lockstep.ScriptPreBackupLock, "exit 0"))); !f.Outcome.OK() {
+		t.Fatalf("script that exits 0: %+v", f)
+	}
+	bad := w.task(lockstep.StageUnlock, w.script(lockstep.ScriptPostBackupUnlock, "#!/bin/sh\necho out; echo it broke >&2; exit 3"))
+	f := w.do(bad)
+	if f.Outcome != lockstep.Exited(3) || f.Error != "it broke - exit code 3" {
+		t.Fatalf("script that exits 3: %+v", f)
+	}
+	if len(w.out) != 2 || string(w.out[0].Head) != "out\n" || string(w.out[1].Head) != "it broke\n" {
+		t.Fatalf("kept output: %+v", w.out)
+	}
+}
+
+func TestScriptChangedSincePlanned(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	s := w.script(lockstep.ScriptPreBackupLock, "touch ran")
+	s.Digest = strings.Repeat("0", 64)
+	f := w.do(w.task(lockstep.StageLock, s))
+	if f.Outcome.Kind != lockstep.OutcomeNeverStarted || !strings.Contains(f.Error, "has changed since it was planned") {
+		t.Fatalf("changed script: %+v", f)
+	}
+}
+
+func TestScriptStoppedAtItsDeadline(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	task := w.task(lockstep.StageLock, w.script(lockstep.ScriptPreBackupLock, "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 0.05; done"))
+	task.Step.Timeout = 300 * time.Millisecond
+	f := w.do(task)
+	if f.Outcome.Kind != lockstep.OutcomeSignal || f.Outcome.Signal != "KILL" || !strings.Contains(f.Error, "ran longer than") {
+		t.Fatalf("script past its deadline: %+v", f)
+	}
+}
+
+func TestScriptStoppedByCancel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	task := w.task(lockstep.StageWork, w.script(lockstep.ScriptBackup, "#!/bin/sh\ntouch started\nexec sleep 60"))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		for range 200 {
+			if st, err := w.exec.cfg.Clients["db/0"].Status(ctx, refOf(task)); err == nil && st.Running {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		cancel(context.Canceled)
+	}()
+	f := w.exec.Do(ctx, task, nil)
+	if f.Outcome.OK() || f.Outcome.Kind == lockstep.OutcomeExit {
+		t.Fatalf("canceled script: %+v", f)
+	}
+}
+
+// TestArtifactGoesThere collects what a backup script left, proves it, commits
+// it, puts it back on an emptied instance, and finds it equal.
+func TestArtifactGoesThereAndBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	if _, err := w.repo.Begin(t.Context(), "shop_1"); err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\nset -e\ncd \"$BBR_ARTIFACT_DIRECTORY\"\necho hi > 'a b'\nln 'a b' \"$(printf 'n\\nl')\"\nln -s nowhere link\nmkdir empty\nprintf x > \"$(printf '\\377')\"\n"
+	task := w.task(lockstep.StageWork, w.script(lockstep.ScriptBackup, script))
+	dir := filepath.Join(w.root, "store/pg") + "/"
+	task.Env = []string{"BBR_ARTIFACT_DIRECTORY=" + dir}
+	if f := w.do(task); !f.Outcome.OK() {
+		t.Fatalf("backup script: %+v", f)
+	}
+	collected := w.do(w.task(lockstep.StageCollect, nil))
+	if !collected.Outcome.OK() || collected.Artifact.Entries != 5 {
+		t.Fatalf("collect: %+v, artifact %+v", collected, collected.Artifact)
+	}
+	proof := w.task(lockstep.StageVerify, nil)
+	proof.Artifact = collected.Artifact
+	if f := w.do(proof); !f.Outcome.OK() {
+		t.Fatalf("verify: %+v", f)
+	}
+	manifest := lockstep.Backup{V: 1, ID: "shop_1", Deployment: "shop", Data: lockstep.DataVerified, Artifacts: []lockstep.Artifact{*collected.Artifact}}
+	commit := w.task(lockstep.StageCommit, nil)
+	commit.Manifest = &manifest
+	if f := w.do(commit); !f.Outcome.OK() {
+		t.Fatalf("commit: %+v", f)
+	}
+	if err := os.RemoveAll(filepath.Join(w.root, "store")); err != nil {
+		t.Fatal(err)
+	}
+	for _, stage := range []lockstep.Stage{lockstep.StageRead, lockstep.StagePlace} {
+		back := w.task(stage, nil)
+		back.Manifest, back.Artifact = &manifest, collected.Artifact
+		if f := w.do(back); !f.Outcome.OK() {
+			t.Fatalf("%s: %+v", stage, f)
+		}
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "n\nl")); err != nil || string(b) != "hi\n" {
+		t.Fatalf("file that came back: %q, %v", b, err)
+	}
+}
+
+// TestVerifyNamesWhatDiffers changes a file between collect and verify.
+func TestVerifyNamesWhatDiffers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	if _, err := w.repo.Begin(t.Context(), "shop_1"); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(w.root, "store/pg")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		if err := os.WriteFile(filepath.Join(dir, "data"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("before")
+	collected := w.do(w.task(lockstep.StageCollect, nil))
+	if !collected.Outcome.OK() {
+		t.Fatalf("collect: %+v", collected)
+	}
+	w.exec.inventories = map[string]*inventory{} // as after a recovery: it is taken anew
+	write("after!")
+	proof := w.task(lockstep.StageVerify, nil)
+	proof.Artifact = collected.Artifact
+	f := w.do(proof)
+	if f.Outcome.OK() || !strings.Contains(f.Error, `"data": content differs`) && !strings.Contains(f.Error, "entries differ") {
+		t.Fatalf("verify of a changed file: %+v", f)
+	}
+}
+
+func TestFIFOIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	if _, err := w.repo.Begin(t.Context(), "shop_1"); err != nil {
+		t.Fatal(err)
+	}
+	task := w.task(lockstep.StageWork, w.script(lockstep.ScriptBackup, "#!/bin/sh\nmkfifo store/pg/pipe"))
+	task.Step.Script.Path = filepath.Join(w.root, "backup")
+	script := "#!/bin/sh\nmkfifo \"$D\"/pipe\n"
+	task = w.task(lockstep.StageWork, w.script(lockstep.ScriptBackup, script))
+	task.Env = []string{"D=" + filepath.Join(w.root, "store/pg")}
+	if f := w.do(task); !f.Outcome.OK() {
+		t.Fatalf("backup script: %+v", f)
+	}
+	f := w.do(w.task(lockstep.StageCollect, nil))
+	if f.Outcome.OK() || !strings.Contains(f.Error, "pipe") {
+		t.Fatalf("collect of a FIFO: %+v", f)
+	}
+}
+
+func TestCheckRefusesLeftovers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	if f := w.do(w.task(lockstep.StageCheck, nil)); !f.Outcome.OK() {
+		t.Fatalf("check of a clean instance: %+v", f)
+	}
+	if err := os.MkdirAll(filepath.Join(w.root, "store"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f := w.do(w.task(lockstep.StageCheck, nil))
+	if f.Outcome.OK() || !strings.Contains(f.Error, "Directory store already exists on instance db/0") || f.Hint == "" {
+		t.Fatalf("check of an instance with leftovers: %+v", f)
+	}
+}
+
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	never := w.task(lockstep.StageLock, w.script(lockstep.ScriptPreBackupLock, "exit 0"))
+	if f := w.exec.Settle(t.Context(), never, true); f.Outcome.Kind != lockstep.OutcomeNeverStarted {
+		t.Fatalf("settle a script that never started: %+v", f)
+	}
+	if f := w.do(never); f.Outcome.Kind != lockstep.OutcomeNeverStarted {
+		t.Fatalf("start after the tombstone: %+v", f)
+	}
+	running := w.task(lockstep.StageWork, w.script(lockstep.ScriptBackup, "#!/bin/sh\nexec sleep 60"))
+	if _, err := w.exec.cfg.Clients["db/0"].Start(t.Context(), launcher.Step{
+		StepRef: refOf(running), Path: running.Step.Script.Path, Digest: running.Step.Script.Digest,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if f := w.exec.Settle(t.Context(), running, true); f.Outcome.Kind != lockstep.OutcomeSignal {
+		t.Fatalf("settle a script that runs: %+v", f)
+	}
+}
+
+func TestOutputKeepsHeadAndTail(t *testing.T) {
+	o := &output{}
+	var all []byte
+	for i := range 40 {
+		chunk := []byte(strings.Repeat(string(rune('a'+i%26)), 100_003))
+		all = append(all, chunk...)
+		o.write(launcher.Stderr, chunk)
+	}
+	kept := o.kept(1)
+	if len(kept) != 1 || kept[0].Stream != "stderr" {
+		t.Fatalf("kept: %d streams", len(kept))
+	}
+	k := kept[0]
+	if string(k.Head) != string(all[:keepHead]) || string(k.Tail) != string(all[len(all)-keepTail:]) || k.Dropped != int64(len(all)-keepHead-keepTail) {
+		t.Fatalf("head %d, tail %d, dropped %d", len(k.Head), len(k.Tail), k.Dropped)
+	}
+	if got := o.stderrTail(5); got != string(all[len(all)-5:]) {
+		t.Fatalf("tail is %q", got)
+	}
+}

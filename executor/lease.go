@@ -1,0 +1,156 @@
+package executor
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"lockstep"
+	"lockstep/launcher"
+)
+
+// leases keeps the leases of a run's instances alive, and finds out when one
+// has fired: because the launcher says so, or because it could not be renewed
+// for as long as it lasts, so that it must have.
+type leases struct {
+	exec *Executor
+	mu   sync.Mutex
+	held map[lockstep.InstanceID]*lease
+}
+
+type lease struct {
+	renewed time.Time // when the last renewal that was confirmed was sent
+	// owed counts the unlock steps of the instance that have not ended well.
+	// While it is 0 a lease that fires unlocks nothing and means nothing.
+	owed  int
+	fired bool
+}
+
+func (l *leases) init(e *Executor) {
+	l.exec, l.held = e, map[lockstep.InstanceID]*lease{}
+}
+
+// arm arms the lease of the step's instance, with the unlocks it would owe.
+func (l *leases) arm(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
+	if !t.Armed {
+		return nil
+	}
+	unlocks := owedUnlocks(t)
+	sent := time.Now()
+	err := c.Arm(ctx, launcher.Lease{
+		Duration: t.Plan.Policy.Lease, WaveGap: t.Plan.Policy.LeaseWaveGap, Grace: t.Plan.Policy.KillGrace, Unlocks: unlocks,
+	})
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held[t.Step.Instance] = &lease{renewed: sent, owed: len(unlocks)}
+	return nil
+}
+
+// owedUnlocks are the unlock steps of the task's instance as the launcher
+// would run them by itself.
+func owedUnlocks(t lockstep.Task) []launcher.Unlock {
+	var unlocks []launcher.Unlock
+	for _, s := range t.Plan.Steps(lockstep.StageUnlock) {
+		if s.Instance != t.Step.Instance {
+			continue
+		}
+		u := launcher.Unlock{Wave: s.Wave, Timeout: s.Timeout, Step: launcher.Step{
+			StepRef: ref(t, s.ID, 1), Path: s.Script.Path, Digest: s.Script.Digest,
+			Env: append(slices.Clone(s.Env), lockstep.EnvBackupSuccessful+"=false"),
+		}}
+		if s.Of != "" {
+			u.LockRef = ref(t, s.Of, 1)
+		}
+		unlocks = append(unlocks, u)
+	}
+	return unlocks
+}
+
+// ended notes how a script ended: an unlock that ended well is not owed.
+func (l *leases) ended(t lockstep.Task, s launcher.Status) {
+	if t.Step.Stage != lockstep.StageUnlock || !s.Outcome.OK() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if held := l.held[t.Step.Instance]; held != nil && held.owed > 0 {
+		held.owed--
+	}
+}
+
+// drop forgets an instance that was released.
+func (l *leases) drop(id lockstep.InstanceID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.held, id)
+}
+
+// KeepLeases renews the leases that check steps arm, until stop is called.
+func (e *Executor) KeepLeases(ctx context.Context) (stop func()) {
+	if e.cfg.Policy.Lease <= 0 || e.cfg.Policy.RenewEvery <= 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var done sync.WaitGroup
+	done.Go(func() {
+		tick := time.NewTicker(e.cfg.Policy.RenewEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				e.leases.renewAll(ctx)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		done.Wait()
+	}
+}
+
+// renewAll renews every lease at once; no instance waits for another.
+func (l *leases) renewAll(ctx context.Context) {
+	l.mu.Lock()
+	var ids []lockstep.InstanceID
+	for id, held := range l.held {
+		if !held.fired {
+			ids = append(ids, id)
+		}
+	}
+	l.mu.Unlock()
+	ctx, cancel := until(ctx, l.exec.cfg.Policy.RenewEvery)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, id := range ids {
+		wg.Go(func() { l.renew(ctx, id) })
+	}
+	wg.Wait()
+}
+
+func (l *leases) renew(ctx context.Context, id lockstep.InstanceID) {
+	sent := time.Now()
+	state, err := l.exec.cfg.Clients[id].Renew(ctx, l.exec.cfg.Policy.Lease)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.held[id]
+	if held == nil {
+		return
+	}
+	if err == nil && state == launcher.LeaseArmed {
+		held.renewed = sent
+		return
+	}
+	over := err != nil && time.Since(held.renewed) >= l.exec.cfg.Policy.Lease
+	if over || err == nil && state != launcher.LeaseArmed {
+		held.fired = true
+		if held.owed > 0 && l.exec.cfg.Fact != nil {
+			l.exec.cfg.Fact(lockstep.LeaseFired{Instance: id})
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package executor
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"lockstep"
+	"lockstep/launcher"
+	"lockstep/repository"
+	"lockstep/target"
+)
+
+// read reads an artifact from the repository to its end and compares it with
+// what the backup recorded, before anything is changed anywhere.
+func (e *Executor) read(ctx context.Context, t lockstep.Task) error {
+	if t.Artifact == nil {
+		return fmt.Errorf("backup %q has no artifact %q", t.Plan.Backup, t.Step.Artifact)
+	}
+	release, err := e.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	m := e.meter(ctx, t.Step.ID, t.Artifact.Bytes)
+	defer m.stop()
+	_, err = repository.Verify(ctx, e.cfg.Repository, t.Plan.Backup, *t.Artifact, &m.n)
+	return err
+}
+
+// place unpacks an artifact on an instance and compares every file there.
+func (e *Executor) place(ctx context.Context, t lockstep.Task) error {
+	if t.Artifact == nil {
+		return fmt.Errorf("backup %q has no artifact %q", t.Plan.Backup, t.Step.Artifact)
+	}
+	c, err := e.client(t)
+	if err != nil {
+		return err
+	}
+	release, err := e.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	for try := 1; ; try++ {
+		err = e.upload(ctx, c, t)
+		if err == nil || try == collectTries || ctx.Err() != nil || !errors.Is(err, target.ErrLost) {
+			break
+		}
+		if err := c.RemoveDir(ctx, artifactDir(t)); err != nil {
+			return fmt.Errorf("remove what a lost connection left: %w", err)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("place artifact %q: %w", t.Artifact.Name, err)
+	}
+	return e.comparePlaced(ctx, c, t)
+}
+
+func (e *Executor) upload(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
+	stream, err := e.cfg.Repository.Open(ctx, t.Plan.Backup, t.Artifact.Name)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	m := e.meter(ctx, t.Step.ID, t.Artifact.Bytes)
+	defer m.stop()
+	// The buffer keeps the pipe to the instance full while the file is read.
+	return c.TarIn(ctx, artifactDir(t), io.Reader(&meteredReader{stream, m}))
+}
+
+// comparePlaced compares what is on the instance now with what was recorded
+// when the backup was proven.
+func (e *Executor) comparePlaced(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
+	got, err := takeInventory(ctx, c, artifactDir(t))
+	if err != nil {
+		return fmt.Errorf("take inventory of %s: %w", artifactDir(t), err)
+	}
+	if t.Artifact.Digest == "" {
+		return e.comparePlacedForeign(ctx, t, got)
+	}
+	if e.cfg.Root && got.Digest() == t.Artifact.Digest {
+		return nil
+	}
+	want, err := e.cfg.Repository.Entries(ctx, t.Plan.Backup, t.Artifact.Name)
+	if err != nil {
+		return err
+	}
+	if diffs := want.Differences(got, !e.cfg.Root); len(diffs) > 0 {
+		return fmt.Errorf("place artifact %q in %s: %s", t.Artifact.Name, artifactDir(t), repository.Summarize(diffs))
+	}
+	return nil
+}
+
+func (e *Executor) comparePlacedForeign(ctx context.Context, t lockstep.Task, got lockstep.EntryList) error {
+	f, ok := e.cfg.Repository.(repository.Foreign)
+	if !ok {
+		return errors.New("no checksums are recorded")
+	}
+	want, err := f.Checksums(ctx, t.Plan.Backup, t.Artifact.Name)
+	if err != nil {
+		return err
+	}
+	for _, entry := range got {
+		if entry.Type == lockstep.EntryFile && want["./"+entry.Path] != hex.EncodeToString(entry.Sum[:]) {
+			return fmt.Errorf("place artifact %q in %s: checksums don't match for %q", t.Artifact.Name, artifactDir(t), entry.Path)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"lockstep"
+	"lockstep/launcher"
+)
+
+// maxErrorText bounds how much of a script's stderr goes into an event: the
+// end of it, where scripts say what went wrong.
+const maxErrorText = 4 << 10
+
+// runScript runs one script to its end, over as many connections as it takes.
+func (e *Executor) runScript(ctx context.Context, t lockstep.Task, broken <-chan struct{}) lockstep.StepFinished {
+	c, err := e.client(t)
+	if err != nil {
+		return abandoned(err)
+	}
+	running, cancel := context.WithTimeoutCause(ctx, t.Step.Timeout, fmt.Errorf("the script ran longer than %s", t.Step.Timeout))
+	defer cancel()
+	running, giveUp := context.WithCancelCause(running)
+	defer giveUp(nil)
+	go e.giveUpUnreachable(running, c, t, giveUp, broken)
+
+	out := &output{}
+	status, err := e.startAndWait(running, c, t, out)
+	if err != nil {
+		status, err = e.stopScript(ctx, c, t, err, context.Cause(running))
+	}
+	e.keepOutput(t, out)
+	if err != nil {
+		return abandoned(err)
+	}
+	e.leases.ended(t, status)
+	return finished(status, out, context.Cause(running))
+}
+
+// startAndWait starts the script, unless it was, and waits for its end.
+func (e *Executor) startAndWait(ctx context.Context, c *launcher.Client, t lockstep.Task, out *output) (launcher.Status, error) {
+	if t.Step.Script.Kind == lockstep.ScriptBackup {
+		if err := c.MakeDir(ctx, artifactDir(t)); err != nil {
+			return launcher.Status{}, fmt.Errorf("make the artifact's folder: %w", err)
+		}
+	}
+	step := launcher.Step{StepRef: refOf(t), Path: t.Step.Script.Path, Digest: t.Step.Script.Digest, Env: t.Env}
+	if _, err := c.Start(ctx, step); err != nil {
+		return launcher.Status{}, err
+	}
+	return c.Wait(ctx, refOf(t), out.write)
+}
+
+// giveUpUnreachable ends the wait for a script once the run is broken and its
+// instance has not been reached for the policy's time: others must be
+// unlocked.
+func (e *Executor) giveUpUnreachable(ctx context.Context, c *launcher.Client, t lockstep.Task, giveUp context.CancelCauseFunc, broken <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-broken:
+	}
+	for ctx.Err() == nil {
+		probe, cancel := until(ctx, e.cfg.Policy.AbandonAfter)
+		_, err := c.Status(probe, refOf(t))
+		<-probeInterval(probe, err)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			giveUp(errUnreachable)
+			return
+		}
+	}
+}
+
+// probeInterval is ready when the next probe is due: at once after one that
+// failed, else when its time is over.
+func probeInterval(probe context.Context, err error) <-chan struct{} {
+	if err == nil {
+		return probe.Done()
+	}
+	ready := make(chan struct{})
+	close(ready)
+	return ready
+}
+
+var errUnreachable = errors.New("the instance cannot be reached")
+
+// stopScript finds out how a script ended that is not waited for any longer,
+// after stopping it: at its deadline, on a cancel, or because its instance
+// seems gone.
+func (e *Executor) stopScript(ctx context.Context, c *launcher.Client, t lockstep.Task, err, cause error) (launcher.Status, error) {
+	if errors.Is(cause, errUnreachable) {
+		return launcher.Status{}, cause
+	}
+	if cause == nil { // the launcher refused it: it says why, and nothing runs
+		return e.settleRefused(ctx, c, t, err)
+	}
+	stopping, cancel := until(context.WithoutCancel(ctx), e.cfg.Policy.KillGrace+e.cfg.Policy.AbandonAfter)
+	defer cancel()
+	if _, err := c.Settle(stopping, refOf(t)); err != nil {
+		return launcher.Status{}, fmt.Errorf("%w: %w", cause, err)
+	}
+	status, err := c.Kill(stopping, refOf(t), e.cfg.Policy.KillGrace)
+	if err != nil {
+		return status, fmt.Errorf("%w: stop it: %w", cause, err)
+	}
+	return status, nil
+}
+
+// settleRefused makes sure that a script whose start was refused can never
+// start later, and passes the refusal on.
+func (e *Executor) settleRefused(ctx context.Context, c *launcher.Client, t lockstep.Task, refusal error) (launcher.Status, error) {
+	settling, cancel := until(context.WithoutCancel(ctx), e.cfg.Policy.AbandonAfter)
+	defer cancel()
+	status, err := c.Settle(settling, refOf(t))
+	if err != nil {
+		return status, errors.Join(refusal, err)
+	}
+	if status.Outcome.Kind == lockstep.OutcomeNeverStarted && status.Reason == "settled" {
+		status.Reason = refusal.Error()
+	}
+	return status, nil
+}
+
+// Settle finds out how a try ended whose end nobody here has seen.
+func (e *Executor) Settle(ctx context.Context, t lockstep.Task, stop bool) lockstep.StepFinished {
+	if t.Step.Script == nil {
+		return e.settleOwn(ctx, t)
+	}
+	c, err := e.client(t)
+	if err != nil {
+		return abandoned(err)
+	}
+	status, err := e.settleScript(ctx, c, t, stop)
+	if err != nil {
+		return abandoned(err)
+	}
+	out := &output{}
+	if status.Outcome.Kind == lockstep.OutcomeExit && !status.Outcome.OK() {
+		_, _ = c.Wait(ctx, refOf(t), out.write) // the output of what ended long ago
+		e.keepOutput(t, out)
+	}
+	e.leases.ended(t, status)
+	return finished(status, out, nil)
+}
+
+func (e *Executor) settleScript(ctx context.Context, c *launcher.Client, t lockstep.Task, stop bool) (launcher.Status, error) {
+	asking, cancel := until(ctx, e.cfg.Policy.AbandonAfter)
+	status, err := c.Settle(asking, refOf(t))
+	cancel()
+	if err != nil || !status.Running {
+		return status, err
+	}
+	if !stop {
+		waiting, cancel := until(ctx, t.Step.Timeout)
+		status, err = c.Wait(waiting, refOf(t), nil)
+		cancel()
+		if err == nil {
+			return status, nil
+		}
+	}
+	killing, cancel := until(ctx, e.cfg.Policy.KillGrace+e.cfg.Policy.AbandonAfter)
+	defer cancel()
+	return c.Kill(killing, refOf(t), e.cfg.Policy.KillGrace)
+}
+
+// settleOwn settles a step of ours: a transfer ended with the orchestrator
+// that made it, and only a commit may have taken effect.
+func (e *Executor) settleOwn(ctx context.Context, t lockstep.Task) lockstep.StepFinished {
+	if t.Step.Stage == lockstep.StageCommit {
+		if _, err := e.cfg.Repository.Get(ctx, t.Plan.Backup); err == nil {
+			return lockstep.StepFinished{Outcome: lockstep.Exited(0)}
+		}
+	}
+	return lockstep.StepFinished{
+		Outcome: lockstep.Outcome{Kind: lockstep.OutcomeDead}, Error: "it ended with the orchestrator that did it",
+	}
+}
+
+func refOf(t lockstep.Task) launcher.StepRef {
+	return ref(t, t.Step.ID, t.Attempt)
+}
+
+func ref(t lockstep.Task, id lockstep.StepID, attempt int) launcher.StepRef {
+	return launcher.StepRef{Run: string(t.Run), ID: string(id), Attempt: attempt}
+}
+
+func abandoned(err error) lockstep.StepFinished {
+	return lockstep.StepFinished{
+		Outcome: lockstep.Outcome{Kind: lockstep.OutcomeAbandoned}, Error: err.Error(), Hint: lockstep.HintOf(err),
+	}
+}
+
+// finished says how a script ended. Where it was stopped, cause says why.
+func finished(s launcher.Status, out *output, cause error) lockstep.StepFinished {
+	f := lockstep.StepFinished{Outcome: s.Outcome, Busy: s.Elapsed, LeaseFired: s.ByLease}
+	if !f.Outcome.Final() { // KILL did not help, or all trace of it is gone
+		f.Outcome = lockstep.Outcome{Kind: lockstep.OutcomeAbandoned}
+	}
+	if !f.Outcome.OK() {
+		f.Error = scriptError(f.Outcome, reason(s), out, cause)
+	}
+	return f
+}
+
+// reason is why a script is dead or never started, for people.
+func reason(s launcher.Status) string {
+	if sum, changed := strings.CutPrefix(s.Reason, "digest:"); changed {
+		return "the script has changed since it was planned (its SHA-256 is now " + sum + ")"
+	}
+	return s.Reason
+}
+
+// scriptError says what a script said last and how it ended.
+func scriptError(o lockstep.Outcome, message string, out *output, cause error) string {
+	said := strings.TrimSpace(out.stderrTail(maxErrorText))
+	parts := []string{}
+	for _, p := range []string{said, message} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	ended := o.String()
+	if o.Kind == lockstep.OutcomeExit {
+		ended = fmt.Sprintf("exit code %d", o.Code)
+	}
+	if cause != nil && !errors.Is(cause, context.Canceled) {
+		ended += ": " + cause.Error()
+	}
+	return strings.Join(append(parts, ended), " - ")
+}
+
+// keepOutput hands what the script printed to whoever keeps it.
+func (e *Executor) keepOutput(t lockstep.Task, out *output) {
+	if e.cfg.Output == nil {
+		return
+	}
+	for _, o := range out.kept(t.Attempt) {
+		e.cfg.Output(t.Step.ID, o)
+	}
+}
