@@ -199,6 +199,11 @@ settle() {
 kill_step() {
 	seconds "$1"
 	read_record
+	# A script that is just being started has left no record yet.
+	while [ "$R" = none ] && ! flock -n -s "$D.lock" true; do
+		sleep 0.01
+		read_record
+	done
 	[ "$R" = run ] && [ "$R_BOOT" = "$BOOT" ] || return 0
 	signal TERM || return 0
 	flock -s -w "$SEC" "$D.lock" true

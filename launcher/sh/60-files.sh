@@ -29,6 +29,7 @@ exists() {
 # space ID DIR: free bytes where DIR is or will be, and the bytes DIR uses.
 space() {
 	dec "$2"
+	case $W in /*) ;; *) W=$PWD/$W ;; esac
 	dir=$W near=$W used=0
 	while [ -n "$near" ] && [ ! -e "$near" ]; do near=${near%/*}; done
 	if ! free=$(df -B1 --output=avail -- "${near:-/}" 2>&1); then
