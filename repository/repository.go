@@ -28,7 +28,9 @@ type Repository interface {
 	// begun as id. It returns when the stream has ended and the artifact is
 	// durable. What it returns is derived from the bytes as the repository
 	// gives them back, not from those that were handed in. A second Put of a
-	// name replaces the first. If ctx ends or r fails, nothing stays staged.
+	// name replaces the first. If ctx ends or r fails, nothing of it stays
+	// staged. r must end when ctx does: a Read that blocks is not interrupted.
+	// An id that was not begun, or is committed, is refused.
 	Put(ctx context.Context, id lockstep.BackupID, name string, r io.Reader) (Content, error)
 
 	// Commit makes the backup exist: atomically, durably, and after every

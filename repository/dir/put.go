@@ -1,0 +1,208 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"lockstep"
+	"lockstep/repository"
+)
+
+const (
+	// putChunk is how much is written at once, and the only memory of a Put
+	// beside that of ReadTar and the entry list.
+	putChunk = 256 << 10
+	// writebackEvery is how often the kernel is asked to write to the medium
+	// while the stream still comes in.
+	writebackEvery = 8 << 20
+)
+
+// Put implements repository.Repository. The stream is written to a file and,
+// behind the writer, read back from it; what Put returns was derived from the
+// bytes read back. That proves that the file holds, in order and whole, what
+// was derived: no short or lost write, no wrong offset. It does not prove the
+// medium, for the kernel may give back what it still has in memory; a later
+// verify, when that memory is gone, does.
+func (r *Repository) Put(ctx context.Context, id lockstep.BackupID, name string, in io.Reader) (repository.Content, error) {
+	var none repository.Content
+	if err := lockstep.CheckName("artifact", name); err != nil {
+		return none, err
+	}
+	dir, err := r.folder(id)
+	if err != nil {
+		return none, err
+	}
+	defer dir.Close()
+	switch s, err := dir.is(stateStaged, stateCommitted); {
+	case err != nil:
+		return none, err
+	case s == stateCommitted:
+		return none, &lockstep.Error{Kind: lockstep.KindConflict, Op: fmt.Sprintf("put artifact %q", name), Err: fmt.Errorf("backup %q is committed", id)}
+	}
+	content, err := r.stage(ctx, dir, name, in)
+	if err != nil {
+		return none, r.trouble(fmt.Sprintf("put artifact %q into backup", name), id, err)
+	}
+	return content, nil
+}
+
+// stage receives the stream into partial files and, if all is well, makes
+// them the staged artifact.
+func (r *Repository) stage(ctx context.Context, dir *folder, name string, in io.Reader) (repository.Content, error) {
+	partial, file, err := r.partial(dir, name)
+	if err != nil {
+		return repository.Content{}, err
+	}
+	list := "." + partial
+	done := false
+	defer func() {
+		if !done {
+			_ = errors.Join(dir.root.Remove(partial), dir.root.Remove(list)) // the cause is already on its way up
+		}
+		r.release(dir.id, partial)
+	}()
+	content, crc, err := receive(ctx, file, in)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return content, err
+	}
+	if err := writeStaged(dir, list, newRecord(name, content, crc), content.Entries); err != nil {
+		return content, err
+	}
+	if err := ctx.Err(); err != nil {
+		return content, context.Cause(ctx)
+	}
+	if err := r.replace(dir, name, partial, list); err != nil {
+		return content, err
+	}
+	done = true
+	return content, syncDir(dir.root)
+}
+
+// partial makes the file that one Put writes. What a dead process left under
+// the name is replaced; what another Put is writing is not.
+func (r *Repository) partial(dir *folder, name string) (string, *os.File, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	partial := name + tarSuffix + ".partial"
+	for n := 2; r.partials[string(dir.id)+"/"+partial]; n++ {
+		partial = fmt.Sprintf("%s%s.partial%d", name, tarSuffix, n)
+	}
+	for _, old := range []string{partial, "." + partial} {
+		if err := dir.root.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", nil, err
+		}
+	}
+	file, err := dir.root.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", nil, err
+	}
+	r.partials[string(dir.id)+"/"+partial] = true
+	return partial, file, nil
+}
+
+func (r *Repository) release(id lockstep.BackupID, partial string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.partials, string(id)+"/"+partial)
+}
+
+// replace makes the two synced files the staged artifact of that name. The
+// list comes last: where it is, the tar beside it is its own.
+func (r *Repository) replace(dir *folder, name, partial, list string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, err := dir.has(stagedList(name))
+	if err != nil {
+		return err
+	}
+	if old {
+		err := errors.Join(r.at("unstage"), dir.root.Remove(stagedList(name)), dir.root.Remove(name+tarSuffix), syncDir(dir.root))
+		if err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(r.at("stage tar"), dir.root.Rename(partial, name+tarSuffix)); err != nil {
+		return err
+	}
+	return errors.Join(r.at("stage list"), dir.root.Rename(list, stagedList(name)))
+}
+
+// receive writes the stream to the file, reads it back behind the writer and
+// returns when the file is on the medium and its content known.
+func receive(ctx context.Context, file *os.File, in io.Reader) (repository.Content, uint32, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	back := newReadBack(file)
+	var content repository.Content
+	var readErr error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		content.Entries, content.Bytes, readErr = repository.ReadTarContext(ctx, back)
+		if readErr != nil {
+			stop(readErr)
+		}
+	}()
+	err := write(ctx, file, in, back)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err != nil {
+		stop(err)
+		back.end(err)
+	}
+	<-done
+	if err == nil {
+		err = readErr
+	}
+	if err == nil && content.Bytes != back.written {
+		err = fmt.Errorf("%w: %d bytes were written and %d read back", repository.ErrCorrupt, back.written, content.Bytes)
+	}
+	return content, back.crc, err
+}
+
+// write copies the stream to the file and tells back how far it has come.
+func write(ctx context.Context, file *os.File, in io.Reader, back *readBack) error {
+	buf := make([]byte, putChunk)
+	var size, flushed int64
+	for {
+		n, err := fill(ctx, in, buf)
+		if _, err := file.Write(buf[:n]); err != nil {
+			return err
+		}
+		size += int64(n)
+		back.advance(size)
+		if size-flushed >= writebackEvery {
+			startWriteback(file, flushed, size-flushed)
+			flushed = size
+		}
+		if err == io.EOF {
+			back.end(nil)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// fill reads until buf is full. Unlike io.ReadFull it keeps the stream's own
+// io.ErrUnexpectedEOF apart from its end.
+func fill(ctx context.Context, in io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		if ctx.Err() != nil {
+			return n, context.Cause(ctx)
+		}
+		var m int
+		m, err = in.Read(buf[n:])
+		n += m
+	}
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return n, err
+}

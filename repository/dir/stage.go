@@ -1,0 +1,163 @@
+package dir
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+
+	"lockstep"
+	"lockstep/repository"
+)
+
+// record is what lockstep.json says of one artifact's files.
+type record struct {
+	Name   string `json:"name"`
+	File   string `json:"file"`
+	Bytes  int64  `json:"bytes"`
+	CRC32C string `json:"crc32c"`
+	// Digest is that of the entry list.
+	Digest string `json:"digest"`
+	// ListBytes and ListSum are length and SHA-256 of the artifact's section
+	// of lockstep.json.
+	ListBytes int64  `json:"list_bytes"`
+	ListSum   string `json:"list_sha256"`
+}
+
+func newRecord(name string, c repository.Content, crc uint32) record {
+	return record{Name: name, File: name + tarSuffix, Bytes: c.Bytes, CRC32C: fmt.Sprintf("%08x", crc), Digest: c.Entries.Digest()}
+}
+
+// stagedList is the file that makes an artifact a staged one: its section of
+// the lockstep.json to come, then, on a line of its own, its record.
+func stagedList(name string) string { return "." + name + ".entries" }
+
+const maxRecord = 4 << 10
+
+// writeStaged writes and syncs a staged list under a temporary name.
+func writeStaged(dir *folder, file string, rec record, list lockstep.EntryList) error {
+	f, err := dir.root.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 64<<10)
+	section := &summer{w: w, sum: sha256.New()}
+	err = writeSection(section, rec.Name, list)
+	rec.ListBytes, rec.ListSum = section.n, hex.EncodeToString(section.sum.Sum(nil))
+	line, jsonErr := json.Marshal(rec)
+	_, writeErr := fmt.Fprintf(w, "\n%s\n", line)
+	return errors.Join(err, jsonErr, writeErr, w.Flush(), f.Sync(), f.Close())
+}
+
+// readStaged gives the record of a staged artifact, and its list file opened
+// at the section.
+func readStaged(dir *folder, name string) (record, *os.File, error) {
+	var rec record
+	f, size, err := dir.open(stagedList(name))
+	if err != nil {
+		return rec, nil, err
+	}
+	tail := make([]byte, min(size, maxRecord))
+	_, err = f.ReadAt(tail, size-int64(len(tail)))
+	if err == nil {
+		lines := bytes.Split(bytes.TrimSuffix(tail, []byte("\n")), []byte("\n"))
+		err = json.Unmarshal(lines[len(lines)-1], &rec)
+	}
+	if err == nil && (rec.Name != name || rec.ListBytes > size) {
+		err = fmt.Errorf("%w: %s is not of artifact %q", repository.ErrCorrupt, stagedList(name), name)
+	}
+	if err != nil {
+		return rec, nil, errors.Join(err, f.Close())
+	}
+	return rec, f, nil
+}
+
+// writeSection writes an artifact's section of lockstep.json: a member of an
+// object, one entry on each line.
+func writeSection(w io.Writer, name string, list lockstep.EntryList) error {
+	if _, err := fmt.Fprintf(w, "%q: [\n", name); err != nil {
+		return err
+	}
+	end := []byte(",\n")
+	for i, e := range list {
+		line, err := e.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		if i == len(list)-1 {
+			end = []byte("\n")
+		}
+		if _, err := w.Write(append(line, end...)); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(w, "]")
+	return err
+}
+
+// readSection reads what writeSection wrote, to the end of r, and refuses
+// anything that is not exactly what the record tells of.
+func readSection(r io.Reader, rec record) (lockstep.EntryList, error) {
+	sum := sha256.New()
+	in := bufio.NewReaderSize(io.TeeReader(io.LimitReader(r, rec.ListBytes), sum), 64<<10)
+	entries, err := readEntries(in, rec.Name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: entry list of artifact %q: %w", repository.ErrCorrupt, rec.Name, err)
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != rec.ListSum {
+		return nil, fmt.Errorf("%w: entry list of artifact %q: its SHA-256 is not %s", repository.ErrCorrupt, rec.Name, rec.ListSum)
+	}
+	list, err := lockstep.NewEntryList(entries)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", repository.ErrCorrupt, err)
+	}
+	if list.Digest() != rec.Digest {
+		return nil, fmt.Errorf("%w: entry list of artifact %q: its digest is not %s", repository.ErrCorrupt, rec.Name, rec.Digest)
+	}
+	return list, nil
+}
+
+func readEntries(in *bufio.Reader, name string) ([]lockstep.Entry, error) {
+	first, err := in.ReadString('\n')
+	if err != nil || first != fmt.Sprintf("%q: [\n", name) {
+		return nil, errors.New("it does not begin with the artifact's name")
+	}
+	var entries []lockstep.Entry
+	for {
+		line, err := in.ReadBytes('\n')
+		if err == io.EOF && string(line) == "]" {
+			return entries, nil
+		}
+		if err != nil {
+			return nil, errors.New("it does not end")
+		}
+		if len(entries) == repository.MaxEntries {
+			return nil, fmt.Errorf("it has more than %d entries", repository.MaxEntries)
+		}
+		var e lockstep.Entry
+		if err := e.UnmarshalJSON(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte(","))); err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+}
+
+// summer passes on what is written and counts and digests it.
+type summer struct {
+	w   io.Writer
+	sum hash.Hash
+	n   int64
+}
+
+func (s *summer) Write(p []byte) (int, error) {
+	n, err := s.w.Write(p)
+	s.sum.Write(p[:n])
+	s.n += int64(n)
+	return n, err
+}
