@@ -56,13 +56,13 @@ func (r *Run) Next(now time.Time) Decision {
 	case r.Opened.Operation == OperationPlan:
 		return Decision{End: r.ending()} // it was asked for the plan, no more
 	}
-	if open := r.unsettled(); len(open) > 0 {
-		return Decision{Settle: open, Stop: r.toStop()}
-	}
 	if r.overrunAt(now) {
 		return Decision{Record: []EventData{LockWindowExceeded{}}}
 	}
-	d := r.nextWaves(now)
+	var d Decision
+	if d.Settle = r.unsettled(); len(d.Settle) == 0 {
+		d = r.nextWaves(now)
+	}
 	d.Stop = r.toStop()
 	if at := r.lockDeadline(); !at.IsZero() && (d.Wake.IsZero() || at.Before(d.Wake)) {
 		d.Wake = at
@@ -162,8 +162,11 @@ func (r *Run) due(s Step) (time.Time, bool) {
 	if s.Stage == StageUnlock {
 		return r.unlockDue(s)
 	}
-	fresh := len(r.Steps[s.ID].fresh())
-	return time.Time{}, fresh == 0 && !r.ok(s.ID) && r.wants(s)
+	if len(r.Steps[s.ID].fresh()) > 0 {
+		return time.Time{}, false
+	}
+	// A recovery cleans again what was clean: it claimed the instance anew.
+	return time.Time{}, s.Stage == StageClean || !r.ok(s.ID) && r.wants(s)
 }
 
 // wants reports whether a step that is tried once should still be tried.
@@ -250,16 +253,18 @@ func (r *Run) overrunAt(now time.Time) bool {
 }
 
 // lockDeadline is when Policy.MaxLock is over, or zero when it does not apply
-// (any more).
+// (any more). It still does when the run has left its straight course while
+// other lock and work scripts go on.
 func (r *Run) lockDeadline() time.Time {
-	if r.Plan == nil || r.Plan.Policy.MaxLock == 0 || r.Plan.Operation != OperationBackup || r.Broken() {
+	if r.Plan == nil || r.Plan.Policy.MaxLock == 0 || r.Plan.Operation != OperationBackup || r.Overrun {
 		return time.Time{}
 	}
-	start := r.lockStart()
-	if start.IsZero() || r.ended(StageLock) && r.ended(StageWork) {
+	running := r.tally(StageLock).running + r.tally(StageWork).running
+	straight := !r.Broken() && !(r.ended(StageLock) && r.ended(StageWork))
+	if running == 0 && !straight || !r.attempted(StageLock) && !r.attempted(StageWork) {
 		return time.Time{}
 	}
-	return start.Add(r.Plan.Policy.MaxLock)
+	return r.lockStart().Add(r.Plan.Policy.MaxLock)
 }
 
 // toStop are the running steps that must not go on: after a cancel all but
@@ -294,6 +299,9 @@ func (r *Run) toStop() []StepID {
 // What locks or works is stopped before it is settled, except a restore
 // script; what unlocks is left to end.
 func (r *Run) unsettled() []Settlement {
+	if r.total().unknown == 0 {
+		return nil
+	}
 	var open []Settlement
 	for _, w := range r.Plan.Waves[r.settled:] {
 		for _, s := range w.Steps {

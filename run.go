@@ -122,10 +122,21 @@ type Run struct {
 	// brokenAt is when the run first left its straight course: from then on
 	// an unreachable script is abandoned after Policy.AbandonAfter.
 	brokenAt time.Time
-	// steps indexes the plan; settled counts its leading waves in which
-	// nothing can happen any more. Both are memos of what the events say.
+	// steps indexes the plan; tallies count what happened in each of its
+	// stages; settled counts its leading waves in which nothing can happen any
+	// more. All are memos of what the events say.
 	steps   map[StepID]Step
+	tallies map[Stage]*tally
 	settled int
+}
+
+// tally counts the steps of one stage.
+type tally struct {
+	steps   int // planned
+	tried   int // tried at least once
+	ok      int // whose last try ended with a received exit 0
+	running int // whose last try runs
+	unknown int // whose last try ended, and nobody knows yet how
 }
 
 // FoldRun is the run that those events make.
@@ -205,8 +216,12 @@ func (r *Run) applyData(e Event) error {
 
 func (r *Run) applyPlanned(d RunPlanned, at time.Time) {
 	r.Plan, r.PlanDigest, r.PlannedAt, r.Found, r.Expected = &d.Plan, d.Digest, at, d.Found, d.Expected
-	r.steps = map[StepID]Step{}
+	r.steps, r.tallies = map[StepID]Step{}, map[Stage]*tally{}
 	for _, w := range d.Plan.Waves {
+		if r.tallies[w.Stage] == nil {
+			r.tallies[w.Stage] = &tally{}
+		}
+		r.tallies[w.Stage].steps += len(w.Steps)
 		for _, s := range w.Steps {
 			r.steps[s.ID] = s
 		}
@@ -226,8 +241,11 @@ func (r *Run) applyRecovering(at time.Time) {
 	r.Recovered = true
 	r.settled = 0
 	r.broke(at)
-	for _, s := range r.Steps {
+	for id, s := range r.Steps {
 		if t := s.Last(); t != nil && t.Running() {
+			count := r.tallies[r.steps[id].Stage]
+			count.running--
+			count.unknown++
 			t.Outcome, t.FinishedAt, t.Adopted = Outcome{Kind: OutcomeUnknown}, at, true
 		}
 		s.Carried = len(s.Tries)
@@ -252,6 +270,14 @@ func (r *Run) applyStarted(d StepStarted, at time.Time) error {
 	case last != nil && !step.Repeatable() && !r.collectsAgain(step):
 		return fmt.Errorf("start try %d of step %q: it must not be repeated", d.Attempt, d.Step)
 	}
+	count := r.tallies[step.Stage]
+	switch {
+	case last == nil:
+		count.tried++
+	case last.Outcome.OK():
+		count.ok--
+	}
+	count.running++
 	rec.Tries = append(rec.Tries, Try{Attempt: d.Attempt, StartedAt: at})
 	r.Steps[d.Step] = rec
 	return nil
@@ -263,13 +289,17 @@ func (r *Run) applyFinished(d StepFinished, at time.Time) error {
 	if last == nil || last.Attempt != d.Attempt || !last.Running() && last.Outcome.Final() {
 		return fmt.Errorf("finish try %d of step %q: it is not running", d.Attempt, d.Step)
 	}
+	if d.Outcome.Kind == "" {
+		return fmt.Errorf("finish try %d of step %q: without an outcome", d.Attempt, d.Step)
+	}
+	step, _ := r.planned(d.Step)
+	r.tallies[step.Stage].finish(*last, d.Outcome)
 	last.Outcome, last.FinishedAt = d.Outcome, at
 	last.Error, last.Hint, last.Busy, last.LeaseFired = d.Error, d.Hint, d.Busy, d.LeaseFired
 	rec.Warnings = append(rec.Warnings, d.Warnings...)
 	if d.Artifact != nil {
 		rec.Artifact = d.Artifact
 	}
-	step, _ := r.planned(d.Step)
 	if step.Stage == StageClean && d.Outcome.OK() {
 		r.Resources = slices.DeleteFunc(r.Resources, func(x Resource) bool {
 			return x.Kind == ResourceClaim && x.Instance == step.Instance
@@ -282,6 +312,39 @@ func (r *Run) applyFinished(d StepFinished, at time.Time) error {
 		r.broke(at)
 	}
 	return nil
+}
+
+// finish counts the end of a try, or the settlement of one that had ended in an
+// unknown way.
+func (c *tally) finish(was Try, now Outcome) {
+	if was.Running() {
+		c.running--
+	} else {
+		c.unknown--
+	}
+	switch {
+	case !now.Final():
+		c.unknown++
+	case now.OK():
+		c.ok++
+	}
+}
+
+// tally is that of a stage, all zero where the plan has no such stage.
+func (r *Run) tally(stage Stage) tally {
+	if c := r.tallies[stage]; c != nil {
+		return *c
+	}
+	return tally{}
+}
+
+// total adds up the tallies of all stages.
+func (r *Run) total() (all tally) {
+	for _, c := range r.tallies {
+		all.running += c.running
+		all.unknown += c.unknown
+	}
+	return all
 }
 
 func (r *Run) planned(id StepID) (Step, bool) {
@@ -321,7 +384,7 @@ func (r *Run) last(id StepID) *Try { return r.Steps[id].Last() }
 // Running are the ids of the steps whose last try runs, in the plan's order.
 func (r *Run) Running() []StepID {
 	var ids []StepID
-	if r.Plan == nil {
+	if r.Plan == nil || r.total().running == 0 {
 		return nil
 	}
 	for _, w := range r.Plan.Waves {
@@ -357,13 +420,12 @@ func (r *Run) ok(id StepID) bool {
 
 // allOK reports whether every step of the stage ended well.
 func (r *Run) allOK(stage Stage) bool {
-	return !slices.ContainsFunc(r.Plan.Steps(stage), func(s Step) bool { return !r.ok(s.ID) })
+	c := r.tally(stage)
+	return c.ok == c.steps
 }
 
 // attempted reports whether any step of the stage was ever started.
-func (r *Run) attempted(stage Stage) bool {
-	return slices.ContainsFunc(r.Plan.Steps(stage), func(s Step) bool { return r.attempts(s.ID) > 0 })
-}
+func (r *Run) attempted(stage Stage) bool { return r.tally(stage).tried > 0 }
 
 // unlockedAtOnce reports whether each planned unlock ended with exit 0 on its
 // first try, and there was something to unlock after.
