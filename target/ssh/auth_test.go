@@ -41,21 +41,6 @@ func startAgent(t *testing.T, keys ...agent.AddedKey) string {
 	return path
 }
 
-// private reads a private key; passphrase may be "".
-func private(t *testing.T, keyFile, passphrase string) any {
-	t.Helper()
-	data := []byte(readFile(t, keyFile))
-	var key any
-	var err error
-	if passphrase == "" {
-		key, err = xssh.ParseRawPrivateKey(data)
-	} else {
-		key, err = xssh.ParseRawPrivateKeyWithPassphrase(data, []byte(passphrase))
-	}
-	must(t, err)
-	return key
-}
-
 // TestAuthentication: which key works, and what is said when none does. The
 // server lets in the key "locked" (which has a passphrase), and whoever has a
 // certificate for "ops".
@@ -64,13 +49,15 @@ func TestAuthentication(t *testing.T) {
 	b := newBed(t)
 	ca := newKey(t)
 	lockedFile := filepath.Join(b.dir, "locked")
-	locked := newKeyFile(t, lockedFile, "secret")
+	locked, lockedPrivate := newPrivateKey(t)
+	writeKey(t, lockedFile, lockedPrivate, "secret")
 	s := b.serve(t, sshtest.Config{
 		User: "ops", AuthorizedKeys: []xssh.PublicKey{locked.PublicKey()}, UserCAs: []xssh.PublicKey{ca.PublicKey()},
 	})
-	lockedKey := agent.AddedKey{PrivateKey: private(t, lockedFile, "secret")}
+	lockedKey := agent.AddedKey{PrivateKey: lockedPrivate}
 	cert := certificate(t, ca, b.key.PublicKey(), xssh.UserCert, "ops")
-	plainKey := private(t, b.keyFile, "")
+	plainKey, err := xssh.ParseRawPrivateKey([]byte(readFile(t, b.keyFile)))
+	must(t, err)
 
 	besides := filepath.Join(b.dir, "beside")
 	writeFile(t, besides, readFile(t, b.keyFile))

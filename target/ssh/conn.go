@@ -17,12 +17,20 @@ type wire struct {
 	net.Conn
 	lastRead atomic.Int64 // unix nanoseconds
 	broken   atomic.Bool
+	reads    int // the library reads from one goroutine at a time
 }
+
+// setupReads is for how many reads a connection counts as being set up.
+const setupReads = 64
 
 func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if n > 0 {
 		w.lastRead.Store(time.Now().UnixNano())
+		if w.reads < setupReads {
+			w.reads++
+			quickACK(w.Conn)
+		}
 	}
 	if err != nil {
 		w.broken.Store(true)

@@ -33,27 +33,38 @@ func newBed(t testing.TB) *bed {
 	t.Helper()
 	dir := t.TempDir()
 	b := &bed{dir: dir, keyFile: filepath.Join(dir, "id"), knownHosts: filepath.Join(dir, "known_hosts")}
-	b.key = newKeyFile(t, b.keyFile, "")
+	b.key = newKeyFile(t, b.keyFile)
 	writeFile(t, b.knownHosts, "")
 	return b
 }
 
 // newKeyFile writes a new private key in OpenSSH form.
-func newKeyFile(t testing.TB, path, passphrase string) xssh.Signer {
+func newKeyFile(t testing.TB, path string) xssh.Signer {
+	t.Helper()
+	signer, private := newPrivateKey(t)
+	writeKey(t, path, private, "")
+	return signer
+}
+
+func newPrivateKey(t testing.TB) (xssh.Signer, ed25519.PrivateKey) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(nil)
 	must(t, err)
-	var block *pem.Block
-	if passphrase == "" {
-		block, err = xssh.MarshalPrivateKey(private, "test")
-	} else {
+	signer, err := xssh.NewSignerFromKey(private)
+	must(t, err)
+	return signer, private
+}
+
+// writeKey writes a private key; a passphrase costs a second of computing
+// under the race detector.
+func writeKey(t testing.TB, path string, private ed25519.PrivateKey, passphrase string) {
+	t.Helper()
+	block, err := xssh.MarshalPrivateKey(private, "test")
+	if passphrase != "" {
 		block, err = xssh.MarshalPrivateKeyWithPassphrase(private, "test", []byte(passphrase))
 	}
 	must(t, err)
 	writeFile(t, path, string(pem.EncodeToMemory(block)))
-	signer, err := xssh.NewSignerFromKey(private)
-	must(t, err)
-	return signer
 }
 
 func newKey(t testing.TB) xssh.Signer {

@@ -54,7 +54,7 @@ func TestJumpComesBack(t *testing.T) {
 	w, started := ready()
 	done := make(chan error, 1)
 	go func() {
-		_, err := tgt.Run(t.Context(), "echo; sleep 300", target.Streams{Stdout: w})
+		_, err := tgt.Run(t.Context(), "echo; sleep 60", target.Streams{Stdout: w})
 		done <- err
 	}()
 	<-started

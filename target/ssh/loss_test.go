@@ -92,7 +92,7 @@ func TestNobodyListens(t *testing.T) {
 // directions of much data and in silence.
 func TestLostInTheMiddle(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"echo; sleep 300", "cat /dev/zero", "echo; cat >/dev/null; sleep 300"} {
+	for _, command := range []string{"echo; sleep 60", "cat /dev/zero", "echo; cat >/dev/null; sleep 300"} {
 		b := newBed(t)
 		s := b.serve(t, sshtest.Config{})
 		tgt := open(t, b.config(s))
@@ -152,7 +152,7 @@ func TestHalfOpen(t *testing.T) {
 		w, started := ready()
 		done := make(chan error, 1)
 		go func() {
-			_, err := tgt.Run(t.Context(), "echo; sleep 300", target.Streams{Stdin: stdin, Stdout: w})
+			_, err := tgt.Run(t.Context(), "echo; sleep 60", target.Streams{Stdin: stdin, Stdout: w})
 			done <- err
 		}()
 		<-started
@@ -231,7 +231,7 @@ func TestAbandonedSession(t *testing.T) {
 	w, started := ready()
 	done := make(chan error, 1)
 	go func() {
-		_, err := tgt.Run(ctx, "echo; sleep 300", target.Streams{Stdout: w})
+		_, err := tgt.Run(ctx, "echo; sleep 60", target.Streams{Stdout: w})
 		done <- err
 	}()
 	<-started
@@ -285,6 +285,8 @@ func TestDialsAreBounded(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	mu.Lock()
+	defer mu.Unlock()
 	// The server may see an old connection's end after a new one's start.
 	if most > 4 {
 		t.Errorf("%d connections at once, want 2", most)
@@ -299,8 +301,17 @@ func TestDialerClose(t *testing.T) {
 	d := ssh.NewDialer(ssh.DialerOptions{})
 	tgt, err := d.Open(b.config(s))
 	must(t, err)
-	mustRun(t, tgt, "true")
+	w, started := ready()
+	done := make(chan error, 1)
+	go func() {
+		_, err := tgt.Run(t.Context(), "echo; sleep 60", target.Streams{Stdout: w})
+		done <- err
+	}()
+	<-started
 	must(t, d.Close())
+	if err := <-done; !errors.Is(err, target.ErrLost) {
+		t.Errorf("got %v; want ErrLost", err)
+	}
 	_, err = tgt.Run(t.Context(), "true", target.Streams{Stdin: bytes.NewReader(nil)})
 	if !errors.Is(err, target.ErrNotStarted) {
 		t.Errorf("got %v; want ErrNotStarted", err)

@@ -42,13 +42,15 @@ func startSSHD(t testing.TB, settings ...string) *sshd {
 	}
 	dir := t.TempDir()
 	b := newBed(t)
-	host := newKeyFile(t, filepath.Join(dir, "host"), "")
+	host := newKeyFile(t, filepath.Join(dir, "host"))
 	writeFile(t, filepath.Join(dir, "authorized_keys"), authorized(b.key.PublicKey()))
 	port := freePort(t)
 	writeFile(t, filepath.Join(dir, "sshd_config"), strings.Join(append(settings,
 		"ListenAddress 127.0.0.1:"+port, "HostKey "+filepath.Join(dir, "host"),
 		"AuthorizedKeysFile "+filepath.Join(dir, "authorized_keys"), "PidFile none",
 		"UsePAM no", "StrictModes no", "PermitRootLogin yes", "LogLevel DEBUG1", "MaxStartups 100",
+		// Debian's bash reads ~/.bashrc under sshd, which may take any time.
+		"SetEnv HOME="+dir,
 	), "\n")+"\n")
 	log := filepath.Join(dir, "log")
 	cmd := exec.Command(binary, "-D", "-f", filepath.Join(dir, "sshd_config"), "-E", log)

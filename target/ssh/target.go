@@ -31,7 +31,9 @@ var _ target.Target = (*Target)(nil)
 
 func newTarget(d *Dialer, c Config, way []hop) *Target {
 	ctx, cancel := context.WithCancelCause(d.ctx)
-	return &Target{dialer: d, config: c, way: way, ctx: ctx, cancel: cancel, changed: make(chan struct{})}
+	t := &Target{dialer: d, config: c, way: way, ctx: ctx, cancel: cancel, changed: make(chan struct{})}
+	context.AfterFunc(ctx, t.hangUp) // by Close, or by the Dialer's
+	return t
 }
 
 // instance is the hop where commands run.
@@ -56,16 +58,21 @@ func (t *Target) RoundTrip() time.Duration {
 // Close closes all connections and ends all Runs. It may be called twice.
 func (t *Target) Close() error {
 	t.cancel(errClosed)
-	t.mu.Lock()
-	for _, l := range t.links {
-		l.conn.fail(errClosed)
-	}
-	t.notify()
-	t.mu.Unlock()
+	t.hangUp()
 	if t.owned != nil {
 		return t.owned.Close()
 	}
 	return nil
+}
+
+// hangUp gives all connections up; the target is closed.
+func (t *Target) hangUp() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range t.links {
+		l.conn.fail(errClosed)
+	}
+	t.notify()
 }
 
 // notify wakes all who wait for a session. t.mu is held.

@@ -20,7 +20,7 @@ func exitCodes(t *testing.T, tgt target.Target) {
 
 func signals(t *testing.T, tgt target.Target) {
 	for _, name := range []string{"KILL", "TERM", "INT"} {
-		r := do(t, tgt, "kill -"+name+" $$; sleep 300", "")
+		r := do(t, tgt, "kill -"+name+" $$; sleep 60", "")
 		if r.err != nil || r.exit.Signal != name || r.exit.OK() {
 			t.Errorf("kill -%s: got %v, %v", name, r.exit, r.err)
 		}
@@ -44,7 +44,7 @@ func cancel(t *testing.T, tgt target.Target) {
 	ctx, stop := context.WithCancelCause(t.Context())
 	reason := errors.New("operator said stop")
 	w, ready := announcer()
-	done := start(ctx, tgt, "echo ready; sleep 300", target.Streams{Stdout: w})
+	done := start(ctx, tgt, "echo ready; sleep 60", target.Streams{Stdout: w})
 	<-ready
 	stop(reason)
 	wantLost(t, await(t, done), reason)
@@ -88,19 +88,19 @@ func manyAtOnce(t *testing.T, tgt target.Target) {
 // backgroundChild: what a command leaves running must not hold up its end.
 func backgroundChild(t *testing.T, tgt target.Target) {
 	began := time.Now()
-	r := do(t, tgt, "echo before; sleep 45 & echo after; exit 3", "")
+	r := do(t, tgt, "echo before; sleep 30 & echo after; exit 3", "")
 	wantExit(t, r, target.Exit{Code: 3})
 	if r.stdout != "before\nafter\n" {
 		t.Errorf("stdout %q", r.stdout)
 	}
-	if took := time.Since(began); took > 40*time.Second {
+	if took := time.Since(began); took > 25*time.Second {
 		t.Errorf("Run waited %v for a background child", took)
 	}
 }
 
 func closeEndsRuns(t *testing.T, tgt target.Target) {
 	w, ready := announcer()
-	done := start(t.Context(), tgt, "echo ready; sleep 300", target.Streams{Stdout: w})
+	done := start(t.Context(), tgt, "echo ready; sleep 60", target.Streams{Stdout: w})
 	<-ready
 	if err := tgt.Close(); err != nil {
 		t.Errorf("close: %v", err)

@@ -114,9 +114,9 @@ func closedStdout(t *testing.T, tgt target.Target) {
 func failingWriter(t *testing.T, tgt target.Target) {
 	full := errors.New("disk full")
 	w := writerFunc(func([]byte) (int, error) { return 0, full })
-	r := await(t, start(t.Context(), tgt, "echo hello; sleep 300", target.Streams{Stdout: w}))
+	r := await(t, start(t.Context(), tgt, "echo hello; sleep 60", target.Streams{Stdout: w}))
 	wantLost(t, r, full)
-	r = await(t, start(t.Context(), tgt, "echo hello >&2; sleep 300", target.Streams{Stderr: w}))
+	r = await(t, start(t.Context(), tgt, "echo hello >&2; sleep 60", target.Streams{Stderr: w}))
 	wantLost(t, r, full)
 }
 
