@@ -33,8 +33,8 @@ func (r *Run) ending() *Ending {
 	e.ExitCode = r.exitCode(e)
 	if e.ExitCode != 0 {
 		e.State = r.endedBadly()
+		e.Error, e.Hint = r.firstError()
 	}
-	e.Error, e.Hint = r.firstError()
 	return e
 }
 

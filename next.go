@@ -175,7 +175,7 @@ func (r *Run) wants(s Step) bool {
 	case StageCheck, StageRead, StagePlace, StageLock, StageWork:
 		return !r.Broken()
 	case StageCollect:
-		return r.collectable()
+		return r.collectable() && !r.attempted(StageClean)
 	case StageVerify:
 		return r.collectable() && r.ok(s.Of)
 	case StageCommit:
@@ -195,8 +195,12 @@ func (r *Run) Broken() bool {
 
 // collectable reports whether what the backup scripts left is worth keeping:
 // each lock and work step ended with a received exit 0. A failed unlock makes
-// the data incomplete, not worthless.
+// the data incomplete, not worthless. What is committed is never added to: a
+// recovery that did would call a backup verified whose manifest says otherwise.
 func (r *Run) collectable() bool {
+	if r.tally(StageCommit).ok > 0 {
+		return false
+	}
 	if r.Plan.Operation != OperationBackup || r.Canceled || r.Overrun || len(r.Failures) > 0 {
 		return false
 	}

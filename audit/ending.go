@@ -98,6 +98,9 @@ func (h *history) checkExitBits() {
 
 // checkSucceeded: success means that every step was done and ended well.
 func (h *history) checkSucceeded() {
+	if h.ending.Error != "" {
+		h.breaks(Success, h.endSeq, "it succeeded and says %q", h.ending.Error)
+	}
 	for _, s := range h.inOrder() {
 		if !h.ok(s.ID) {
 			h.breaks(Success, h.endSeq, "it succeeded and %s did not", s.ID)
