@@ -25,14 +25,9 @@ const versionTable = "journal_version"
 // applicationID marks a database as ours; see migrations/00001_journal.sql.
 const applicationID = 0x4c4b5354
 
-// makeReady makes the database, brings it to this program's version, and makes
-// the reserve; one process at a time.
+// makeReady makes the database and brings it to this program's version. The
+// caller is the only one who does, of all processes.
 func makeReady(ctx context.Context, dir string) error {
-	unlock, err := lockFile(ctx, filepath.Join(dir, "locks", "open.lock"))
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	migrations, err := fs.Sub(embedded, "migrations")
 	if err != nil {
 		return err
@@ -40,11 +35,7 @@ func makeReady(ctx context.Context, dir string) error {
 	if err := makeDatabase(dir); err != nil {
 		return err
 	}
-	if err := migrate(ctx, dir, migrations); err != nil {
-		return err
-	}
-	makeReserve(dir)
-	return nil
+	return migrate(ctx, dir, migrations)
 }
 
 // migrate brings the database to the last of those migrations. A database

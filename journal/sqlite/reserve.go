@@ -20,16 +20,30 @@ const reserveSize = 8 << 20
 
 func reservePath(dir string) string { return filepath.Join(dir, "reserve") }
 
-// makeReserve makes the reserve if there is none. That it cannot be made is no
-// error here: a full disk must not stop an unlock. See CheckReserve.
+// makeReserve makes the reserve if there is none and room for half as much
+// again: it must not take the space that it was released for. That it cannot
+// be made is no error here: a full disk must not stop an unlock. See
+// CheckReserve.
 func makeReserve(dir string) {
 	path := reservePath(dir)
 	if info, err := os.Stat(path); err == nil && info.Size() == reserveSize {
 		return
 	}
+	if free, err := freeSpace(dir); err != nil || free < reserveSize*3/2 {
+		return
+	}
 	if err := writeReserve(path); err != nil {
 		_ = os.Remove(path)
 	}
+}
+
+// freeSpace is what the folder's file system has left, in bytes.
+func freeSpace(dir string) (uint64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return st.Bavail * uint64(st.Bsize), nil
 }
 
 // writeReserve writes bytes that no file system can compress or leave out.
@@ -77,8 +91,8 @@ func diskFull(dir string, err error) bool {
 	case codeFull:
 		return true
 	case codeIOErr:
-		var st unix.Statfs_t
-		return unix.Statfs(dir, &st) == nil && st.Bavail*uint64(st.Bsize) < 256<<10
+		free, err := freeSpace(dir)
+		return err == nil && free < 256<<10
 	}
 	return false
 }

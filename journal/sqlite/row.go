@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -43,21 +44,31 @@ func encode(e lockstep.Event) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// decode is the inverse of encode. An envelope is JSON and begins with "{",
-// a gzip stream does not.
+// decode is the inverse of encode. The error wraps lockstep.ErrUnknownEvent for
+// an event of a newer program, and errDamaged for everything else.
 func decode(body []byte) (lockstep.Event, error) {
 	var e lockstep.Event
-	if bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
-		r, err := gzip.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return e, fmt.Errorf("unpack event: %w", err)
-		}
-		if body, err = io.ReadAll(io.LimitReader(r, maxEvent)); err != nil {
-			return e, fmt.Errorf("unpack event: %w", err)
-		}
+	body, err := unpack(body)
+	if err == nil {
+		err = json.Unmarshal(body, &e)
 	}
-	err := json.Unmarshal(body, &e)
+	if err != nil && !errors.Is(err, lockstep.ErrUnknownEvent) {
+		err = fmt.Errorf("%w: %w", errDamaged, err)
+	}
 	return e, err
+}
+
+// unpack undoes encode's compression. An envelope is JSON and begins with "{",
+// a gzip stream does not.
+func unpack(body []byte) ([]byte, error) {
+	if !bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
+		return body, nil
+	}
+	r, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, maxEvent))
 }
 
 // nanos is a time as a column holds it, 0 for none.

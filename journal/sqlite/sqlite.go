@@ -18,6 +18,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"lockstep"
@@ -86,10 +87,14 @@ func open(ctx context.Context, dir string) (*Journal, error) {
 }
 
 func (j *Journal) connect(ctx context.Context) error {
+	unlock, err := lockFile(ctx, filepath.Join(j.dir, "locks", "open.lock"))
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := makeReady(ctx, j.dir); err != nil {
 		return err
 	}
-	var err error
 	if j.write, err = connect(j.path(), "FULL", 1); err != nil {
 		return err
 	}
@@ -99,7 +104,11 @@ func (j *Journal) connect(ctx context.Context) error {
 	if j.read, err = connect(j.path(), "FULL", 4); err != nil {
 		return err
 	}
-	return j.stmts.prepare(ctx, j)
+	if err := j.stmts.prepare(ctx, j); err != nil {
+		return err
+	}
+	makeReserve(j.dir)
+	return nil
 }
 
 func (j *Journal) path() string { return databasePath(j.dir) }

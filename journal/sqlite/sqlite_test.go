@@ -22,8 +22,8 @@ func openDir(t *testing.T, dir string) *sqlite.Journal {
 	return j
 }
 
-// exec changes a database behind the journal's back.
-func exec(t *testing.T, dir, query string, args ...any) {
+// change alters a database behind the journal's back.
+func change(t *testing.T, dir, query string, args ...any) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "lockstep.db"))
 	if err != nil {
@@ -42,7 +42,7 @@ func TestConformance(t *testing.T) {
 		return journaltest.Store{
 			Open: func(t *testing.T) journal.Journal { return openDir(t, dir) },
 			Future: func(t *testing.T, run lockstep.RunID, envelope []byte) {
-				exec(t, dir, `INSERT INTO events SELECT n, seq + 1, ?2 FROM runs WHERE id = ?1; UPDATE runs SET seq = seq + 1 WHERE id = ?1`,
+				change(t, dir, `INSERT INTO events SELECT n, seq + 1, ?2 FROM runs WHERE id = ?1; UPDATE runs SET seq = seq + 1 WHERE id = ?1`,
 					string(run), envelope)
 			},
 		}

@@ -27,6 +27,8 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_by_key ON runs (key, id);
 CREATE INDEX runs_by_deployment ON runs (deployment, id);
+CREATE INDEX runs_by_key_operation ON runs (key, operation, id);
+CREATE INDEX runs_by_deployment_operation ON runs (deployment, operation, id);
 CREATE INDEX runs_by_operation ON runs (operation, id);
 CREATE INDEX runs_by_state ON runs (state, id);
 

@@ -1,0 +1,136 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"lockstep"
+	"lockstep/journal/journaltest"
+	"lockstep/journal/sqlite"
+)
+
+// smallDisk is a folder on a file system of its own of 16 MiB.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16m,mode=700"); err != nil {
+		t.Skipf("SKIPPED: a full disk needs a small file system, and this user cannot mount one: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount %s: %v", dir, err)
+		}
+	})
+	return filepath.Join(dir, "state")
+}
+
+// fillUp writes a file until the disk is full, to the last byte.
+func fillUp(dir string) error {
+	f, err := os.Create(filepath.Join(dir, "..", "ballast"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for _, size := range []int{64 << 10, 4096, 1} {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, size))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillDisk is the child of TestDiskFull: the disk becomes full while jobs are
+// locked; it records that they were unlocked, goes on, and prints what happens
+// when the reserve is used up too.
+func fillDisk(j *sqlite.Journal) error {
+	dir := strings.TrimPrefix(os.Getenv(childVariable), "fill:")
+	ctx := context.Background()
+	st := journaltest.NewStory("run-a", "key-a")
+	must := func(err error) {
+		if err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+	}
+	must(j.Append(ctx, st.Begun(lockstep.OperationBackup, 200)...))
+	must(j.Append(ctx, st.Started(lockstep.StageLock)...))
+	must(j.CheckReserve(ctx))
+	must(fillUp(dir))
+	for _, e := range append(st.Started(lockstep.StageUnlock), st.Finished(lockstep.StageUnlock, lockstep.Exited(0))...) {
+		must(j.Append(ctx, e))
+	}
+	fmt.Println("reserve:", j.CheckReserve(ctx))
+	fmt.Println("output:", j.PutOutput(ctx, "run-a", "s", lockstep.StepOutput{Head: make([]byte, 100)}))
+	must(fillUp(dir))
+	for {
+		if err := j.Append(ctx, st.Event(lockstep.Noted{Level: "info", Message: strings.Repeat("x", 9000)})); err != nil {
+			fmt.Println("full:", err, "hint:", lockstep.HintOf(err))
+			break
+		}
+	}
+	must(os.Remove(filepath.Join(dir, "..", "ballast")))
+	st.Seq--
+	must(j.Append(ctx, st.Event(lockstep.Noted{Level: "info"}))) // a full disk is no broken one
+	fmt.Println(st.Seq)
+	return nil
+}
+
+func TestDiskFull(t *testing.T) {
+	dir := smallDisk(t)
+	c := startChild(t, "fill", dir)
+	for _, want := range []string{"reserve: check state folder", "output: ", "full: "} {
+		got := c.line()
+		if !strings.HasPrefix(got, want) || strings.HasSuffix(got, "<nil>") {
+			t.Fatalf("child says %q, want %q and an error", got, want)
+		}
+	}
+	seq := c.line()
+	c.kill()
+	ctx := context.Background()
+	j := openDir(t, dir)
+	events, err := j.Events(ctx, "run-a", 0)
+	if err != nil || fmt.Sprint(len(events)) != seq {
+		t.Errorf("%d events, %v; want %s", len(events), err, seq)
+	}
+	if held, err := j.Held(ctx, ""); err != nil || len(held) != 0 {
+		t.Errorf("%d jobs are held, %v; want none", len(held), err)
+	}
+	if err := j.CheckReserve(ctx); err != nil {
+		t.Errorf("reserve after there is room again: %v", err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOpenOnFullDisk: a process that starts on a full disk can still record.
+func TestOpenOnFullDisk(t *testing.T) {
+	dir := smallDisk(t)
+	first := openDir(t, dir)
+	ctx := context.Background()
+	st := journaltest.NewStory("run-a", "key-a")
+	if err := errors.Join(first.Append(ctx, st.Begun(lockstep.OperationBackup, 2)...), first.Close(), fillUp(dir)); err != nil {
+		t.Fatal(err)
+	}
+	j := openDir(t, dir)
+	release, err := j.Own(ctx, "key-a", "cleanup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if err := j.Append(ctx, st.Started(lockstep.StageLock)...); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
