@@ -1,0 +1,150 @@
+package discover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"lockstep"
+	"lockstep/source"
+)
+
+// Options are the choices of Discover. The zero value is fine but for Version.
+type Options struct {
+	// Version is what metadata scripts are told in BBR_VERSION. Some refuse
+	// to run unless it is three numbers, at least 1.4.
+	Version string
+	// Limit bounds the instances probed at once; 0 is 64. How many are dialed
+	// at once is the dialer's choice.
+	Limit int
+	// MetadataTimeout bounds each metadata script; 0 is 60 s.
+	MetadataTimeout time.Duration
+	// Timeout bounds the probe of one instance, the dial included; 0 is 5
+	// minutes.
+	Timeout time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Limit <= 0 {
+		o.Limit = 64
+	}
+	if o.MetadataTimeout <= 0 {
+		o.MetadataTimeout = time.Minute
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 5 * time.Minute
+	}
+	return o
+}
+
+// Discover asks all instances at once, with one command each, for the scripts
+// of their jobs and what their metadata scripts say. It changes nothing on
+// them, as far as metadata scripts do not.
+//
+// The notes are lines for people, in the order of the instances, also where
+// there is an error; those of level "warn" are the deployment's Warnings too.
+// An error is about all instances that could not be discovered, in the
+// specification's order; the deployment is of no use then. Every error has a
+// hint.
+//
+// Discover may be called any number of times, concurrently too. When ctx ends
+// it returns at once; a metadata script may run on until its deadline.
+func Discover(ctx context.Context, resolved *source.Resolved, o Options) (lockstep.Deployment, []lockstep.Noted, error) {
+	o = o.withDefaults()
+	d := lockstep.Deployment{
+		Name: resolved.Name, Key: resolved.Key, Locations: resolved.Locations,
+		Instances: make([]lockstep.Instance, len(resolved.Instances)),
+	}
+	way, err := newLayout(resolved.Locations)
+	if err != nil {
+		return d, nil, err
+	}
+	p := prober{options: o, layout: way, sudo: resolved.Sudo, overrides: resolved.Overrides}
+	results := p.all(ctx, resolved.Instances)
+	if ctx.Err() != nil {
+		return d, nil, fmt.Errorf("discover deployment %q: %w", d.Name, context.Cause(ctx))
+	}
+
+	var notes []lockstep.Noted
+	var findings []finding
+	for i, r := range results {
+		b := builder{source: resolved.Instances[i], overrides: resolved.Overrides, locations: resolved.Locations}
+		if r.err == nil {
+			r.err = b.build(r.probed)
+		}
+		if r.err != nil {
+			findings = append(findings, finding{resolved.Instances[i].Name(), r.err})
+		}
+		d.Instances[i] = b.instance
+		notes = append(notes, b.notes...)
+	}
+	for _, n := range notes {
+		if n.Level == "warn" && !slices.Contains(d.Warnings, n.Message) {
+			d.Warnings = append(d.Warnings, n.Message)
+		}
+	}
+	return d, notes, join(findings, len(results))
+}
+
+// result is what came of probing one instance.
+type result struct {
+	probed probed
+	err    error
+}
+
+// all probes all instances, at most Limit at once.
+func (p prober) all(ctx context.Context, instances []source.Instance) []result {
+	results := make([]result, len(instances))
+	slots := make(chan struct{}, p.options.Limit)
+	var wg sync.WaitGroup
+	for i, in := range instances {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			results[i].probed, results[i].err = p.probe(ctx, in)
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+// finding is what is wrong with one instance.
+type finding struct {
+	instance lockstep.InstanceID
+	err      error
+}
+
+// join makes one error of all findings, with each hint once.
+func join(findings []finding, instances int) error {
+	if len(findings) == 0 {
+		return nil
+	}
+	if len(findings) == 1 {
+		return findings[0].err
+	}
+	var errs []error
+	var hints []string
+	out := &lockstep.Error{Op: fmt.Sprintf("discover %d of %d instances", len(findings), instances)}
+	for _, f := range findings {
+		if hint := lockstep.HintOf(f.err); hint != "" && !slices.Contains(hints, hint) {
+			hints = append(hints, hint)
+		}
+		if out.Kind == lockstep.KindInternal {
+			out.Kind = lockstep.KindOf(f.err)
+		}
+		errs = append(errs, told{f.err})
+	}
+	out.Err, out.Hint = errors.Join(errs...), strings.Join(hints, "\n")
+	return out
+}
+
+// told is an error whose hints and kind the error around it has already: it
+// can be looked into with errors.Is only, so that none is told twice.
+type told struct{ err error }
+
+func (t told) Error() string        { return t.err.Error() }
+func (t told) Is(target error) bool { return errors.Is(t.err, target) }

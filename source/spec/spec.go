@@ -1,0 +1,171 @@
+package spec
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"lockstep"
+	"lockstep/source"
+	"lockstep/target"
+	"lockstep/target/local"
+	"lockstep/target/ssh"
+)
+
+// Source is the source of one specification. Make it with New or FromReach.
+type Source struct {
+	spec Specification
+}
+
+var _ source.Source = (*Source)(nil)
+
+// New makes a source. It contacts nothing; an error, of KindInvalid, is about
+// the specification.
+func New(s Specification) (*Source, error) {
+	if err := s.check(); err != nil {
+		return nil, &lockstep.Error{
+			Kind: lockstep.KindInvalid, Op: fmt.Sprintf("use the specification of %q", s.Name), Err: err,
+			Hint: "correct it in the configuration file",
+		}
+	}
+	defaults := lockstep.DefaultLocations()
+	s.Locations = lockstep.Locations{
+		Scripts:   cmp.Or(s.Locations.Scripts, defaults.Scripts),
+		Artifacts: cmp.Or(s.Locations.Artifacts, defaults.Artifacts),
+		Launcher:  cmp.Or(s.Locations.Launcher, defaults.Launcher),
+		Claim:     cmp.Or(s.Locations.Claim, defaults.Claim),
+	}
+	if s.File != "" {
+		s.File = canonical(s.File)
+	}
+	return &Source{s}, nil
+}
+
+// FromReach makes the source again that Reach described. The file that it came
+// from need not be there any more; the key is the same.
+func FromReach(reach string) (*Source, error) {
+	decoder := json.NewDecoder(bytes.NewReader([]byte(reach)))
+	decoder.DisallowUnknownFields()
+	var s Specification
+	if err := decoder.Decode(&s); err != nil {
+		return nil, fmt.Errorf("read how a deployment is reached: %w", err)
+	}
+	return New(s)
+}
+
+// canonical is the absolute path without symbolic links, as far as that can be
+// known.
+func canonical(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path
+}
+
+// Info names the deployment. Its key is spec:PATH#NAME or spec:IDENTITY#NAME;
+// an identity cannot begin with a slash, so that the two never meet.
+func (s *Source) Info() lockstep.DeploymentInfo {
+	info := lockstep.DeploymentInfo{
+		Name: s.spec.Name, Source: "ssh",
+		Key: lockstep.DeploymentKey("spec:" + cmp.Or(s.spec.Identity, s.spec.File) + "#" + s.spec.Name),
+	}
+	if s.spec.Local != nil {
+		info.Source = "local"
+	}
+	return info
+}
+
+// Reach is the specification as JSON, for FromReach. Private keys that are in
+// no file are left out.
+func (s *Source) Reach() string {
+	spec := s.spec
+	if spec.SSH != nil {
+		way := *spec.SSH
+		way.PrivateKeys = nil
+		spec.SSH = &way
+	}
+	out, err := json.Marshal(spec)
+	if err != nil {
+		// A specification holds texts, numbers and lists of them; it always
+		// encodes.
+		panic(fmt.Sprintf("encode specification: %v", err))
+	}
+	return string(out)
+}
+
+// Resolve opens a target to each instance, without dialing. All errors are
+// told at once, in the specification's order. Nothing is tracked, because
+// nothing is made remotely. The targets share a dialer of their own until
+// Release closes it.
+func (s *Source) Resolve(context.Context, source.Tracker) (*source.Resolved, error) {
+	info := s.Info()
+	r := &source.Resolved{
+		Name: info.Name, Key: info.Key, Locations: s.spec.Locations, Sudo: s.spec.Sudo,
+		Overrides: source.Overrides{Jobs: s.spec.Jobs, Apply: s.spec.Limits.Apply},
+	}
+	dialer := ssh.NewDialer(ssh.DialerOptions{})
+	release := sync.OnceValue(func() error { return closeAll(r.Instances, dialer) })
+	r.Release = func(context.Context) error { return release() }
+	groups := map[string]bool{}
+	var errs []error
+	for _, in := range s.spec.Instances {
+		opened := source.Instance{Group: in.Group, ID: in.ID, Index: in.Index, Bootstrap: !groups[in.Group]}
+		groups[in.Group] = true
+		way, address, err := s.open(dialer, in)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("open %s: %w", opened.Name(), err))
+			continue
+		}
+		opened.Target, opened.Address = way, address
+		r.Instances = append(r.Instances, opened)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(append(errs, closeAll(r.Instances, dialer))...)
+	}
+	return r, nil
+}
+
+// open opens the target of one instance.
+func (s *Source) open(dialer *ssh.Dialer, in Instance) (target.Target, string, error) {
+	if s.spec.SSH != nil {
+		way := *s.spec.SSH
+		way.Host = in.Host
+		if strings.Contains(strings.TrimPrefix(in.Host, "["), "]:") || strings.Count(in.Host, ":") == 1 {
+			way.Port = 0 // the host's own wins
+		}
+		opened, err := dialer.Open(way)
+		if err != nil {
+			return nil, "", err
+		}
+		return opened, in.Host, nil
+	}
+	dir := in.Dir
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, "", fmt.Errorf("find the home folder: %w", err)
+		}
+		dir = home
+	}
+	return local.New(dir), dir, nil
+}
+
+func closeAll(instances []source.Instance, dialer *ssh.Dialer) error {
+	var errs []error
+	for _, in := range instances {
+		if err := in.Target.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", in.Name(), err))
+		}
+	}
+	return errors.Join(append(errs, dialer.Close())...)
+}
