@@ -214,11 +214,22 @@ func (r *Repository) Discard(_ context.Context, id lockstep.BackupID) error {
 		err = dir.clear(r, stagedMark)
 	case s == stateDeleted:
 		err = dir.clear(r, deletedMark)
+	case s == stateOther:
+		r.removeEmpty(id)
 	}
 	if err != nil {
 		return r.trouble("discard backup", id, err)
 	}
 	return nil
+}
+
+// removeEmpty removes what a crash left between making a folder and marking
+// it, or between clearing and removing it. A folder that is not empty stays.
+func (r *Repository) removeEmpty(id lockstep.BackupID) {
+	if base, err := os.OpenRoot(r.path); err == nil {
+		_ = base.Remove(string(id))
+		base.Close()
+	}
 }
 
 // Delete implements repository.Repository. It finishes a Delete that was
