@@ -112,13 +112,29 @@ func (h *history) checkReally(acts []Act) {
 		lockstep.StageWork:   {lockstep.StageLock, lockstep.StagePlace},
 		lockstep.StageLock:   {lockstep.StagePlace, lockstep.StageRead, lockstep.StageCheck},
 		lockstep.StageUnlock: {lockstep.StageLock, lockstep.StageWork},
-		lockstep.StageCommit: {lockstep.StageUnlock, lockstep.StageVerify},
 	}
 	for _, a := range acts {
+		if h.steps[a.Step].Stage == lockstep.StageCommit {
+			h.checkAlone(a, acts)
+		}
 		for _, stage := range before[h.steps[a.Step].Stage] {
 			if l := latest[stage]; l.Step != "" && a.Started.Before(l.Ended) {
 				h.breaks(Barrier, 0, "%s really started before %s had ended", a.Step, l.Step)
 			}
+		}
+	}
+}
+
+// checkAlone: no unlock script was running when this act began. A recovery may
+// try again later what had spent its tries.
+func (h *history) checkAlone(commit Act, acts []Act) {
+	for _, a := range acts {
+		t := h.tryOf(a)
+		if t == nil || t.step.Stage != lockstep.StageUnlock || t.outcome.Kind == lockstep.OutcomeAbandoned {
+			continue
+		}
+		if a.Started.Before(commit.Started) && commit.Started.Before(a.Ended) {
+			h.breaks(Barrier, t.endSeq, "%s really started while %s ran", commit.Step, a.Step)
 		}
 	}
 }
