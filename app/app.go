@@ -1,0 +1,156 @@
+// Package app holds the use cases: it implements lockstep.Service in this
+// process, from a journal, a repository and the sources of the configured
+// deployments.
+//
+// A run goes through three hands here. Start opens it in the journal. prepare
+// finds the instances, claims them and makes the plan. The engine drives it to
+// its end. Settling a dead orchestrator's run enters at the same engine, with
+// the events that are there.
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"lockstep"
+	"lockstep/journal"
+	"lockstep/repository"
+	"lockstep/source"
+)
+
+// Config is what an App is made of.
+type Config struct {
+	Journal    journal.Journal
+	Repository repository.Repository
+	Sources    []source.Source
+	// Reopen makes a source from what Source.Reach said when a run was opened,
+	// for a deployment that is no longer configured. It may be nil.
+	Reopen func(reach string) (source.Source, error)
+	Policy lockstep.Policy
+	// Version is written into runs and backups; ContractVersion is what
+	// scripts are told in BBR_VERSION.
+	Version         string
+	ContractVersion string
+}
+
+// App implements lockstep.Service in this process. All methods may be called
+// concurrently.
+type App struct {
+	cfg   Config
+	owner string
+	hub   *hub
+
+	mu     sync.Mutex
+	inbox  map[lockstep.RunID]chan lockstep.EventData
+	active sync.WaitGroup
+}
+
+var _ lockstep.Service = (*App)(nil)
+
+// New makes an App. Whoever made the journal and the repository closes them,
+// after Close.
+func New(cfg Config) *App {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown-host"
+	}
+	return &App{
+		cfg:   cfg,
+		owner: fmt.Sprintf("%s pid %d since %s", host, os.Getpid(), time.Now().UTC().Format(time.RFC3339)),
+		hub:   newHub(),
+		inbox: map[lockstep.RunID]chan lockstep.EventData{},
+	}
+}
+
+// Close waits until every run of this process has ended. Cancel the runs first
+// to have that soon.
+func (a *App) Close() { a.active.Wait() }
+
+// Deployments lists the configured deployments, by name.
+func (a *App) Deployments(context.Context) ([]lockstep.DeploymentInfo, error) {
+	var infos []lockstep.DeploymentInfo
+	for _, s := range a.cfg.Sources {
+		infos = append(infos, s.Info())
+	}
+	slices.SortFunc(infos, func(x, y lockstep.DeploymentInfo) int { return strings.Compare(x.Name, y.Name) })
+	return infos, nil
+}
+
+// source finds the configured deployment of that name.
+func (a *App) source(name string) (source.Source, error) {
+	var known []string
+	for _, s := range a.cfg.Sources {
+		if s.Info().Name == name {
+			return s, nil
+		}
+		known = append(known, s.Info().Name)
+	}
+	slices.Sort(known)
+	hint := "no deployment is configured; `lockstep config generate` prints a start"
+	if len(known) > 0 {
+		hint = "configured are: " + strings.Join(known, ", ")
+	}
+	return nil, &lockstep.Error{Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find deployment %q", name), Err: fmt.Errorf("not in the configuration"), Hint: hint}
+}
+
+// Run is one run, folded from its events.
+func (a *App) Run(ctx context.Context, id lockstep.RunID) (*lockstep.Run, error) {
+	events, err := a.cfg.Journal.Events(ctx, id, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", id, err)
+	}
+	if len(events) == 0 {
+		return nil, unknownRun(id)
+	}
+	return lockstep.FoldRun(events)
+}
+
+func unknownRun(id lockstep.RunID) error {
+	return &lockstep.Error{
+		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find run %q", id),
+		Err: fmt.Errorf("not in the journal"), Hint: "`lockstep runs list` shows what is there",
+	}
+}
+
+// Runs lists runs, newest first.
+func (a *App) Runs(ctx context.Context, filter lockstep.RunFilter) ([]lockstep.RunSummary, error) {
+	runs, err := a.cfg.Journal.Runs(ctx, filter)
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	for i := range runs {
+		if runs[i].State == lockstep.RunRunning {
+			runs[i].Abandoned = a.abandoned(ctx, runs[i].Key)
+		}
+	}
+	return runs, nil
+}
+
+// abandoned reports whether nobody drives the key's open run: its lock is
+// free. Nothing else says so.
+func (a *App) abandoned(ctx context.Context, key lockstep.DeploymentKey) bool {
+	owner, err := a.cfg.Journal.Owner(ctx, key)
+	return err == nil && owner == ""
+}
+
+// Held lists what may still be locked.
+func (a *App) Held(ctx context.Context, deployment string) ([]lockstep.Hold, error) {
+	if deployment == "" {
+		return a.cfg.Journal.Held(ctx, "")
+	}
+	src, err := a.source(deployment)
+	if err != nil {
+		return nil, err
+	}
+	return a.cfg.Journal.Held(ctx, src.Info().Key)
+}
+
+// Output is what a step's script printed, as far as it is kept.
+func (a *App) Output(ctx context.Context, id lockstep.RunID, step lockstep.StepID) ([]lockstep.StepOutput, error) {
+	return a.cfg.Journal.Outputs(ctx, id, step)
+}

@@ -1,0 +1,76 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lockstep"
+	"lockstep/planner"
+)
+
+// lastWindows is how many lock windows a plan's report looks back.
+const lastWindows = 5
+
+// Plan discovers the deployment and says what the request would do. It is a
+// run like any other, but claims no instance and runs no step.
+func (a *App) Plan(ctx context.Context, req lockstep.Request) (lockstep.PlanReport, error) {
+	src, err := a.source(req.Deployment)
+	if err != nil {
+		return lockstep.PlanReport{}, err
+	}
+	req.Operation = lockstep.OperationPlan
+	r, err := a.open(ctx, src, req)
+	if err != nil {
+		return lockstep.PlanReport{}, err
+	}
+	defer a.forgetInbox(r.run.ID)
+	err = r.preview(ctx)
+	if err != nil {
+		return lockstep.PlanReport{}, err
+	}
+	rep := lockstep.PlanReport{Run: r.run.ID, Plan: *r.run.Plan, Digest: r.run.PlanDigest, Changes: []string{}}
+	return rep, a.compareWithLast(ctx, r.run, &rep)
+}
+
+// preview brings a plan's run to its end. The error is what kept it from a
+// plan.
+func (r *running) preview(ctx context.Context) error {
+	s, err := r.prepare(ctx)
+	if err != nil {
+		if failed := r.note(ctx, failure(err)); failed != nil {
+			return failed
+		}
+	}
+	if s != nil {
+		defer s.close(ctx)
+	}
+	r.drive(ctx, s)
+	if err == nil && r.run.Plan == nil {
+		err = errors.New("no plan was made")
+	}
+	return err
+}
+
+// compareWithLast completes a report with what changed since the last run that
+// found the deployment, and with its last lock windows.
+func (a *App) compareWithLast(ctx context.Context, run *lockstep.Run, rep *lockstep.PlanReport) error {
+	runs, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{Key: run.Opened.Key, Before: run.ID, Limit: 50})
+	if err != nil {
+		return fmt.Errorf("list runs of %s: %w", run.Opened.Deployment, err)
+	}
+	for _, sum := range runs {
+		if sum.LockWindow > 0 && len(rep.Windows) < lastWindows {
+			rep.Windows = append(rep.Windows, sum.LockWindow)
+		}
+		if rep.Since != "" {
+			continue
+		}
+		last, err := a.Run(ctx, sum.ID)
+		if err != nil || last.Plan == nil {
+			continue // one that cannot be read, or found nothing, says nothing
+		}
+		rep.Since, rep.Changes = last.ID, append(rep.Changes, planner.Changes(last.Found, run.Found)...)
+	}
+	return nil
+}

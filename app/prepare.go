@@ -1,0 +1,149 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lockstep"
+	"lockstep/discover"
+	"lockstep/planner"
+)
+
+// prepare brings a run from its first event to its plan: it settles what dead
+// orchestrators left, finds and claims the instances, discovers their jobs and
+// plans. With an error, the session (if any) has let go of all claims.
+func (r *running) prepare(ctx context.Context) (*session, error) {
+	req := r.run.Opened.Request
+	if err := r.settleBefore(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.refuseHeld(ctx); err != nil {
+		return nil, err
+	}
+	expected, err := r.expected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.openSession(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := r.claimAndDiscover(ctx, s)
+	if err == nil {
+		err = r.plan(ctx, s, found, expected)
+	}
+	if err != nil {
+		s.abandon(ctx)
+		return nil, fmt.Errorf("prepare %s of %s: %w", req.Operation, req.Deployment, err)
+	}
+	return s, nil
+}
+
+// settleBefore brings runs of the same deployment that a dead orchestrator
+// left to their end. The deployment's lock is ours, so no living one drives
+// them.
+func (r *running) settleBefore(ctx context.Context) error {
+	switch r.run.Opened.Operation {
+	case lockstep.OperationBackup, lockstep.OperationRestore, lockstep.OperationCleanup:
+	case lockstep.OperationCheck, lockstep.OperationPlan:
+		return nil
+	}
+	_, err := r.app.settleKey(ctx, r.src, r.run.ID)
+	return err
+}
+
+// refuseHeld stops a backup or restore of a deployment of which something may
+// still be locked by an earlier run.
+func (r *running) refuseHeld(ctx context.Context) error {
+	opened := r.run.Opened
+	if opened.Policy.IgnoreHeld || opened.Operation != lockstep.OperationBackup && opened.Operation != lockstep.OperationRestore {
+		return nil
+	}
+	held, err := r.app.cfg.Journal.Held(ctx, opened.Key)
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	cleanup := "lockstep cleanup " + opened.Deployment
+	if held[0].Restore {
+		cleanup += " --restore"
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindHeld, Op: fmt.Sprintf("%s %s", opened.Operation, opened.Deployment),
+		Err: fmt.Errorf("job %s may still be locked by run %s (%d held in all)", held[0].Slot, held[0].Run, len(held)),
+		Hint: fmt.Sprintf("`%s` unlocks it; if you know that it is unlocked, `lockstep runs ack %s --job %s --reason …`",
+			cleanup, held[0].Run, held[0].Slot),
+	}
+}
+
+// expected is the manifest that a restore reads, else nil.
+func (r *running) expected(ctx context.Context) (*lockstep.Backup, error) {
+	req := r.run.Opened.Request
+	if req.Operation != lockstep.OperationRestore && (req.Operation != lockstep.OperationPlan || !req.ForRestore) {
+		return nil, nil
+	}
+	from := req.Deployment
+	if req.From != "" {
+		from = req.From
+	}
+	b, err := r.app.Backup(ctx, from, req.Backup)
+	if err != nil {
+		return nil, err
+	}
+	return &b, nil
+}
+
+// claimAndDiscover claims every instance and asks it for its jobs, all
+// instances and both questions at once. A plan claims nothing.
+func (r *running) claimAndDiscover(ctx context.Context, s *session) (lockstep.Deployment, error) {
+	claimed := make(chan error, 1)
+	go func() { claimed <- r.claim(ctx, s) }()
+	found, notes, err := discover.Discover(ctx, s.resolved, discover.Options{Version: r.app.cfg.ContractVersion})
+	if err := errors.Join(<-claimed, err); err != nil {
+		return found, err
+	}
+	facts := make([]lockstep.EventData, len(notes))
+	for i, n := range notes {
+		facts[i] = n
+	}
+	return found, r.note(ctx, facts...)
+}
+
+// plan makes the plan and freezes it in the journal.
+func (r *running) plan(ctx context.Context, s *session, found lockstep.Deployment, expected *lockstep.Backup) error {
+	p, err := r.makePlan(found, s.policy, expected)
+	if err != nil {
+		return err
+	}
+	if want := r.run.Opened.Request.PlanDigest; want != "" && want != p.Digest() {
+		return &lockstep.Error{
+			Kind: lockstep.KindRefused, Op: "check the plan", Err: fmt.Errorf("it is %s, not the %s that was asked for", p.Digest(), want),
+			Hint: "the deployment has changed since: look at `lockstep plan` again",
+		}
+	}
+	if p.Operation == lockstep.OperationBackup && r.run.Opened.Operation == lockstep.OperationBackup {
+		if p.Backup, err = r.app.cfg.Repository.Begin(ctx, p.Backup); err != nil {
+			return fmt.Errorf("begin backup in %s: %w", r.app.cfg.Repository.Location(), err)
+		}
+	}
+	return r.note(ctx, lockstep.RunPlanned{Plan: p, Digest: p.Digest(), Found: found, Expected: expected})
+}
+
+// makePlan asks the planner for the run's operation, or for the one that a
+// plan previews.
+func (r *running) makePlan(found lockstep.Deployment, policy lockstep.Policy, expected *lockstep.Backup) (lockstep.Plan, error) {
+	req := r.run.Opened.Request
+	switch req.Operation {
+	case lockstep.OperationCheck:
+		return planner.Check(found, policy)
+	case lockstep.OperationCleanup:
+		return planner.Cleanup(found, policy, planner.CleanupOptions{ForRestore: req.ForRestore})
+	case lockstep.OperationRestore, lockstep.OperationPlan:
+		if expected != nil {
+			return planner.Restore(found, policy, planner.RestoreOptions{Backup: *expected, Request: req})
+		}
+	case lockstep.OperationBackup:
+	}
+	return planner.Backup(found, policy, planner.BackupOptions{ID: lockstep.NewBackupID(found.Name, time.Now())})
+}

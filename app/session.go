@@ -1,0 +1,178 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"lockstep"
+	"lockstep/executor"
+	"lockstep/launcher"
+	"lockstep/source"
+)
+
+// claimTimeout bounds claiming one instance, releaseTimeout letting go of all
+// of them.
+const (
+	claimTimeout   = 2 * time.Minute
+	releaseTimeout = 30 * time.Second
+)
+
+// session is a run's hold on the instances of its deployment.
+type session struct {
+	resolved *source.Resolved
+	policy   lockstep.Policy
+	clients  map[lockstep.InstanceID]*launcher.Client
+	executor *executor.Executor
+}
+
+// openSession finds the instances and opens a way to each launcher. Nothing is
+// dialed yet.
+func (r *running) openSession(ctx context.Context) (*session, error) {
+	resolved, err := r.src.Resolve(ctx, tracker{r})
+	if err != nil {
+		return nil, fmt.Errorf("find the instances of %s: %w", r.run.Opened.Deployment, err)
+	}
+	s := &session{resolved: resolved, policy: r.run.Opened.Policy, clients: map[lockstep.InstanceID]*launcher.Client{}}
+	if resolved.Overrides.Apply != nil {
+		s.policy = resolved.Overrides.Apply(s.policy)
+	}
+	for _, i := range resolved.Instances {
+		s.clients[i.Name()] = launcher.New(i.Target, launcher.Config{
+			Sudo: resolved.Sudo, RunDir: resolved.Locations.Launcher, StateDir: resolved.Locations.Claim,
+		})
+	}
+	s.executor = executor.New(executor.Config{
+		Clients:    s.clients,
+		Repository: r.app.cfg.Repository,
+		Policy:     s.policy,
+		Root:       resolved.Sudo,
+		Progress:   func(p lockstep.Progress) { r.app.hub.progress(r.run.ID, p) },
+		Fact:       func(f lockstep.EventData) { r.inbox <- f },
+		Output: func(step lockstep.StepID, out lockstep.StepOutput) {
+			// Output that cannot be kept loses nothing that matters to a run.
+			_ = r.app.cfg.Journal.PutOutput(context.WithoutCancel(ctx), r.run.ID, step, out)
+		},
+	})
+	return s, nil
+}
+
+// close lets go of the connections, and of what the source made remotely.
+func (s *session) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	for _, c := range s.clients {
+		_ = c.Close()
+	}
+	_ = s.resolved.Release(ctx)
+}
+
+// abandon lets go of every claim of a run that never got a plan, then closes.
+func (s *session) abandon(ctx context.Context) {
+	s.releaseAll(ctx)
+	s.close(ctx)
+}
+
+// releaseAll lets go of every claim that can be reached in time; what cannot
+// is let go by its lease, or taken over by the next run.
+func (s *session) releaseAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	_ = s.each(func(_ int, _ lockstep.InstanceID, c *launcher.Client) error {
+		return c.Release(ctx, launcher.ReleaseDone)
+	})
+}
+
+// each calls do for every instance at once and joins the errors in the order
+// of the specification.
+func (s *session) each(do func(int, lockstep.InstanceID, *launcher.Client) error) error {
+	errs := make([]error, len(s.resolved.Instances))
+	var wg sync.WaitGroup
+	for i, in := range s.resolved.Instances {
+		wg.Go(func() { errs[i] = do(i, in.Name(), s.clients[in.Name()]) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// claim makes the run the owner of every instance, under one term that is
+// higher than any of them has seen.
+func (r *running) claim(ctx context.Context, s *session) error {
+	if r.run.Opened.Operation == lockstep.OperationPlan {
+		return nil
+	}
+	if err := r.note(ctx, r.claimResources(s)...); err != nil {
+		return err
+	}
+	for {
+		highest, err := r.claimAll(ctx, s)
+		if err != nil || highest < r.term {
+			return err
+		}
+		r.term = highest + 1
+	}
+}
+
+func (r *running) claimResources(s *session) []lockstep.EventData {
+	var facts []lockstep.EventData
+	for _, i := range s.resolved.Instances {
+		facts = append(facts, lockstep.ResourceAcquiring{Resource: lockstep.Resource{
+			Kind: lockstep.ResourceClaim, Instance: i.Name(), Reach: i.Address,
+		}})
+	}
+	return facts
+}
+
+// claimAll claims every instance under the run's present term and returns the
+// highest term that any of them had seen before.
+func (r *running) claimAll(ctx context.Context, s *session) (uint64, error) {
+	seen := make([]uint64, len(s.resolved.Instances))
+	err := s.each(func(i int, id lockstep.InstanceID, c *launcher.Client) (err error) {
+		seen[i], err = r.claimOne(ctx, id, c)
+		return err
+	})
+	return slices.Max(append(seen, 0)), err
+}
+
+// claimOne claims one instance and returns the highest term that it had seen.
+func (r *running) claimOne(ctx context.Context, id lockstep.InstanceID, c *launcher.Client) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	reply, err := c.Claim(ctx, launcher.ClaimRequest{
+		Key: string(r.run.Opened.Key), Owner: r.app.owner, Run: string(r.run.ID),
+		Term: r.term, TakeOver: r.run.Opened.Request.TakeOver,
+	})
+	if err != nil {
+		return 0, claimError(id, r.run.Opened.Deployment, err)
+	}
+	return reply.Term, nil
+}
+
+func claimError(id lockstep.InstanceID, deployment string, err error) error {
+	var taken *launcher.ClaimedError
+	if !errors.As(err, &taken) {
+		return fmt.Errorf("claim instance %s: %w", id, err)
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindConflict, Op: fmt.Sprintf("claim instance %s", id), Err: err,
+		Hint: "another orchestrator may be at work there; if it is surely dead: `lockstep cleanup " + deployment + " --take-over`",
+	}
+}
+
+// tracker journals what a source makes remotely.
+type tracker struct{ r *running }
+
+func (t tracker) Acquiring(ctx context.Context, x lockstep.Resource) error {
+	return t.r.note(ctx, lockstep.ResourceAcquiring{Resource: x})
+}
+
+func (t tracker) Acquired(ctx context.Context, x lockstep.Resource) error {
+	return t.r.note(ctx, lockstep.ResourceAcquired{Resource: x})
+}
+
+func (t tracker) Released(ctx context.Context, x lockstep.Resource) error {
+	return t.r.note(ctx, lockstep.ResourceReleased{Resource: x})
+}

@@ -1,0 +1,231 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"lockstep"
+	"lockstep/audit"
+	"lockstep/journal"
+	"lockstep/launcher"
+	"lockstep/source"
+)
+
+// Settle brings runs of dead orchestrators to their end: what they locked is
+// unlocked, what they left is removed. Living runs are left alone.
+func (a *App) Settle(ctx context.Context, req lockstep.SettleRequest) ([]lockstep.RunSummary, error) {
+	open, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{Deployment: req.Deployment, State: lockstep.RunRunning})
+	if err != nil {
+		return nil, fmt.Errorf("list open runs: %w", err)
+	}
+	if req.Deployment != "" && len(open) == 0 {
+		if _, err := a.source(req.Deployment); err != nil {
+			return nil, err
+		}
+	}
+	var settled []lockstep.RunSummary
+	var errs []error
+	for _, run := range open {
+		sums, err := a.settleOwned(ctx, run)
+		settled, errs = append(settled, sums...), append(errs, err)
+	}
+	return settled, errors.Join(errs...)
+}
+
+// settleOwned settles the open runs of one run's key if nobody drives them.
+func (a *App) settleOwned(ctx context.Context, run lockstep.RunSummary) ([]lockstep.RunSummary, error) {
+	release, err := a.cfg.Journal.Own(ctx, run.Key, a.owner)
+	if errors.Is(err, journal.ErrOwned) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("settle run %s: %w", run.ID, err)
+	}
+	defer release()
+	src, err := a.sourceOf(ctx, run)
+	if err != nil {
+		return nil, fmt.Errorf("settle run %s: %w", run.ID, err)
+	}
+	return a.settleKey(ctx, src, "")
+}
+
+// sourceOf is the configured source of a run's deployment, or, where the
+// configuration has it no longer, the one that the run recorded.
+func (a *App) sourceOf(ctx context.Context, run lockstep.RunSummary) (source.Source, error) {
+	for _, s := range a.cfg.Sources {
+		if s.Info().Key == run.Key {
+			return s, nil
+		}
+	}
+	full, err := a.Run(ctx, run.ID)
+	if err != nil {
+		return nil, err
+	}
+	if a.cfg.Reopen == nil || full.Opened.Reach == "" {
+		return a.source(run.Deployment)
+	}
+	return a.cfg.Reopen(full.Opened.Reach)
+}
+
+// settleKey settles every open run of the source's key but one. The caller
+// owns the key.
+func (a *App) settleKey(ctx context.Context, src source.Source, except lockstep.RunID) ([]lockstep.RunSummary, error) {
+	key := src.Info().Key
+	open, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{Key: key, State: lockstep.RunRunning})
+	if err != nil {
+		return nil, fmt.Errorf("list open runs of %s: %w", src.Info().Name, err)
+	}
+	slices.Reverse(open) // oldest first
+	var settled []lockstep.RunSummary
+	for _, sum := range open {
+		if sum.ID == except {
+			continue
+		}
+		if err := a.settleRun(ctx, src, sum.ID); err != nil {
+			return settled, fmt.Errorf("settle run %s of %s: %w", sum.ID, src.Info().Name, err)
+		}
+		ended, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{Key: key})
+		if err != nil {
+			return settled, err
+		}
+		i := slices.IndexFunc(ended, func(s lockstep.RunSummary) bool { return s.ID == sum.ID })
+		if i >= 0 {
+			settled = append(settled, ended[i])
+		}
+	}
+	return settled, nil
+}
+
+// settleRun takes one dead run over and drives it to its end. An instance that
+// cannot be reached does not keep the others from being unlocked.
+func (a *App) settleRun(ctx context.Context, src source.Source, id lockstep.RunID) error {
+	run, err := a.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	r := a.running(src, run)
+	defer a.forgetInbox(id)
+	s, err := r.openSession(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close(ctx)
+	unreached := r.reclaim(ctx, s)
+	if err := r.note(ctx, lockstep.RunRecovering{Owner: a.owner}); err != nil {
+		return err
+	}
+	if err := r.note(ctx, unreached...); err != nil {
+		return err
+	}
+	if run.Plan == nil {
+		s.releaseAll(ctx)
+	} else {
+		s.policy = run.Plan.Policy
+	}
+	r.drive(ctx, s)
+	if run.Ending == nil {
+		return errors.New("it did not come to its end; its instances may hold the reason")
+	}
+	return nil
+}
+
+// reclaim claims every instance again under a higher term, and tells which
+// could not be.
+func (r *running) reclaim(ctx context.Context, s *session) []lockstep.EventData {
+	failed := make([]lockstep.EventData, len(s.resolved.Instances))
+	for range 2 { // the second time only if somebody has seen a higher term
+		highest := make([]uint64, len(s.resolved.Instances))
+		_ = s.each(func(i int, id lockstep.InstanceID, c *launcher.Client) error {
+			failed[i] = nil
+			seen, err := r.claimOne(ctx, id, c)
+			if err != nil {
+				failed[i] = lockstep.Noted{Level: "warn", Instance: id, Message: err.Error()}
+			}
+			highest[i] = seen
+			return nil
+		})
+		top := slices.Max(append(highest, 0))
+		if top < r.term {
+			break
+		}
+		r.term = top + 1
+	}
+	return slices.DeleteFunc(failed, func(f lockstep.EventData) bool { return f == nil })
+}
+
+// Acknowledge records a person's word that a held job is unlocked.
+func (a *App) Acknowledge(ctx context.Context, ack lockstep.Acknowledgement) error {
+	run, err := a.Run(ctx, ack.Run)
+	if err != nil {
+		return err
+	}
+	held, err := a.cfg.Journal.Held(ctx, run.Opened.Key)
+	if err != nil {
+		return err
+	}
+	var slots []lockstep.Slot
+	for _, h := range held {
+		if h.Slot.Job == ack.Job || h.Slot.String() == ack.Job {
+			slots = append(slots, h.Slot)
+		}
+	}
+	op := fmt.Sprintf("acknowledge job %q of run %s", ack.Job, ack.Run)
+	switch {
+	case len(slots) == 0:
+		return &lockstep.Error{Kind: lockstep.KindNotFound, Op: op, Err: errors.New("no such job is held"), Hint: "`lockstep runs show " + string(ack.Run) + "` names what is"}
+	case len(slots) > 1:
+		return &lockstep.Error{Kind: lockstep.KindUsage, Op: op, Err: fmt.Errorf("it is held on %d instances", len(slots)), Hint: fmt.Sprintf("name one, e.g. --job %s", slots[0])}
+	case run.Ending == nil:
+		return &lockstep.Error{Kind: lockstep.KindConflict, Op: op, Err: errors.New("the run has not ended"), Hint: "`lockstep recover " + run.Opened.Deployment + "` ends it if its orchestrator is dead"}
+	}
+	return a.cfg.Journal.Append(ctx, lockstep.Event{
+		V: lockstep.EventVersion, Run: run.ID, Seq: run.Seq + 1, Term: run.Term, Time: time.Now().UTC(),
+		Data: lockstep.HoldAcknowledged{Slot: slots[0], By: ack.By, Reason: ack.Reason},
+	})
+}
+
+// Audit judges a run by its journal alone.
+func (a *App) Audit(ctx context.Context, id lockstep.RunID) ([]string, error) {
+	events, err := a.cfg.Journal.Events(ctx, id, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read run %s: %w", id, err)
+	}
+	if len(events) == 0 {
+		return nil, unknownRun(id)
+	}
+	found := []string{}
+	for _, v := range audit.Check(events, nil) {
+		found = append(found, v.String())
+	}
+	return found, nil
+}
+
+// keepRuns is how many runs of each deployment PruneRuns keeps, however old.
+const keepRuns = 20
+
+// PruneRuns deletes the journal of ended runs older than that.
+func (a *App) PruneRuns(ctx context.Context, olderThan time.Duration) (int, error) {
+	runs, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{})
+	if err != nil {
+		return 0, fmt.Errorf("list runs: %w", err)
+	}
+	kept := map[lockstep.DeploymentKey]int{}
+	pruned := 0
+	for _, r := range runs {
+		kept[r.Key]++
+		if kept[r.Key] <= keepRuns || r.State == lockstep.RunRunning || time.Since(r.EndedAt) < olderThan {
+			continue
+		}
+		switch err := a.cfg.Journal.Prune(ctx, r.ID); {
+		case errors.Is(err, journal.ErrConflict): // it holds a job: it stays
+		case err != nil:
+			return pruned, fmt.Errorf("prune run %s: %w", r.ID, err)
+		default:
+			pruned++
+		}
+	}
+	return pruned, nil
+}

@@ -1,0 +1,192 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"lockstep"
+	"lockstep/engine"
+	"lockstep/journal"
+	"lockstep/source"
+)
+
+// Start begins a run and returns as soon as it is in the journal.
+func (a *App) Start(ctx context.Context, req lockstep.Request) (lockstep.RunID, error) {
+	src, err := a.source(req.Deployment)
+	if err != nil {
+		return "", err
+	}
+	if err := checkRequest(req); err != nil {
+		return "", err
+	}
+	release, err := a.cfg.Journal.Own(ctx, src.Info().Key, a.owner)
+	if err != nil {
+		return "", ownedError(req, err)
+	}
+	r, err := a.open(ctx, src, req)
+	if err != nil {
+		release()
+		return "", err
+	}
+	a.active.Go(func() {
+		defer release()
+		defer a.forgetInbox(r.run.ID)
+		r.toItsEnd(context.WithoutCancel(ctx))
+	})
+	return r.run.ID, nil
+}
+
+func checkRequest(req lockstep.Request) error {
+	switch req.Operation {
+	case lockstep.OperationBackup, lockstep.OperationCheck, lockstep.OperationCleanup:
+		return nil
+	case lockstep.OperationRestore:
+		if req.Backup != "" {
+			return nil
+		}
+		return &lockstep.Error{
+			Kind: lockstep.KindUsage, Op: "restore " + req.Deployment, Err: errors.New("no backup is named"),
+			Hint: "name one of `lockstep backups list " + req.Deployment + "`, or `latest`",
+		}
+	case lockstep.OperationPlan:
+	}
+	return &lockstep.Error{Kind: lockstep.KindUsage, Op: fmt.Sprintf("start %q of %s", req.Operation, req.Deployment), Err: errors.New("not an operation that can be started")}
+}
+
+func ownedError(req lockstep.Request, err error) error {
+	if !errors.Is(err, journal.ErrOwned) {
+		return fmt.Errorf("begin %s of %s: %w", req.Operation, req.Deployment, err)
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindConflict, Op: fmt.Sprintf("begin %s of %s", req.Operation, req.Deployment), Err: err,
+		Hint: "one run per deployment: `lockstep runs list` shows the one under way, `lockstep runs watch RUN` follows it",
+	}
+}
+
+// running is one run in the hands of this process.
+type running struct {
+	app   *App
+	src   source.Source
+	run   *lockstep.Run
+	term  uint64 // of what this process journals and claims
+	inbox chan lockstep.EventData
+}
+
+// open writes the run's first event: nothing is contacted before it is
+// durable.
+func (a *App) open(ctx context.Context, src source.Source, req lockstep.Request) (*running, error) {
+	info := src.Info()
+	id := newRunID(time.Now())
+	r := a.running(src, &lockstep.Run{ID: id})
+	opened := lockstep.Event{
+		V: lockstep.EventVersion, Run: id, Seq: 1, Term: r.term, Time: time.Now().UTC(),
+		Data: lockstep.RunOpened{
+			Operation: req.Operation, Deployment: info.Name, Key: info.Key, Owner: a.owner,
+			Policy: a.cfg.Policy, Request: req, Version: a.cfg.Version, Reach: src.Reach(),
+		},
+	}
+	if err := a.cfg.Journal.Append(ctx, opened); err != nil {
+		a.forgetInbox(id)
+		return nil, fmt.Errorf("open run of %s: %w", info.Name, err)
+	}
+	if err := r.run.Apply(opened); err != nil {
+		return nil, err
+	}
+	a.hub.event(opened)
+	return r, nil
+}
+
+// running takes a run into this process's hands: from now on it can be
+// canceled here.
+func (a *App) running(src source.Source, run *lockstep.Run) *running {
+	r := &running{app: a, src: src, run: run, term: run.Term + 1, inbox: make(chan lockstep.EventData, 16)}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.inbox[run.ID] = r.inbox
+	return r
+}
+
+func (a *App) forgetInbox(id lockstep.RunID) {
+	a.mu.Lock()
+	delete(a.inbox, id)
+	a.mu.Unlock()
+	a.hub.event(lockstep.Event{Run: id}) // whoever waits looks once more
+}
+
+// toItsEnd prepares and drives a run. What it returns is in the journal.
+func (r *running) toItsEnd(ctx context.Context) {
+	ctx, stopWatch := r.watchCancel(ctx)
+	defer stopWatch()
+	s, err := r.prepare(ctx)
+	if err != nil {
+		r.note(ctx, failure(err))
+	}
+	if s != nil {
+		defer s.close(ctx)
+	}
+	r.drive(ctx, s)
+}
+
+// drive lets the engine bring the run to its end. An error there has been
+// journaled, or the journal belongs to somebody else now.
+func (r *running) drive(ctx context.Context, s *session) {
+	e := &engine.Engine{
+		Journal: r.app.cfg.Journal,
+		Observe: r.app.hub.event,
+		Conflict: func(err error) bool {
+			return errors.Is(err, journal.ErrConflict)
+		},
+	}
+	if s != nil {
+		e.Executor = s.executor
+		stop := s.executor.KeepLeases(ctx)
+		defer stop()
+	}
+	_, _ = e.Drive(ctx, r.run, r.inbox)
+}
+
+// note appends facts that arise before the engine drives the run.
+func (r *running) note(ctx context.Context, facts ...lockstep.EventData) error {
+	events := make([]lockstep.Event, len(facts))
+	for i, f := range facts {
+		events[i] = lockstep.Event{
+			V: lockstep.EventVersion, Run: r.run.ID, Seq: r.run.Seq + 1 + uint64(i), Term: r.term,
+			Time: time.Now().UTC(), Data: f,
+		}
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	if err := r.app.cfg.Journal.Append(ctx, events...); err != nil {
+		return fmt.Errorf("write journal of run %s: %w", r.run.ID, err)
+	}
+	for _, e := range events {
+		if err := r.run.Apply(e); err != nil {
+			return err
+		}
+		r.app.hub.event(e)
+	}
+	return nil
+}
+
+func failure(err error) lockstep.RunFailed {
+	return lockstep.RunFailed{Error: err.Error(), Hint: lockstep.HintOf(err), Kind: lockstep.KindOf(err)}
+}
+
+// newRunID is a version 7 UUID (RFC 9562): ids sort by the time of their run.
+func newRunID(now time.Time) lockstep.RunID {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails since Go 1.24
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli())<<16)
+	copy(b[:6], ms[:6])
+	b[6] = b[6]&0x0f | 0x70
+	b[8] = b[8]&0x3f | 0x80
+	h := hex.EncodeToString(b[:])
+	return lockstep.RunID(h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:])
+}
