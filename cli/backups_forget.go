@@ -8,47 +8,169 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/retention"
 )
 
-const backupsForgetHelp = `Delete backups, for good.
+const backupsForgetHelp = `Delete backups, for good: those that are named, or those that no --keep rule keeps.
+
+Each --keep rule keeps that many of the newest verified backups, one per period;
+--keep-within keeps all that are not older. Whatever the rules say, the newest
+verified backup of a deployment stays, and so do backups that lockstep did not
+make. --dry-run says what would go, and why the others stay.
 
   lockstep backups forget shop_20261122T144241Z --yes
+  lockstep backups forget --keep-daily 7 --keep-weekly 5 --dry-run
+  lockstep backups forget --deployment shop --keep-last 3 --keep-within 14d --yes
 
-Exit codes: 0 deleted · 1 error · 2 usage.`
+Exit codes: 0 deleted, or nothing to delete · 1 error · 2 usage.`
+
+// forgetOptions are the flags of forget.
+type forgetOptions struct {
+	policy      retention.Policy
+	within      string
+	deployment  string
+	dryRun, yes bool
+}
 
 func (i *invocation) backupsForgetCommand() *cobra.Command {
-	var yes bool
+	var o forgetOptions
 	c := &cobra.Command{
-		Use: "forget ID…", Short: "Delete backups", Long: backupsForgetHelp,
+		Use: "forget ID…|--keep-RULE N", Short: "Delete backups", Long: backupsForgetHelp,
 		Args: cobra.ArbitraryArgs, ValidArgsFunction: i.completeBackups,
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usage("`lockstep backups list` shows the ids", "backups forget: name a backup")
+			byRule := o.policy != retention.Policy{} || o.within != ""
+			if err := o.check(args, byRule); err != nil {
+				return err
 			}
 			return i.asking(c, func(ctx context.Context, svc lockstep.Service) error {
-				return i.forget(ctx, svc, args, yes)
+				if byRule {
+					return i.forgetByRule(ctx, svc, o)
+				}
+				return i.forgetNamed(ctx, svc, args, o)
 			})
 		},
 	}
-	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	f := c.Flags()
+	f.SortFlags = false
+	f.IntVar(&o.policy.Last, "keep-last", 0, "keep the `N` newest")
+	f.IntVar(&o.policy.Hourly, "keep-hourly", 0, "keep the newest of each of the last `N` hours that have one")
+	f.IntVar(&o.policy.Daily, "keep-daily", 0, "… of the last `N` days")
+	f.IntVar(&o.policy.Weekly, "keep-weekly", 0, "… of the last `N` weeks")
+	f.IntVar(&o.policy.Monthly, "keep-monthly", 0, "… of the last `N` months")
+	f.IntVar(&o.policy.Yearly, "keep-yearly", 0, "… of the last `N` years")
+	f.StringVar(&o.within, "keep-within", "", "keep all that are not older than this `DURATION`, such as 14d")
+	f.StringVar(&o.deployment, "deployment", "", "with --keep rules: only backups of this `DEPLOYMENT`")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only say what would be deleted")
+	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	return c
 }
 
-// forget deletes the named backups, after all of them were found.
-func (i *invocation) forget(ctx context.Context, svc lockstep.Service, ids []string, yes bool) error {
-	for _, id := range ids {
-		if _, err := oneBackup(ctx, svc, id); err != nil {
+func (o *forgetOptions) check(args []string, byRule bool) error {
+	p := o.policy
+	switch {
+	case len(args) == 0 && !byRule:
+		return usage("`lockstep backups list` shows the ids", "backups forget: name a backup, or say which to keep")
+	case len(args) > 0 && byRule:
+		return usage("", "backups forget: name backups or give --keep rules, not both")
+	case o.deployment != "" && !byRule:
+		return usage("", "backups forget: --deployment goes with --keep rules")
+	case min(p.Last, p.Hourly, p.Daily, p.Weekly, p.Monthly, p.Yearly) < 0:
+		return usage("", "backups forget: a --keep rule is below 0")
+	}
+	if o.within == "" {
+		return nil
+	}
+	within, err := parseSpan(o.within)
+	if err != nil {
+		return usage("", "backups forget: --keep-within: %w", err)
+	}
+	o.policy.Within = within
+	return nil
+}
+
+// forgetNamed deletes the named backups, after all of them were found.
+func (i *invocation) forgetNamed(ctx context.Context, svc lockstep.Service, args []string, o forgetOptions) error {
+	var ids []lockstep.BackupID
+	for _, id := range args {
+		b, err := oneBackup(ctx, svc, id)
+		if err != nil {
 			return err
 		}
+		ids = append(ids, b.ID)
 	}
-	if err := i.mayDestroy(ctx, yes, "this deletes "+strings.Join(ids, ", ")+" for good"); err != nil {
+	if o.dryRun {
+		fmt.Fprintf(i.Stdout, "would forget %s\n", line(strings.Join(args, ", ")))
+		return nil
+	}
+	return i.forget(ctx, svc, ids, o.yes)
+}
+
+// forgetByRule deletes what no rule keeps, after showing it.
+func (i *invocation) forgetByRule(ctx context.Context, svc lockstep.Service, o forgetOptions) error {
+	backups, err := svc.Backups(ctx, o.deployment)
+	if err != nil {
+		return err
+	}
+	decisions, err := retention.Keep(backups, o.policy, i.Now())
+	if err != nil {
+		return err
+	}
+	var ids []lockstep.BackupID
+	for _, d := range decisions {
+		if !d.Keep {
+			ids = append(ids, d.Backup.ID)
+		}
+	}
+	if err := i.showDecisions(decisions); err != nil || o.dryRun || len(ids) == 0 {
+		return err
+	}
+	return i.forget(ctx, svc, ids, o.yes)
+}
+
+// decision is a retention.Decision as JSON shows it.
+type decision struct {
+	Backup  lockstep.BackupID `json:"backup"`
+	Keep    bool              `json:"keep"`
+	Reasons []string          `json:"reasons"`
+}
+
+func (i *invocation) showDecisions(decisions []retention.Decision) error {
+	if i.json() {
+		out := []decision{}
+		for _, d := range decisions {
+			out = append(out, decision{d.Backup.ID, d.Keep, list(d.Reasons)})
+		}
+		return i.writeJSON(out)
+	}
+	if len(decisions) == 0 {
+		fmt.Fprintln(i.Stdout, "no backups")
+		return nil
+	}
+	t := newTable("BACKUP", "AGE", "DATA", "DECISION", "WHY")
+	for _, d := range decisions {
+		word := cell{"keep", i.out.good}
+		if !d.Keep {
+			word = cell{"forget", i.out.bad}
+		}
+		t.add(d.Backup.ID, age(i.Now().Sub(d.Backup.StartedAt)), cell{string(d.Backup.Data), i.out.state}, word, strings.Join(d.Reasons, ", "))
+	}
+	t.write(i.Stdout, i.out)
+	return nil
+}
+
+// forget deletes backups once that was confirmed.
+func (i *invocation) forget(ctx context.Context, svc lockstep.Service, ids []lockstep.BackupID, yes bool) error {
+	if err := i.mayDestroy(ctx, yes, fmt.Sprintf("backups forget deletes %s for good", plural(len(ids), "backup"))); err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if err := svc.Forget(ctx, lockstep.BackupID(id)); err != nil {
+		if err := svc.Forget(ctx, id); err != nil {
 			return err
 		}
-		fmt.Fprintf(i.Stdout, "forgot %s\n", line(id))
+		i.log.Info("forgot " + string(id))
+	}
+	if !i.json() {
+		fmt.Fprintf(i.Stdout, "forgot %s\n", plural(len(ids), "backup"))
 	}
 	return nil
 }

@@ -29,7 +29,8 @@ data: look into it before you send it.
   lockstep diagnostic
   lockstep diagnostic --file /tmp/lockstep.tar.gz
 
-Exit codes: 0 written, even if parts could not be had (errors.txt) · 1 error · 2 usage.`
+Exit codes: 0 written, even if parts could not be had (errors.txt says which) ·
+1 error · 2 usage.`
 
 // diagnosticRuns is of how many runs, the last ones, the events are included;
 // diagnosticList how many are listed.

@@ -197,3 +197,20 @@ func (f flow) text() string {
 	}
 	return s
 }
+
+// short is text in few characters: "33% 85.1 MiB/s 0:26 left".
+func (f flow) short() string {
+	if f.total == 0 {
+		s := size(f.bytes)
+		if f.perSecond > 0 {
+			s += " " + rate(f.perSecond)
+		}
+		return s
+	}
+	s := fmt.Sprintf("%d%%", 100*min(f.bytes, f.total)/f.total)
+	if f.perSecond > 0 {
+		left := float64(f.total-f.bytes) / f.perSecond
+		s += fmt.Sprintf(" %s %s left", rate(f.perSecond), clock(time.Duration(left*float64(time.Second))))
+	}
+	return s
+}

@@ -43,8 +43,9 @@ func (v *liveView) title(now time.Time, width int) string {
 	if utf8.RuneCountInString(name+id+took)+1 > width {
 		id = ""
 	}
+	name = clip(name, max(1, width-len(took)-1))
 	gap := max(1, min(width, 100)-utf8.RuneCountInString(name+id+took))
-	return v.colour.strong(clip(name, width)) + v.colour.faint(id) + strings.Repeat(" ", gap) + took
+	return v.colour.strong(name) + v.colour.faint(id) + strings.Repeat(" ", gap) + took
 }
 
 // stageBar is every stage with how far it is.
@@ -157,7 +158,7 @@ func (v *liveView) wideRows(rows []liveRow, now time.Time, width int) []string {
 	}
 	head := pad("INSTANCE", nameWidth)
 	for _, stage := range v.stages {
-		head += "  " + strings.ToUpper(string(stage))
+		head += " " + strings.ToUpper(string(stage))
 	}
 	out := []string{v.colour.strong(clip(head, width))}
 	for _, r := range rows {
@@ -165,8 +166,8 @@ func (v *liveView) wideRows(rows []liveRow, now time.Time, width int) []string {
 		for _, stage := range v.stages {
 			c := v.cell(v.tally(r.steps[stage]))
 			n := len(stage)
-			text += "  " + paintIf(c.paint, c.text) + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(c.text)))
-			used += 2 + n
+			text += " " + paintIf(c.paint, c.text) + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(c.text)))
+			used += 1 + n
 		}
 		if room := width - used - 2; room > 8 {
 			text += "  " + clip(line(v.doing(r, now)), room)

@@ -21,6 +21,8 @@ type liveView struct {
 	// repository with those that have none.
 	rows   []liveRow
 	stages []lockstep.Stage
+	// jobs are the steps' jobs.
+	jobs map[lockstep.StepID]string
 }
 
 // liveRow is an instance and its steps by stage.
@@ -61,7 +63,7 @@ func (v *liveView) event(e lockstep.Event) {
 // layOut makes the rows: instances in the plan's order, those without a step
 // left out.
 func (v *liveView) layOut(p *lockstep.Plan) {
-	v.stages, v.rows = stages(p), nil
+	v.stages, v.rows, v.jobs = stages(p), nil, map[lockstep.StepID]string{}
 	at := map[string]int{}
 	add := func(name string) *liveRow {
 		if k, ok := at[name]; ok {
@@ -82,6 +84,7 @@ func (v *liveView) layOut(p *lockstep.Plan) {
 			}
 			row := add(name)
 			row.steps[w.Stage] = append(row.steps[w.Stage], s.ID)
+			v.jobs[s.ID] = s.Job()
 		}
 	}
 	v.rows = slices.DeleteFunc(v.rows, func(r liveRow) bool { return len(r.steps) == 0 })
@@ -128,7 +131,8 @@ func (v *liveView) cell(t tally) cell {
 	return cell{"·", v.colour.faint}
 }
 
-// doing says what runs on a row's instance now.
+// doing says what runs on a row's instance now: the jobs, with how far or how
+// long. The stage is known by its column.
 func (v *liveView) doing(r liveRow, now time.Time) string {
 	var parts []string
 	for _, stage := range v.stages {
@@ -137,14 +141,15 @@ func (v *liveView) doing(r liveRow, now time.Time) string {
 			if t == nil || !t.Running() {
 				continue
 			}
-			text := strings.TrimPrefix(string(id), r.name+"/")
+			text := clock(now.Sub(t.StartedAt))
 			if f := v.meter.flows[id]; f != nil && f.bytes > 0 {
-				text += " " + f.text()
-			} else {
-				text += " " + clock(now.Sub(t.StartedAt))
+				text = f.short()
+			}
+			if job := v.jobs[id]; job != "" {
+				text = job + " " + text
 			}
 			parts = append(parts, text)
 		}
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, ", ")
 }

@@ -52,15 +52,17 @@ Data goes to stdout, progress and logs to stderr. Exit codes are bits; see
 // rootCommand builds the tree of commands of one invocation.
 func (i *invocation) rootCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:               "lockstep",
-		Short:             "Back up and restore a whole distributed system as one thing",
-		Long:              rootHelp,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		Args:              cobra.ArbitraryArgs,
-		RunE:              i.group,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return i.settle() },
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		Use:           "lockstep",
+		Short:         "Back up and restore a whole distributed system as one thing",
+		Long:          rootHelp,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          i.group,
+		// Cobra looks for near names itself only where it complains itself.
+		SuggestionsMinimumDistance: 2,
+		PersistentPreRunE:          func(*cobra.Command, []string) error { return i.settle() },
+		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetIn(i.Stdin)
 	root.SetOut(i.Stdout)

@@ -13,7 +13,7 @@ deployment can be backed up and restored again then. It runs nothing; prefer
 ` + "`lockstep cleanup`" + ` or ` + "`lockstep recover`" + `, which unlock.
 
   lockstep runs ack 0198c0de-… --job postgres --reason "restarted it myself"
-  lockstep runs ack 0198c0de-… --job db/0/postgres --reason "…"   where several are held
+  lockstep runs ack 0198c0de-… --job db/0/postgres --reason "…"    one of several
 
 Exit codes: 0 recorded · 1 error · 2 usage.`
 
