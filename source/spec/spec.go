@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 
 	"lockstep"
@@ -140,8 +140,8 @@ func (s *Source) open(dialer *ssh.Dialer, in Instance) (target.Target, string, e
 	if s.spec.SSH != nil {
 		way := *s.spec.SSH
 		way.Host = in.Host
-		if strings.Contains(strings.TrimPrefix(in.Host, "["), "]:") || strings.Count(in.Host, ":") == 1 {
-			way.Port = 0 // the host's own wins
+		if _, _, err := net.SplitHostPort(in.Host); err == nil {
+			way.Port = 0 // the host has its own, which is nearer
 		}
 		opened, err := dialer.Open(way)
 		if err != nil {
