@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lockstep"
+	"lockstep/app"
+	"lockstep/config"
+	"lockstep/journal/sqlite"
+	"lockstep/repository/dir"
+	"lockstep/source"
+	"lockstep/source/spec"
+	"lockstep/target/ssh"
+)
+
+// contractVersion is what scripts are told in BBR_VERSION: the version of the
+// script contract that is kept. Scripts compare it as MAJOR.MINOR.
+const contractVersion = "1.9.99"
+
+// Wire is the real Setup: the configuration file's deployments, a plain folder
+// of backups and a SQLite journal. This file is the only one of the command
+// line that knows which adapters there are.
+func Wire() Setup { return Setup{Open: open} }
+
+func open(ctx context.Context, o Options) (Orchestrator, error) {
+	cfg, err := config.Load(o.ConfigPath, o.Getenv)
+	if err != nil {
+		return Orchestrator{}, err
+	}
+	sources, err := sourcesOf(cfg)
+	if err != nil {
+		return Orchestrator{}, err
+	}
+	repo, err := dir.Open(cfg.Repository.Dir)
+	if err != nil {
+		return Orchestrator{}, fmt.Errorf("open repository %s: %w", cfg.Repository.Dir, err)
+	}
+	journal, err := sqlite.Open(ctx, sqlite.Options{Dir: cfg.StateDir})
+	if err != nil {
+		return Orchestrator{}, fmt.Errorf("open journal in %s: %w", cfg.StateDir, err)
+	}
+	a := app.New(app.Config{
+		Journal: journal, Repository: repo, Sources: sources,
+		Reopen: func(reach string) (source.Source, error) { return spec.FromReach(reach) },
+		Policy: lockstep.LockstepPolicy(), Version: o.Version, ContractVersion: contractVersion,
+	})
+	return Orchestrator{Service: a, Close: func() error {
+		a.Close()
+		return journal.Close()
+	}}, nil
+}
+
+// sourcesOf makes the source of each configured deployment.
+func sourcesOf(cfg *config.Config) ([]source.Source, error) {
+	var sources []source.Source
+	var errs []error
+	for _, d := range cfg.Deployments {
+		s, err := spec.New(specificationOf(cfg.Path, d))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		sources = append(sources, s)
+	}
+	return sources, errors.Join(errs...)
+}
+
+// specificationOf is a configured deployment as its source wants it.
+func specificationOf(file string, d config.Deployment) spec.Specification {
+	s := spec.Specification{
+		Name: d.Name, File: file, Identity: d.Identity, Locations: d.Locations,
+		Jobs: map[string]source.JobOverride{},
+		Limits: spec.Limits{
+			ScriptTimeout: d.ScriptTimeout, MaxLock: d.MaxLock, LockLease: d.LockLease, NoLease: d.LockLease == 0,
+			HoldFailedRestore: d.OnRestoreFailure == config.HoldOnRestoreFailure,
+		},
+	}
+	if d.Local != nil {
+		s.Local, s.Sudo = &spec.Local{}, d.Local.Sudo
+	}
+	if d.SSH != nil {
+		s.SSH, s.Sudo = sshConfigOf(d.SSH), d.SSH.Sudo
+	}
+	for _, g := range d.Groups {
+		for _, in := range g.Instances {
+			s.Instances = append(s.Instances, spec.Instance{Group: g.Name, ID: in.ID, Index: in.Index, Host: in.Host, Dir: in.Dir})
+		}
+	}
+	for _, j := range d.Jobs {
+		s.Jobs[j.Name] = overrideOf(j)
+	}
+	return s
+}
+
+func sshConfigOf(c *config.SSH) *ssh.Config {
+	return &ssh.Config{
+		User: c.User, Port: c.Port,
+		IdentityFiles: c.IdentityFiles, CertificateFiles: c.CertificateFiles,
+		IdentitiesOnly: c.IdentitiesOnly, IdentityAgent: c.IdentityAgent,
+		KnownHosts: c.KnownHosts, ProxyJump: c.ProxyJump, ConfigFile: c.ConfigFile,
+		DialTimeout: c.DialTimeout, HandshakeTimeout: c.HandshakeTimeout,
+		KeepaliveInterval: c.KeepaliveInterval, KeepaliveMisses: c.KeepaliveMisses,
+		MaxSessions: c.MaxSessions, MaxConnections: c.MaxConnections,
+	}
+}
+
+// overrideOf is what the configuration says of a job. A lock order there holds
+// for backup and restore alike.
+func overrideOf(j config.Job) source.JobOverride {
+	return source.JobOverride{
+		Replace: j.Replace, Skip: j.Skip,
+		Metadata: lockstep.Metadata{
+			BackupBefore: j.LockBefore, RestoreBefore: j.LockBefore,
+			MayBeEmpty: j.MayBeEmpty, RestoreParallel: j.RestoreParallel, ScriptTimeout: j.ScriptTimeout,
+		},
+	}
+}
