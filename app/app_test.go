@@ -74,7 +74,7 @@ func newApp(t *testing.T, s source.Source) *App {
 	t.Helper()
 	policy := lockstep.LockstepPolicy()
 	policy.UnlockTries = []time.Duration{0, 50 * time.Millisecond}
-	policy.KillGrace, policy.AbandonAfter = 200*time.Millisecond, 2*time.Second
+	policy.KillGrace, policy.AbandonAfter = 200*time.Millisecond, 20*time.Second
 	return New(Config{
 		Journal: mem.New(), Repository: repomem.New(), Sources: []source.Source{s},
 		Policy: policy, Version: "test", ContractVersion: "1.9.99",

@@ -9,8 +9,8 @@ import (
 	"lockstep/planner"
 )
 
-// lastWindows is how many lock windows a plan's report looks back.
-const lastWindows = 5
+// windowsBack is how many lock windows a report looks back.
+const windowsBack = 5
 
 // Plan discovers the deployment and says what the request would do. It is a
 // run like any other, but claims no instance and runs no step.
@@ -55,22 +55,38 @@ func (r *running) preview(ctx context.Context) error {
 // compareWithLast completes a report with what changed since the last run that
 // found the deployment, and with its last lock windows.
 func (a *App) compareWithLast(ctx context.Context, run *lockstep.Run, rep *lockstep.PlanReport) error {
+	windows, err := a.lastWindows(ctx, run.Opened.Key)
+	if err != nil {
+		return err
+	}
+	rep.Windows = windows
 	runs, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{Key: run.Opened.Key, Before: run.ID, Limit: 50})
 	if err != nil {
 		return fmt.Errorf("list runs of %s: %w", run.Opened.Deployment, err)
 	}
 	for _, sum := range runs {
-		if sum.LockWindow > 0 && len(rep.Windows) < lastWindows {
-			rep.Windows = append(rep.Windows, sum.LockWindow)
-		}
-		if rep.Since != "" {
-			continue
-		}
 		last, err := a.Run(ctx, sum.ID)
 		if err != nil || last.Plan == nil {
 			continue // one that cannot be read, or found nothing, says nothing
 		}
 		rep.Since, rep.Changes = last.ID, append(rep.Changes, planner.Changes(last.Found, run.Found)...)
+		return nil
 	}
 	return nil
+}
+
+// lastWindows are the lock windows of the key's last backups, in seconds,
+// newest first.
+func (a *App) lastWindows(ctx context.Context, key lockstep.DeploymentKey) ([]float64, error) {
+	runs, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{Key: key, Operation: lockstep.OperationBackup, Limit: 50})
+	if err != nil {
+		return nil, fmt.Errorf("list backups of %s: %w", key, err)
+	}
+	var windows []float64
+	for _, sum := range runs {
+		if sum.LockWindow > 0 && len(windows) < windowsBack {
+			windows = append(windows, sum.LockWindow)
+		}
+	}
+	return windows, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"lockstep"
@@ -58,7 +59,7 @@ func (r *running) settleBefore(ctx context.Context) error {
 // still be locked by an earlier run.
 func (r *running) refuseHeld(ctx context.Context) error {
 	opened := r.run.Opened
-	if opened.Policy.IgnoreHeld || opened.Operation != lockstep.OperationBackup && opened.Operation != lockstep.OperationRestore {
+	if !r.locks() {
 		return nil
 	}
 	held, err := r.app.cfg.Journal.Held(ctx, opened.Key)
@@ -127,6 +128,9 @@ func (r *running) plan(ctx context.Context, s *session, found lockstep.Deploymen
 			return fmt.Errorf("begin backup in %s: %w", r.app.cfg.Repository.Location(), err)
 		}
 	}
+	if err := r.adviseMaxLock(ctx, p); err != nil {
+		return err
+	}
 	return r.note(ctx, lockstep.RunPlanned{Plan: p, Digest: p.Digest(), Found: found, Expected: expected})
 }
 
@@ -146,4 +150,21 @@ func (r *running) makePlan(found lockstep.Deployment, policy lockstep.Policy, ex
 	case lockstep.OperationBackup:
 	}
 	return planner.Backup(found, policy, planner.BackupOptions{ID: lockstep.NewBackupID(found.Name, time.Now())})
+}
+
+// adviseMaxLock tells a check what limit of the lock window would fit, where
+// none is set and earlier windows are known.
+func (r *running) adviseMaxLock(ctx context.Context, p lockstep.Plan) error {
+	if p.Operation != lockstep.OperationCheck || p.Policy.MaxLock > 0 {
+		return nil
+	}
+	windows, err := r.app.lastWindows(ctx, r.run.Opened.Key)
+	if err != nil || len(windows) == 0 {
+		return err
+	}
+	longest := time.Duration(slices.Max(windows) * float64(time.Second))
+	advice := max(time.Minute, (3 * longest).Round(time.Minute))
+	return r.note(ctx, lockstep.Noted{Level: "info", Message: fmt.Sprintf(
+		"the longest of the last %d lock windows was %s and nothing limits the next one: `max_lock: %s` would",
+		len(windows), longest.Round(10*time.Millisecond), advice)})
 }

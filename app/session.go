@@ -45,8 +45,13 @@ func (r *running) openSession(ctx context.Context) (*session, error) {
 			Sudo: resolved.Sudo, RunDir: resolved.Locations.Launcher, StateDir: resolved.Locations.Claim,
 		})
 	}
+	last, err := r.app.lastBackup(ctx, r.run.Opened)
+	if err != nil {
+		return nil, err
+	}
 	s.executor = executor.New(executor.Config{
 		Clients:    s.clients,
+		Last:       last,
 		Repository: r.app.cfg.Repository,
 		Policy:     s.policy,
 		Root:       resolved.Sudo,
@@ -98,6 +103,24 @@ func (s *session) each(do func(int, lockstep.InstanceID, *launcher.Client) error
 	return errors.Join(errs...)
 }
 
+// lastBackup is the deployment's newest verified backup, to estimate sizes by,
+// or nil. Only backups and checks have a use for it.
+func (a *App) lastBackup(ctx context.Context, opened lockstep.RunOpened) (*lockstep.Backup, error) {
+	if opened.Operation != lockstep.OperationBackup && opened.Operation != lockstep.OperationCheck {
+		return nil, nil
+	}
+	list, err := a.cfg.Repository.List(ctx, opened.Deployment)
+	if err != nil {
+		return nil, fmt.Errorf("list the backups of %s: %w", opened.Deployment, err)
+	}
+	for _, b := range list {
+		if b.Data == lockstep.DataVerified {
+			return &b, nil
+		}
+	}
+	return nil, nil
+}
+
 // claim makes the run the owner of every instance, under one term that is
 // higher than any of them has seen.
 func (r *running) claim(ctx context.Context, s *session) error {
@@ -109,8 +132,11 @@ func (r *running) claim(ctx context.Context, s *session) error {
 	}
 	for {
 		highest, err := r.claimAll(ctx, s)
-		if err != nil || highest < r.term {
+		if err != nil {
 			return err
+		}
+		if highest < r.term {
+			return r.noteLater(ctx)
 		}
 		r.term = highest + 1
 	}
@@ -148,7 +174,32 @@ func (r *running) claimOne(ctx context.Context, id lockstep.InstanceID, c *launc
 	if err != nil {
 		return 0, claimError(id, r.run.Opened.Deployment, err)
 	}
-	return reply.Term, nil
+	if d := reply.Displaced; d != nil {
+		r.later(lockstep.Noted{Level: "warn", Instance: id, Message: fmt.Sprintf("took instance %s over from run %s of %s", id, d.Run, d.Owner)})
+	}
+	return reply.Term, r.refuseOwed(id, reply.Owed)
+}
+
+// refuseOwed stops a backup or restore where the instance's own record says
+// that an earlier run still owes an unlock: it is all there is when the journal
+// of that run is lost.
+func (r *running) refuseOwed(id lockstep.InstanceID, owed []launcher.OwedUnlock) error {
+	i := slices.IndexFunc(owed, func(u launcher.OwedUnlock) bool { return u.Run != string(r.run.ID) })
+	if i < 0 || !r.locks() {
+		return nil
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindHeld, Op: fmt.Sprintf("claim instance %s", id),
+		Err:  fmt.Errorf("it says that run %s has not done %s", owed[i].Run, owed[i].Step.ID),
+		Hint: "`lockstep cleanup " + r.run.Opened.Deployment + "` unlocks it",
+	}
+}
+
+// locks reports whether the run is one that locks jobs and must not be begun
+// while something may still be locked.
+func (r *running) locks() bool {
+	op := r.run.Opened.Operation
+	return !r.run.Opened.Policy.IgnoreHeld && (op == lockstep.OperationBackup || op == lockstep.OperationRestore)
 }
 
 func claimError(id lockstep.InstanceID, deployment string, err error) error {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"lockstep"
@@ -75,6 +76,9 @@ type running struct {
 	run   *lockstep.Run
 	term  uint64 // of what this process journals and claims
 	inbox chan lockstep.EventData
+
+	mu      sync.Mutex
+	pending []lockstep.EventData // facts found by several goroutines at once
 }
 
 // open writes the run's first event: nothing is contacted before it is
@@ -104,7 +108,7 @@ func (a *App) open(ctx context.Context, src source.Source, req lockstep.Request)
 // running takes a run into this process's hands: from now on it can be
 // canceled here.
 func (a *App) running(src source.Source, run *lockstep.Run) *running {
-	r := &running{app: a, src: src, run: run, term: run.Term + 1, inbox: make(chan lockstep.EventData, 16)}
+	r := &running{app: a, src: src, run: run, term: run.Term + 1, inbox: make(chan lockstep.EventData, 1024)}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.inbox[run.ID] = r.inbox
@@ -172,6 +176,22 @@ func (r *running) note(ctx context.Context, facts ...lockstep.EventData) error {
 		r.app.hub.event(e)
 	}
 	return nil
+}
+
+// later keeps a fact that one of several goroutines found; noteLater appends
+// what they kept.
+func (r *running) later(fact lockstep.EventData) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending = append(r.pending, fact)
+}
+
+func (r *running) noteLater(ctx context.Context) error {
+	r.mu.Lock()
+	facts := r.pending
+	r.pending = nil
+	r.mu.Unlock()
+	return r.note(ctx, facts...)
 }
 
 func failure(err error) lockstep.RunFailed {

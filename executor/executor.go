@@ -43,12 +43,11 @@ type Executor struct {
 	cfg    Config
 	space  ledger
 	leases leases
-	// transfers bounds the artifacts that move at once, unpacked the
-	// instances that are asked for digests; never scripts.
+	// transfers bounds the artifacts that move at once; never scripts.
 	transfers chan struct{}
 
 	mu          sync.Mutex
-	inventories map[string]*inventory // by artifact name, from collect to verify
+	inventories map[string]*inventory // by artifact, from collect to verify
 }
 
 // maxTransfers bounds how many artifacts move at once: more than that only
@@ -133,7 +132,11 @@ func (e *Executor) clean(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 		}
 	}
 	e.leases.drop(t.Step.Instance)
-	return f, c.Release(ctx, launcher.ReleaseDone)
+	mode := launcher.ReleaseDone
+	if t.Plan.Operation == lockstep.OperationCleanup {
+		mode = launcher.ReleaseAll // every unlock that anybody owed has been tried
+	}
+	return f, c.Release(ctx, mode)
 }
 
 // acquire takes a transfer's place, or ends with ctx.

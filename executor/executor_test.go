@@ -36,7 +36,7 @@ func newWorld(t *testing.T, change func(*lockstep.Policy)) *world {
 	t.Helper()
 	w := &world{t: t, root: t.TempDir(), repo: mem.New()}
 	policy := lockstep.LockstepPolicy()
-	policy.KillGrace, policy.AbandonAfter = 200*time.Millisecond, 2*time.Second
+	policy.KillGrace, policy.AbandonAfter = 200*time.Millisecond, 20*time.Second
 	if change != nil {
 		change(&policy)
 	}
