@@ -178,7 +178,12 @@ func TestTarOutChangedFile(t *testing.T) {
 	var n int
 	err := i.TarOut(i.ctx(), dir, writerFunc(func(p []byte) (int, error) {
 		if n += len(p); n > 1<<20 && n <= 1<<20+len(p) {
-			if err := os.WriteFile(file, make([]byte, 9<<20), 0o600); err != nil {
+			f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.Write(make([]byte, 1<<20))
+				err = errors.Join(err, f.Close())
+			}
+			if err != nil {
 				t.Error(err)
 			}
 		}

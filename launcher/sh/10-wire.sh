@@ -70,11 +70,10 @@ seconds() {
 	SEC=$(($1 / 100)).$SEC
 }
 
-# names RUN STEP ATTEMPT: sets D (how its files' names begin) and MARK (the value of
-# LOCKSTEP_STEP in the environment of all that the step's script starts).
+# names RUN STEP ATTEMPT: sets D, which is how its files' names begin and the
+# value of LOCKSTEP_STEP in the environment of all that its script starts.
 names() {
 	D=$RUN/r-$1/s-$2@$3
-	MARK=$1/$2@$3
 }
 
 # durable FILE TEXT: replaces FILE so that a crash leaves the old or the new.

@@ -58,14 +58,20 @@ step_main() {
 	supervise "$@"
 }
 
-# existing ID: the step was there already.
+# existing ID: the step was there already. Whoever made it may not have
+# written yet what it is; a free lock without a record soon changes.
 existing() {
 	if [ ! -e "$D.lock" ]; then
-		fail "$1" fenced "run '$run' has no folder on this instance: it holds no claim"
+		fail "$1" fenced "run '$run' has nothing on this instance: it holds no claim"
 		return
 	fi
-	word=''
-	[ ! -f "$D.record" ] || read -r word _ <"$D.record"
+	word='' tries=0
+	while [ "$tries" -lt 40 ]; do
+		[ ! -f "$D.record" ] || read -r word _ <"$D.record"
+		[ -z "$word" ] && flock -s -n "$D.lock" true || break
+		sleep 0.05
+		tries=$((tries + 1))
+	done
 	if [ "$word" = tomb ]; then
 		say "$1" ok settled
 	else
@@ -116,9 +122,9 @@ launch() {
 		set -- "$@" "$W"
 	done
 	if [ "$SUDO" = 1 ]; then
-		exec setsid sudo -n "LOCKSTEP_STEP=$MARK" "$@" "$path"
+		exec setsid sudo -n "LOCKSTEP_STEP=$D" "$@" "$path"
 	fi
-	become "LOCKSTEP_STEP=$MARK" "$@" -- "$path"
+	become "LOCKSTEP_STEP=$D" "$@" -- "$path"
 }
 
 # become NAME=VALUE... -- PATH: like env, without a process. Uses no variable,
@@ -157,7 +163,14 @@ keep() {
 	kind=$1 off=0 tail=0
 	set --
 	while dd bs=1024 count=256 of="$D.$kind.$off" 2>"$D.$kind-n"; do
-		{ read -r rec _ && read -r _ && read -r n _; } <"$D.$kind-n" || break
+		rec=0+0 n=0
+		while read -r a b c; do
+			case $b-$c in
+			records-in) rec=$a ;;
+			byte*-*) n=$a ;;
+			esac
+		done <"$D.$kind-n"
+		# Fewer reads than asked for: that was the end.
 		[ $((${rec%+*} + ${rec#*+})) -eq 256 ] || return 0
 		[ "$off" -lt 262144 ] || {
 			tail=$((tail + n))

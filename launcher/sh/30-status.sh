@@ -65,7 +65,7 @@ held() {
 # strays: sets PIDS to all processes that carry the step's mark.
 strays() {
 	set +f
-	PIDS=$(grep -lzxF -- "LOCKSTEP_STEP=$MARK" /proc/[0-9]*/environ 2>/dev/null |
+	PIDS=$(grep -lzxF -- "LOCKSTEP_STEP=$D" /proc/[0-9]*/environ 2>/dev/null |
 		while read -r W; do
 			W=${W#/proc/}
 			echo "${W%/environ}"
@@ -161,10 +161,11 @@ pour() {
 }
 
 # entomb REASON: takes the lock of D if it is free and writes the tombstone
-# unless there is a record. Whoever had the lock first has decided.
+# unless there is a record. Whoever had the lock first has decided. (It waits
+# because those who only look hold the lock too, for a moment.)
 entomb() {
 	exec 9>>"$D.lock"
-	if flock -n 9 && [ ! -e "$D.record" ]; then
+	if flock -w 1 9 && [ ! -e "$D.record" ]; then
 		printf 'tomb %s\n' "$1" >"$D.record"
 	fi
 	exec 9>&-
@@ -194,7 +195,7 @@ settle() {
 	say "$1" ok $ST
 }
 
-# kill_step GRACE: ends the step of D and MARK, unless its exit is recorded:
+# kill_step GRACE: ends the step D, unless its exit is recorded:
 # what an ended script has started (services, say) is meant to stay.
 kill_step() {
 	seconds "$1"

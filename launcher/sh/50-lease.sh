@@ -97,7 +97,7 @@ renew() {
 watch_main() {
 	trap '' HUP
 	exec 9>>"$RUN/r-$1/watch.lock" || return
-	flock -n 9 || return
+	flock -w 1 9 || return
 	echo "$$" >"$RUN/r-$1/watch.pid"
 	while read -r deadline gap grace <"$RUN/r-$1/lease"; do
 		now
