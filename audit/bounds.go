@@ -25,7 +25,7 @@ func (h *history) checkBounds() {
 	}
 	p := h.plan.Policy
 	limit := h.lockLimit()
-	for _, s := range h.inOrder() {
+	for _, s := range h.inOrder {
 		for _, t := range h.tries[s.ID] {
 			if t.adopted || !t.ended() {
 				continue
@@ -51,7 +51,7 @@ func (h *history) lockLimit() time.Time {
 	}
 	for _, stage := range []lockstep.Stage{lockstep.StageLock, lockstep.StageWork} {
 		var begun time.Time
-		for _, s := range h.inOrder() {
+		for _, s := range h.inOrder {
 			if ts := h.tries[s.ID]; s.Stage == stage && len(ts) > 0 && (begun.IsZero() || ts[0].start.Before(begun)) {
 				begun = ts[0].start
 			}
@@ -66,7 +66,7 @@ func (h *history) lockLimit() time.Time {
 // checkStopped: after a cancel nothing but unlocking, cleaning, committing and
 // a restore script goes on.
 func (h *history) checkStopped(at time.Time, what string) {
-	for _, s := range h.inOrder() {
+	for _, s := range h.inOrder {
 		switch s.Stage {
 		case lockstep.StageUnlock, lockstep.StageClean, lockstep.StageCommit:
 			continue

@@ -75,7 +75,7 @@ func (h *history) checkExitBits() {
 	if len(h.mayBeLocked()) > 0 && !bbr {
 		need(lockstep.ExitHeld, "something may be locked")
 	}
-	for _, s := range h.inOrder() {
+	for _, s := range h.inOrder {
 		if !h.badTry(s) {
 			continue
 		}
@@ -101,7 +101,7 @@ func (h *history) checkSucceeded() {
 	if h.ending.Error != "" {
 		h.breaks(Success, h.endSeq, "it succeeded and says %q", h.ending.Error)
 	}
-	for _, s := range h.inOrder() {
+	for _, s := range h.inOrder {
 		if !h.ok(s.ID) {
 			h.breaks(Success, h.endSeq, "it succeeded and %s did not", s.ID)
 		}
@@ -142,7 +142,7 @@ func (h *history) checkBackupData() {
 
 // flaw is a reason why the data of a backup is not verified, or "".
 func (h *history) flaw() string {
-	for _, s := range h.inOrder() {
+	for _, s := range h.inOrder {
 		switch s.Stage {
 		case lockstep.StageClean, lockstep.StageCommit:
 			continue
@@ -165,7 +165,7 @@ func (h *history) flaw() string {
 		}
 	}
 	for _, a := range h.plan.Artifacts {
-		if !slices.ContainsFunc(h.inOrder(), func(s lockstep.Step) bool {
+		if !slices.ContainsFunc(h.inOrder, func(s lockstep.Step) bool {
 			return s.Stage == lockstep.StageVerify && s.Artifact == a.Name
 		}) {
 			return "artifact " + a.Name + " has no verify step"
@@ -179,7 +179,7 @@ func (h *history) flaw() string {
 
 func (h *history) proven() int {
 	n := 0
-	for _, s := range h.inOrder() {
+	for _, s := range h.inOrder {
 		if s.Stage == lockstep.StageVerify && h.ok(s.ID) {
 			n++
 		}

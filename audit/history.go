@@ -17,8 +17,10 @@ type history struct {
 	opened lockstep.RunOpened
 	plan   *lockstep.Plan
 	steps  map[lockstep.StepID]lockstep.Step
-	waveOf map[lockstep.StepID]int
-	tries  map[lockstep.StepID][]*try
+	// inOrder are the planned steps in the plan's order.
+	inOrder []lockstep.Step
+	waveOf  map[lockstep.StepID]int
+	tries   map[lockstep.StepID][]*try
 	// busy counts the tries of each wave that have not ended, good its steps
 	// whose last try ended with exit 0.
 	busy, good []int
@@ -143,6 +145,7 @@ func (h *history) planned(e lockstep.Event, d lockstep.RunPlanned) {
 	h.plan = &plan
 	h.busy, h.good = make([]int, len(plan.Waves)), make([]int, len(plan.Waves))
 	for i, w := range plan.Waves {
+		h.inOrder = append(h.inOrder, w.Steps...)
 		for _, s := range w.Steps {
 			if _, twice := h.steps[s.ID]; twice {
 				h.breaks(Journal, e.Seq, "step %s is planned twice", s.ID)

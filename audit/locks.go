@@ -53,14 +53,14 @@ func (h *history) checkUnlocked() {
 		return
 	}
 	var latest *try
-	for _, s := range h.inOrder() {
+	for _, s := range h.inOrder {
 		if t := h.lastTry(s.ID); t != nil && (s.Stage == lockstep.StageLock || s.Stage == lockstep.StageWork) {
 			if latest == nil || t.endSeq > latest.endSeq {
 				latest = t
 			}
 		}
 	}
-	for _, u := range h.inOrder() {
+	for _, u := range h.inOrder {
 		if u.Stage != lockstep.StageUnlock {
 			continue
 		}
@@ -118,7 +118,7 @@ func (h *history) checkAfterUnlock(t *try) {
 // mayBeLocked are the slots that the journal cannot prove unlocked, sorted.
 func (h *history) mayBeLocked() []lockstep.Slot {
 	var slots []lockstep.Slot
-	for _, u := range h.inOrder() {
+	for _, u := range h.inOrder {
 		if u.Stage != lockstep.StageUnlock || h.ok(u.ID) {
 			continue
 		}

@@ -119,7 +119,7 @@ func (h *history) checkPlan() {
 		return
 	}
 	var locks, unlocks []lockstep.Step
-	for _, s := range h.inOrder() {
+	for _, s := range h.inOrder {
 		switch s.Stage {
 		case lockstep.StageLock:
 			locks = append(locks, s)
@@ -171,12 +171,4 @@ func (h *history) checkOrder(first, then string, steps []lockstep.Step) {
 	if last >= lowest {
 		h.breaks(Reverse, 0, "the plan does not bring job %s before job %s in %s", first, then, steps[0].Stage)
 	}
-}
-
-func (h *history) inOrder() []lockstep.Step {
-	var steps []lockstep.Step
-	for _, w := range h.plan.Waves {
-		steps = append(steps, w.Steps...)
-	}
-	return steps
 }

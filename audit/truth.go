@@ -15,23 +15,23 @@ func (h *history) checkTruth(truth *Truth) {
 		}
 		return
 	}
-	ran, seen := map[actKey]bool{}, map[actKey]bool{}
+	ran := map[actKey]int{}
 	for _, a := range truth.Acts {
-		k := actKey{a.Step, a.Attempt}
-		ran[k] = true
-		stage := h.steps[a.Step].Stage
+		ran[actKey{a.Step, a.Attempt}]++
+	}
+	for _, a := range truth.Acts {
+		stage, twice := h.steps[a.Step].Stage, ran[actKey{a.Step, a.Attempt}] > 1
 		blind := truth.Unwritten && (stage == lockstep.StageUnlock || stage == lockstep.StageClean)
-		if t := h.tryOf(a); t == nil || a.Started.Before(t.start) {
-			if !blind {
-				h.breaks(Intent, 0, "try %d of %s ran before it was durable", a.Attempt, a.Step)
-			}
-			continue
-		}
-		if seen[k] {
+		t := h.tryOf(a)
+		switch {
+		case blind && (twice || t == nil || a.Started.Before(t.start)):
+		case t == nil || a.Started.Before(t.start):
+			h.breaks(Intent, 0, "try %d of %s ran before it was durable", a.Attempt, a.Step)
+		case twice:
 			h.breaks(Repeat, 0, "try %d of %s really ran twice", a.Attempt, a.Step)
+		default:
+			h.checkAct(a, t)
 		}
-		seen[k] = true
-		h.checkAct(a)
 	}
 	h.checkOutcomes(ran)
 	h.checkReally(truth.Acts)
@@ -56,8 +56,7 @@ func (h *history) tryOf(a Act) *try {
 
 // checkAct: it ended as the journal says, within
 // its time, and was not cut short if it unlocked.
-func (h *history) checkAct(a Act) {
-	t := h.tryOf(a)
+func (h *history) checkAct(a Act, t *try) {
 	if t.ended() {
 		switch t.outcome.Kind {
 		case lockstep.OutcomeExit, lockstep.OutcomeSignal, lockstep.OutcomeDead:
@@ -83,11 +82,11 @@ func (h *history) checkAct(a Act) {
 }
 
 // checkOutcomes: only what ran can have an exit status.
-func (h *history) checkOutcomes(ran map[actKey]bool) {
+func (h *history) checkOutcomes(ran map[actKey]int) {
 	for id, tries := range h.tries {
 		for _, t := range tries {
 			claims := t.outcome.Kind == lockstep.OutcomeExit && t.outcome.Code == 0
-			if claims && !ran[actKey{id, t.n}] {
+			if claims && ran[actKey{id, t.n}] == 0 {
 				h.breaks(Outcomes, t.endSeq, "%s is said to have ended well and never ran", id)
 			}
 		}
@@ -208,7 +207,7 @@ func (h *history) checkState(truth *Truth) {
 			h.breaks(Held, h.endSeq, "%s is locked and not reported", slot)
 		}
 	}
-	for _, s := range h.inOrder() {
+	for _, s := range h.inOrder {
 		if left := truth.Left[s.Instance]; s.Stage == lockstep.StageClean && h.ok(s.ID) && len(left) > 0 {
 			h.breaks(Clean, h.endSeq, "%s ended well and left %v", s.ID, left)
 		}
@@ -226,7 +225,7 @@ func (h *history) checkState(truth *Truth) {
 
 // commitSeq is the event that started the commit, 0 if none did.
 func (h *history) commitSeq() uint64 {
-	for _, s := range h.inOrder() {
+	for _, s := range h.inOrder {
 		if t := h.lastTry(s.ID); t != nil && s.Stage == lockstep.StageCommit {
 			return t.startSeq
 		}
