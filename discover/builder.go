@@ -18,6 +18,7 @@ type builder struct {
 	source    source.Instance
 	overrides source.Overrides
 	locations lockstep.Locations
+	version   string // BBR_VERSION
 
 	instance lockstep.Instance
 	notes    []lockstep.Noted
@@ -104,7 +105,7 @@ func (b *builder) metadata(j lockstep.Job, override source.JobOverride, p probed
 		return said{}, &lockstep.Error{
 			Op:   "An error occurred while running metadata script for " + where,
 			Err:  errors.New(a.describe()),
-			Hint: fmt.Sprintf("run it there: sudo BBR_VERSION=1.9.0 %s; or leave the job out (skip: true in the specification)", script.Path),
+			Hint: fmt.Sprintf("run it there: sudo BBR_VERSION=%s %s; or leave the job out (skip: true in the specification)", b.version, script.Path),
 		}
 	}
 	out, err := parseMetadata(a.stdout)

@@ -72,7 +72,7 @@ func Discover(ctx context.Context, resolved *source.Resolved, o Options) (lockst
 	var notes []lockstep.Noted
 	var findings []finding
 	for i, r := range results {
-		b := builder{source: resolved.Instances[i], overrides: resolved.Overrides, locations: resolved.Locations}
+		b := builder{source: resolved.Instances[i], overrides: resolved.Overrides, locations: resolved.Locations, version: o.Version}
 		if r.err == nil {
 			r.err = b.build(r.probed)
 		}

@@ -50,10 +50,8 @@ func (w layout) interpret(instance lockstep.InstanceID, frames []frame) (probed,
 			Hint: "install coreutils and findutils there",
 		}
 	}
-	for _, name := range []string{"folders", "list", "sumerr"} {
-		if err := listed(by, name); err != nil {
-			return out, &lockstep.Error{Op: op, Err: err, Hint: listingHint(err)}
-		}
+	if err := complete(by); err != nil {
+		return out, &lockstep.Error{Op: op, Err: err, Hint: listingHint(err)}
 	}
 	if err := w.files(&out, by["files"].body, by["sums"].body); err != nil {
 		var e *lockstep.Error
@@ -84,6 +82,16 @@ func (w layout) answer(answers map[string]answer, f frame) {
 		a.stderr = f.body
 	}
 	answers[job] = a
+}
+
+// complete checks all listings, in the order in which they were made.
+func complete(by map[string]frame) error {
+	for _, name := range []string{"folders", "list", "sumerr"} {
+		if err := listed(by, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listed checks that a listing is complete: it ended well, or complained about

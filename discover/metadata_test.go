@@ -19,23 +19,22 @@ func refs(names ...string) []lockstep.JobRef {
 	return out
 }
 
-func TestParseMetadata(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		text string
-		want said
-		err  string
-	}{
-		"nothing":       {text: ""},
-		"only comments": {text: "# x\n\n"},
-		"dashes":        {text: "---\n"},
-		"null":          {text: "~"},
-		"unknown keys":  {text: "a: b\nc: [1, {d: e}]\n"},
-		"null values":   {text: "backup_name:\nbackup_should_be_locked_before:\nscript_timeout:\n"},
-		"indented":      {text: "  skip_bbr_scripts: true\n  other: x\n", want: said{skip: true}},
-		"yaml 1.1 flag": {text: "skip_bbr_scripts: yes", want: said{skip: true}},
-		"all": {
-			text: `---
+// spoken are outputs of metadata scripts and what is made of them.
+var spoken = map[string]struct {
+	text string
+	want said
+	err  string
+}{
+	"nothing":       {text: ""},
+	"only comments": {text: "# x\n\n"},
+	"dashes":        {text: "---\n"},
+	"null":          {text: "~"},
+	"unknown keys":  {text: "a: b\nc: [1, {d: e}]\n"},
+	"null values":   {text: "backup_name:\nbackup_should_be_locked_before:\nscript_timeout:\n"},
+	"indented":      {text: "  skip_bbr_scripts: true\n  other: x\n", want: said{skip: true}},
+	"yaml 1.1 flag": {text: "skip_bbr_scripts: yes", want: said{skip: true}},
+	"all": {
+		text: `---
 backup_name: b
 restore_name: r
 backup_should_be_locked_before:
@@ -50,32 +49,36 @@ may_be_empty: true
 restore_parallel: true
 script_timeout: 90s
 `,
-			want: said{Metadata: lockstep.Metadata{
-				BackupBefore: refs("uaa@uaa", "api@capi"), RestoreBefore: refs("api@capi"),
-				MayBeEmpty: true, RestoreParallel: true, ScriptTimeout: 90 * time.Second,
-				DiscontinuedBackupName: true, DiscontinuedRestoreName: true,
-			}},
-		},
-		"aliases":         {text: "x: &x {job_name: a, release: r}\nbackup_should_be_locked_before: [*x]", want: said{Metadata: lockstep.Metadata{BackupBefore: refs("a@r")}}},
-		"number as name":  {text: "backup_should_be_locked_before: [{job_name: 1, release: 2}]", want: said{Metadata: lockstep.Metadata{BackupBefore: refs("1@2")}}},
-		"no release":      {text: "backup_should_be_locked_before: [{job_name: a}]", err: "both job name and release should be specified for should be locked before"},
-		"no job":          {text: "restore_should_be_locked_before: [{release: a}]", err: "both job name and release should be specified for should be locked before"},
-		"empty entry":     {text: "restore_should_be_locked_before: [{}]", err: "both job name and release should be specified for should be locked before"},
-		"bad name":        {text: "backup_should_be_locked_before: [{job_name: \"a\\nb\", release: r}]", err: `job_name "a\nb"`},
-		"no list":         {text: "backup_should_be_locked_before: a", err: "line 1: backup_should_be_locked_before: this is no list"},
-		"no mapping":      {text: "- a", err: "line 1: this is no mapping"},
-		"text":            {text: "hello", err: "line 1: this is no mapping"},
-		"no YAML":         {text: "a: [", err: "yaml: line 1"},
-		"twice":           {text: "may_be_empty: true\nmay_be_empty: false", err: `line 2: key "may_be_empty" is there twice`},
-		"merge key":       {text: "x: &x {a: b}\n<<: *x", err: "line 2: a key is no plain name"},
-		"no flag":         {text: "may_be_empty: 1", err: `"1" is neither true nor false`},
-		"no duration":     {text: "script_timeout: 90", err: `"90" is no duration`},
-		"negative":        {text: "script_timeout: -1s", err: `"-1s" is no duration`},
-		"alias to itself": {text: "a: &a [*a]", err: "nest too deeply"},
-		"deep":            {text: "a: " + strings.Repeat("[", 100) + strings.Repeat("]", 100), err: "nest too deeply"},
-		"bomb":            {text: bomb(), err: "more than 20000 values"},
-		"too long":        {text: strings.Repeat("#", maxMetadata+1), err: "longer than 1 MiB"},
-	} {
+		want: said{Metadata: lockstep.Metadata{
+			BackupBefore: refs("uaa@uaa", "api@capi"), RestoreBefore: refs("api@capi"),
+			MayBeEmpty: true, RestoreParallel: true, ScriptTimeout: 90 * time.Second,
+			DiscontinuedBackupName: true, DiscontinuedRestoreName: true,
+		}},
+	},
+	"aliases":         {text: "x: &x {job_name: a, release: r}\nbackup_should_be_locked_before: [*x]", want: said{Metadata: lockstep.Metadata{BackupBefore: refs("a@r")}}},
+	"number as name":  {text: "backup_should_be_locked_before: [{job_name: 1, release: 2}]", want: said{Metadata: lockstep.Metadata{BackupBefore: refs("1@2")}}},
+	"no release":      {text: "backup_should_be_locked_before: [{job_name: a}]", err: "both job name and release should be specified for should be locked before"},
+	"no job":          {text: "restore_should_be_locked_before: [{release: a}]", err: "both job name and release should be specified for should be locked before"},
+	"empty entry":     {text: "restore_should_be_locked_before: [{}]", err: "both job name and release should be specified for should be locked before"},
+	"bad name":        {text: "backup_should_be_locked_before: [{job_name: \"a\\nb\", release: r}]", err: `job_name "a\nb"`},
+	"no list":         {text: "backup_should_be_locked_before: a", err: "line 1: backup_should_be_locked_before: this is no list"},
+	"no mapping":      {text: "- a", err: "line 1: this is no mapping"},
+	"text":            {text: "hello", err: "line 1: this is no mapping"},
+	"no YAML":         {text: "a: [", err: "yaml: line 1"},
+	"twice":           {text: "may_be_empty: true\nmay_be_empty: false", err: `line 2: key "may_be_empty" is there twice`},
+	"merge key":       {text: "x: &x {a: b}\n<<: *x", err: "line 2: a key is no plain name"},
+	"no flag":         {text: "may_be_empty: 1", err: `"1" is neither true nor false`},
+	"no duration":     {text: "script_timeout: 90", err: `"90" is no duration`},
+	"negative":        {text: "script_timeout: -1s", err: `"-1s" is no duration`},
+	"alias to itself": {text: "a: &a [*a]", err: "nest too deeply"},
+	"deep":            {text: "a: " + strings.Repeat("[", 100) + strings.Repeat("]", 100), err: "nest too deeply"},
+	"bomb":            {text: bomb(), err: "more than 20000 values"},
+	"too long":        {text: strings.Repeat("#", maxMetadata+1), err: "longer than 1 MiB"},
+}
+
+func TestParseMetadata(t *testing.T) {
+	t.Parallel()
+	for name, c := range spoken {
 		got, err := parseMetadata([]byte(c.text))
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
