@@ -72,9 +72,9 @@ func (h *history) checkAct(a Act, t *try) {
 			return
 		}
 	}
-	early := a.Ended.Before(a.Started.Add(t.step.Timeout))
+	early := a.Ended.Before(t.start.Add(t.step.Timeout))
 	if t.step.Stage == lockstep.StageUnlock && a.Killed && early {
-		h.breaks(Uncut, t.endSeq, "%s was killed %s after its start", a.Step, a.Ended.Sub(a.Started))
+		h.breaks(Uncut, t.endSeq, "%s was killed %s after its start", a.Step, a.Ended.Sub(t.start))
 	}
 	if took := a.Ended.Sub(a.Started); !t.adopted && t.step.Timeout > 0 && took > t.step.Timeout+reach(h.plan.Policy) {
 		h.breaks(Bounded, t.endSeq, "%s really ran for %s", a.Step, took)

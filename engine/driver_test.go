@@ -252,6 +252,9 @@ func (f *follower) stopFirst(m *machine) bool {
 func (f *follower) press(p *proc) time.Time {
 	now, grace := time.Now(), f.task.Plan.Policy.KillGrace
 	deadline := p.act.Started.Add(f.task.Step.Timeout)
+	if f.begins { // the time until it could be started counts
+		deadline = f.begun.Add(f.task.Step.Timeout)
+	}
 	switch {
 	case !f.stopping && now.Before(deadline):
 		return deadline
