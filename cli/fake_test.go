@@ -17,11 +17,6 @@ import (
 	"lockstep/planner"
 )
 
-func TestMain(m *testing.M) {
-	time.Local = time.UTC // tables show local times
-	os.Exit(m.Run())
-}
-
 // begin is when all runs of these tests begin.
 var begin = time.Date(2026, 11, 22, 14, 42, 41, 0, time.UTC)
 

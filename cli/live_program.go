@@ -167,5 +167,7 @@ func (m liveModel) View() tea.View {
 	if width == 0 {
 		width, height = 80, 24
 	}
-	return tea.NewView(m.view.render(m.now, width, height-1))
+	picture := tea.NewView(m.view.render(m.now, width, height-1))
+	picture.DisableBracketedPasteMode = true // nobody types into it
+	return picture
 }

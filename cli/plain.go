@@ -57,7 +57,7 @@ func (p *plainReporter) event(run *lockstep.Run, e lockstep.Event, tail []string
 	case lockstep.RunOpened:
 		say(slog.LevelInfo, "%s of %s begins: run %s", d.Operation, d.Deployment, e.Run)
 	case lockstep.Noted:
-		say(noteLevel(d.Level), "%s", noteText(d))
+		say(noteLevel(d), "%s", noteText(d))
 	case lockstep.RunPlanned:
 		p.waves = wavesByStep(&d.Plan)
 		say(slog.LevelInfo, "planned: %s", planCounts(&d.Plan))
@@ -118,11 +118,13 @@ func withHint(what, hint string) string {
 	return what + "\nhint: " + hint
 }
 
-func noteLevel(level string) slog.Level {
-	switch level {
-	case "warn":
+// noteLevel is a note's level. What is found of each job is for those who want
+// to know more: the plan says it better.
+func noteLevel(n lockstep.Noted) slog.Level {
+	switch {
+	case n.Level == "warn":
 		return slog.LevelWarn
-	case "debug":
+	case n.Level == "debug" || n.Job != "":
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo

@@ -81,7 +81,7 @@ func (i *invocation) summaryTable(rep lockstep.RunReport) {
 	if rep.LockWindow != nil {
 		add("lock window", windowText(rep))
 	}
-	if rep.Backup != nil {
+	if rep.Backup != nil && (rep.Data == nil || *rep.Data != lockstep.DataNone) {
 		add("backup", *rep.Backup)
 	}
 	if rep.EndedAt != nil {
