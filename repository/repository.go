@@ -72,7 +72,9 @@ type Repository interface {
 }
 
 // Foreign is implemented by repositories that hold backups written by other
-// programs, which have no entry lists.
+// programs, which have no entry lists, or that keep a second record for other
+// programs to read beside ours. A verify of our own backup calls it too: damage
+// to that record is an error that wraps ErrCorrupt.
 type Foreign interface {
 	// Checksums returns the recorded SHA-256, in lower-case hex, of each
 	// file's content, by the path as the other program wrote it.

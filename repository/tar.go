@@ -12,6 +12,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"lockstep"
@@ -25,6 +26,17 @@ const (
 	// MaxNameBytes is how long its paths and link targets may be together.
 	MaxNameBytes = 256 << 20
 )
+
+// tarBuffersOf is the memory of one ReadTar beside its list. It is used again:
+// many artifacts are much smaller than it.
+type tarBuffersOf struct {
+	in      *bufio.Reader
+	content []byte
+}
+
+var tarBuffers = sync.Pool{New: func() any {
+	return &tarBuffersOf{bufio.NewReaderSize(nil, tarBuffer), make([]byte, tarBuffer)}
+}}
 
 // ErrTar is wrapped by errors of ReadTar about a stream that is not a whole
 // tar: cut off, altered, or of another format.
@@ -57,8 +69,12 @@ func ReadTarContext(ctx context.Context, r io.Reader) (lockstep.EntryList, int64
 }
 
 func readTar(ctx context.Context, r io.Reader, limit int) (lockstep.EntryList, int64, error) {
-	src := &tarSource{r: bufio.NewReaderSize(r, tarBuffer)}
-	t := &tarReader{ctx: ctx, src: src, tar: tar.NewReader(src), limit: limit, sum: sha256.New(), buf: make([]byte, tarBuffer)}
+	mem := tarBuffers.Get().(*tarBuffersOf)
+	defer tarBuffers.Put(mem)
+	mem.in.Reset(r)
+	defer mem.in.Reset(nil)
+	src := &tarSource{r: mem.in}
+	t := &tarReader{ctx: ctx, src: src, tar: tar.NewReader(src), limit: limit, sum: sha256.New(), buf: mem.content}
 	if err := t.readAll(); err != nil {
 		return nil, src.n, err
 	}
@@ -140,10 +156,9 @@ func (t *tarReader) readEnd() error {
 	if t.src.err != nil {
 		return t.broken(io.ErrUnexpectedEOF)
 	}
-	zeros := make([]byte, len(t.buf))
 	for {
 		n, err := t.src.Read(t.buf)
-		if !bytes.Equal(t.buf[:n], zeros[:n]) {
+		if !isZero(t.buf[:n]) {
 			return fmt.Errorf("read artifact: %w: something follows its end before byte %d", ErrTar, t.src.n)
 		}
 		if err == io.EOF {
@@ -156,6 +171,18 @@ func (t *tarReader) readEnd() error {
 			return fmt.Errorf("read artifact: %w", context.Cause(t.ctx))
 		}
 	}
+}
+
+func isZero(p []byte) bool {
+	var zeros [4096]byte
+	for len(p) > 0 {
+		n := min(len(p), len(zeros))
+		if !bytes.Equal(p[:n], zeros[:n]) {
+			return false
+		}
+		p = p[n:]
+	}
+	return true
 }
 
 func (t *tarReader) readEntry(h *tar.Header) error {

@@ -1,11 +1,13 @@
 package dir
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"lockstep"
@@ -209,5 +211,33 @@ func TestLinksAreNotFollowed(t *testing.T) {
 	}
 	if _, err := os.Stat(secret); err != nil {
 		t.Errorf("Delete followed a link: %v", err)
+	}
+}
+
+func TestAFullDiskSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	for _, full := range []string{"stage tar", "write lockstep.json"} {
+		r := open(t)
+		id := repositorytest.Begin(t, r, shop)
+		r.before = func(step string) error {
+			if step == full {
+				return &fs.PathError{Op: "write", Path: step, Err: syscall.ENOSPC}
+			}
+			return nil
+		}
+		_, err := r.Put(t.Context(), id, "a", bytes.NewReader(repositorytest.Sample(t, "a")))
+		if err == nil {
+			err = r.Commit(t.Context(), repositorytest.Manifest(id))
+		}
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(lockstep.HintOf(err), r.path+" is full") {
+			t.Errorf("%s: %v, hint %q", full, err, lockstep.HintOf(err))
+		}
+		r.before = nil
+		if files, _ := filepath.Glob(filepath.Join(r.path, string(id), "*.partial*")); len(files) > 0 {
+			t.Errorf("%s: left %q", full, files)
+		}
+		if err := r.Discard(t.Context(), id); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -32,7 +32,7 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 700 {
+		for range 250 {
 			at, bit := rng.IntN(len(data)), byte(1)<<rng.IntN(8)
 			flip(t, path, at, bit)
 			if err := reread(t, r, m); err == nil {

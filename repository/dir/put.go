@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
 	"lockstep"
 	"lockstep/repository"
@@ -20,6 +21,11 @@ const (
 	// while the stream still comes in.
 	writebackEvery = 8 << 20
 )
+
+var putChunks = sync.Pool{New: func() any {
+	chunk := make([]byte, putChunk)
+	return &chunk
+}}
 
 // Put implements repository.Repository. The stream is written to a file and,
 // behind the writer, read back from it; what Put returns was derived from the
@@ -167,7 +173,9 @@ func receive(ctx context.Context, file *os.File, in io.Reader) (repository.Conte
 
 // write copies the stream to the file and tells back how far it has come.
 func write(ctx context.Context, file *os.File, in io.Reader, back *readBack) error {
-	buf := make([]byte, putChunk)
+	chunk := putChunks.Get().(*[]byte)
+	defer putChunks.Put(chunk)
+	buf := *chunk
 	var size, flushed int64
 	for {
 		n, err := fill(ctx, in, buf)
