@@ -296,3 +296,45 @@ func TestOutputKeepsHeadAndTail(t *testing.T) {
 		t.Fatalf("tail is %q", got)
 	}
 }
+
+func TestUnlockStopsWhatWasGivenUpOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	lock := w.task(lockstep.StageLock, w.script(lockstep.ScriptPreBackupLock, "#!/bin/sh\nexec sleep 60"))
+	c := w.exec.cfg.Clients["db/0"]
+	if _, err := c.Start(t.Context(), launcher.Step{StepRef: refOf(lock), Path: lock.Step.Script.Path, Digest: lock.Step.Script.Digest}); err != nil {
+		t.Fatal(err)
+	}
+	unlock := w.task(lockstep.StageUnlock, w.script(lockstep.ScriptPostBackupUnlock, "exit 0"))
+	unlock.Stop = []lockstep.Attempt{{Step: lock.Step, N: 1}}
+	if f := w.do(unlock); !f.Outcome.OK() {
+		t.Fatalf("unlock: %+v", f)
+	}
+	if status, err := c.Status(t.Context(), refOf(lock)); err != nil || status.Running {
+		t.Fatalf("the lock script that was given up on: %+v, %v", status, err)
+	}
+}
+
+func TestLettingGoStopsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	task := w.task(lockstep.StageUnlock, w.script(lockstep.ScriptPostBackupUnlock, "#!/bin/sh\nexec sleep 60"))
+	c := w.exec.cfg.Clients["db/0"]
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan lockstep.StepFinished, 1)
+	go func() { ended <- w.exec.Do(ctx, task, nil) }()
+	for range 1000 {
+		if s, err := c.Status(t.Context(), refOf(task)); err == nil && s.Running {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel(lockstep.ErrLetGo)
+	<-ended
+	if s, err := c.Status(t.Context(), refOf(task)); err != nil || !s.Running {
+		t.Fatalf("the script was stopped: %+v, %v", s, err)
+	}
+	if _, err := c.Kill(t.Context(), refOf(task), 0); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -41,6 +41,9 @@ func (e *Executor) runScript(ctx context.Context, t lockstep.Task, broken <-chan
 
 // startAndWait starts the script, unless it was, and waits for its end.
 func (e *Executor) startAndWait(ctx context.Context, c *launcher.Client, t lockstep.Task, out *output) (launcher.Status, error) {
+	if err := e.stopAbandoned(ctx, c, t); err != nil {
+		return launcher.Status{}, err
+	}
 	if t.Step.Script.Kind == lockstep.ScriptBackup {
 		if err := c.MakeDir(ctx, artifactDir(t)); err != nil {
 			return launcher.Status{}, fmt.Errorf("make the artifact's folder: %w", err)
@@ -51,6 +54,23 @@ func (e *Executor) startAndWait(ctx context.Context, c *launcher.Client, t locks
 		return launcher.Status{}, err
 	}
 	return c.Wait(ctx, refOf(t), out.write)
+}
+
+// stopAbandoned makes sure that no script of this run which was given up on
+// still runs, or only now begins to, on an instance that is about to be
+// unlocked: it would lock it again.
+func (e *Executor) stopAbandoned(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
+	for _, a := range t.Stop {
+		given := ref(t, a.Step.ID, a.N)
+		status, err := c.Settle(ctx, given)
+		if err == nil && status.Running {
+			_, err = c.Kill(ctx, given, e.cfg.Policy.KillGrace)
+		}
+		if err != nil {
+			return fmt.Errorf("stop %s, which was given up on: %w", a.Step.ID, err)
+		}
+	}
+	return nil
 }
 
 // giveUpUnreachable ends the wait for a script once the run is broken and its
@@ -91,7 +111,7 @@ var errUnreachable = errors.New("the instance cannot be reached")
 // after stopping it: at its deadline, on a cancel, or because its instance
 // seems gone.
 func (e *Executor) stopScript(ctx context.Context, c *launcher.Client, t lockstep.Task, err, cause error) (launcher.Status, error) {
-	if errors.Is(cause, errUnreachable) {
+	if errors.Is(cause, errUnreachable) || errors.Is(cause, lockstep.ErrLetGo) {
 		return launcher.Status{}, cause
 	}
 	if cause == nil { // the launcher refused it: it says why, and nothing runs
