@@ -24,6 +24,10 @@ func Verify(ctx context.Context, r Repository, id lockstep.BackupID, want lockst
 		return content.Bytes, verifyForeign(ctx, r, id, want.Name, content.Entries)
 	}
 	if got := content.Entries.Digest(); got == want.Digest && content.Bytes == want.Bytes {
+		// A restore needs the recorded list too.
+		if _, err := r.Entries(ctx, id, want.Name); err != nil {
+			return content.Bytes, fmt.Errorf("verify artifact %q of backup %q: %w", want.Name, id, err)
+		}
 		return content.Bytes, nil
 	}
 	return content.Bytes, fmt.Errorf("verify artifact %q of backup %q: %s: %w",
@@ -39,7 +43,7 @@ func readBack(ctx context.Context, r Repository, id lockstep.BackupID, name stri
 	if read == nil {
 		read = new(atomic.Int64)
 	}
-	entries, n, err := ReadTar(&countingReader{ctx: ctx, r: stream, n: read})
+	entries, n, err := ReadTarContext(ctx, &countingReader{ctx: ctx, r: stream, n: read})
 	if err != nil && ctx.Err() == nil {
 		err = errors.Join(err, ErrCorrupt)
 	}

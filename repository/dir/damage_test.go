@@ -131,6 +131,28 @@ func TestANewerFormatIsRefusedAndNeverGuessed(t *testing.T) {
 	}
 }
 
+// repository.Verify finds what a restore would stumble over, the recorded list
+// included, and nothing in what is whole.
+func TestVerifyReadsTheRecordedListToo(t *testing.T) {
+	t.Parallel()
+	r, m := committed(t)
+	path := filepath.Join(r.path, string(shop), "lockstep.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repository.Verify(t.Context(), r, shop, m.Artifacts[0], nil); err != nil {
+		t.Error(err)
+	}
+	flip(t, path, bytes.Index(data, []byte(`{"path":"also"`))+10, 1)
+	if _, err := repository.Verify(t.Context(), r, shop, m.Artifacts[0], nil); !errors.Is(err, repository.ErrCorrupt) {
+		t.Errorf("a damaged entry list: %v", err)
+	}
+	if _, err := repository.Verify(t.Context(), r, shop, m.Artifacts[1], nil); err != nil {
+		t.Errorf("the other artifact: %v", err)
+	}
+}
+
 func FuzzReadManifest(f *testing.F) {
 	r, _ := committed(f)
 	good, err := os.ReadFile(filepath.Join(r.path, string(shop), "lockstep.json"))
