@@ -34,7 +34,7 @@ func (h *history) checkTruth(truth *Truth) {
 		}
 	}
 	h.checkOutcomes(ran)
-	h.checkReally(truth.Acts)
+	h.checkReally(truth)
 	h.checkLapses(truth)
 	h.checkTold(truth)
 	h.checkState(truth)
@@ -95,8 +95,10 @@ func (h *history) checkOutcomes(ran map[actKey]int) {
 
 // checkReally: on the instances too no unlock ran while something locked or
 // worked, and nothing worked while something locked. What was abandoned, and
-// may have run on unreached, is left out: nobody could stop it.
-func (h *history) checkReally(acts []Act) {
+// may have run on unreached, is left out: nobody could stop it; so are unlocks
+// of a run that could not write down what it had abandoned.
+func (h *history) checkReally(truth *Truth) {
+	acts := truth.Acts
 	latest := map[lockstep.Stage]Act{}
 	for _, a := range acts {
 		t := h.tryOf(a)
@@ -108,9 +110,11 @@ func (h *history) checkReally(acts []Act) {
 		}
 	}
 	before := map[lockstep.Stage][]lockstep.Stage{
-		lockstep.StageWork:   {lockstep.StageLock, lockstep.StagePlace},
-		lockstep.StageLock:   {lockstep.StagePlace, lockstep.StageRead, lockstep.StageCheck},
-		lockstep.StageUnlock: {lockstep.StageLock, lockstep.StageWork},
+		lockstep.StageWork: {lockstep.StageLock, lockstep.StagePlace},
+		lockstep.StageLock: {lockstep.StagePlace, lockstep.StageRead, lockstep.StageCheck},
+	}
+	if !truth.Unwritten {
+		before[lockstep.StageUnlock] = []lockstep.Stage{lockstep.StageLock, lockstep.StageWork}
 	}
 	for _, a := range acts {
 		if h.steps[a.Step].Stage == lockstep.StageCommit {

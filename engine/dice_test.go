@@ -77,7 +77,11 @@ func (w *world) fateOf(t lockstep.Task) fate {
 	if t.Step.Script != nil {
 		f.hangs = w.chance(o.hang, "hangs", id, n)
 	}
-	if w.chance(0.05, "slow", id, n) {
+	slow := 0.05
+	if t.Step.Stage == lockstep.StageLock {
+		slow = 0.15
+	}
+	if w.chance(slow, "slow", id, n) {
 		f.takes += w.delay(20*time.Minute, "slow", id, n)
 	}
 	if w.chance(o.fail, "fails", id, n) || t.Step.Stage == lockstep.StageUnlock && w.stuck(t.Step.Slot) {

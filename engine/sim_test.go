@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -234,7 +234,7 @@ func (s *simulation) strike(f fault, by *driver) {
 			by.tell(lockstep.LeaseFired{Instance: in})
 		}
 	case "unreachable for a while":
-		s.cut(m, s.delay(2*time.Minute, "cut", int(f.at)), false)
+		s.cut(m, s.delay(4*time.Minute, "cut", int(f.at)), false)
 	case "unreachable for long":
 		s.cut(m, s.delay(3*time.Hour, "cut", int(f.at)), false)
 	case "unreachable for ever":
@@ -379,13 +379,29 @@ func errorsIsFenced(err error) bool {
 	return strings.Contains(err.Error(), engine.ErrFenced.Error())
 }
 
+// injected are the faults, and the ways to end, without which a green
+// simulation would mean nothing.
+var injected = []string{
+	"a fenced orchestrator notices", "a machine refuses a fenced orchestrator", "a lease fires", "a reboot unlocks",
+	"a script ignores TERM", "a try is abandoned", "a try never started", "a worker panics", "an outcome is unknown",
+	"an abandoned try is stopped before its unlock", "cleanup of what was held", "recovery",
+	"a try is stopped: lock", "a try is stopped: work", "a try is stopped: unlock", "a try is stopped: collect",
+	"fault: acknowledgement lost", "fault: cancel", "fault: crash", "fault: disk full", "fault: lease reported",
+	"fault: reboot", "fault: rival", "fault: second cancel", "fault: unreachable for a while",
+	"fault: unreachable for long", "fault: unreachable for ever",
+	"data: incomplete", "data: none", "data: partial", "data: restored", "data: untouched", "data: verified",
+	"end: canceled", "end: failed", "end: interrupted", "end: succeeded", "locks: held", "locks: released",
+}
+
+// checkCoverage: each fault was really injected, and each end really reached.
 func checkCoverage(t *testing.T, seen *coverage) {
-	var names []string
-	for name := range seen.hits {
-		names = append(names, name)
-	}
-	sort.Strings(names)
+	names := slices.Sorted(maps.Keys(seen.hits))
 	for _, name := range names {
 		t.Logf("%6d %s", seen.hits[name], name)
+	}
+	for _, name := range injected {
+		if least := *seedCount / 1000; seen.hits[name] < least {
+			t.Errorf("%q happened %d times in %d seeds, expected at least %d", name, seen.hits[name], *seedCount, least)
+		}
 	}
 }
