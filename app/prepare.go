@@ -55,12 +55,23 @@ func (r *running) settleBefore(ctx context.Context) error {
 	return err
 }
 
+// reserving is a journal that keeps space for what an unlock must write. It is
+// asked before anything is locked.
+type reserving interface {
+	CheckReserve(ctx context.Context) error
+}
+
 // refuseHeld stops a backup or restore of a deployment of which something may
 // still be locked by an earlier run.
 func (r *running) refuseHeld(ctx context.Context) error {
 	opened := r.run.Opened
 	if !r.locks() {
 		return nil
+	}
+	if j, ok := r.app.cfg.Journal.(reserving); ok {
+		if err := j.CheckReserve(ctx); err != nil {
+			return err
+		}
 	}
 	held, err := r.app.cfg.Journal.Held(ctx, opened.Key)
 	if err != nil || len(held) == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"lockstep"
@@ -168,14 +169,14 @@ func (a *App) Acknowledge(ctx context.Context, ack lockstep.Acknowledgement) err
 	}
 	var slots []lockstep.Slot
 	for _, h := range held {
-		if h.Slot.Job == ack.Job || h.Slot.String() == ack.Job {
+		if h.Run == ack.Run && (h.Slot.Job == ack.Job || h.Slot.String() == ack.Job) {
 			slots = append(slots, h.Slot)
 		}
 	}
 	op := fmt.Sprintf("acknowledge job %q of run %s", ack.Job, ack.Run)
 	switch {
 	case len(slots) == 0:
-		return &lockstep.Error{Kind: lockstep.KindNotFound, Op: op, Err: errors.New("no such job is held"), Hint: "`lockstep runs show " + string(ack.Run) + "` names what is"}
+		return &lockstep.Error{Kind: lockstep.KindNotFound, Op: op, Err: errors.New("the run holds no such job"), Hint: heldBy(held)}
 	case len(slots) > 1:
 		return &lockstep.Error{Kind: lockstep.KindUsage, Op: op, Err: fmt.Errorf("it is held on %d instances", len(slots)), Hint: fmt.Sprintf("name one, e.g. --job %s", slots[0])}
 	case run.Ending == nil:
@@ -185,6 +186,18 @@ func (a *App) Acknowledge(ctx context.Context, ack lockstep.Acknowledgement) err
 		V: lockstep.EventVersion, Run: run.ID, Seq: run.Seq + 1, Term: run.Term, Time: time.Now().UTC(),
 		Data: lockstep.HoldAcknowledged{Slot: slots[0], By: ack.By, Reason: ack.Reason},
 	})
+}
+
+// heldBy says what is held and by which run, for whoever named another.
+func heldBy(held []lockstep.Hold) string {
+	if len(held) == 0 {
+		return "nothing of that deployment is held"
+	}
+	var list []string
+	for _, h := range held {
+		list = append(list, fmt.Sprintf("%s by run %s", h.Slot, h.Run))
+	}
+	return "held are " + strings.Join(list, ", ")
 }
 
 // Audit judges a run by its journal alone.
