@@ -223,6 +223,11 @@ func (f *follower) look() (*lockstep.StepFinished, time.Time) {
 		f.seen.hit("a try never started")
 		return f.result(lockstep.Outcome{Kind: lockstep.OutcomeNeverStarted}), now
 	}
+	if !f.start && f.task.Step.Script == nil && f.task.Step.Stage != lockstep.StageCommit {
+		// Nobody keeps a record of how a transfer ended whose driver lost it.
+		p.end(lockstep.Outcome{Kind: lockstep.OutcomeDead})
+		return f.result(lockstep.Outcome{Kind: lockstep.OutcomeDead}), now
+	}
 	if p.ended {
 		return f.result(p.act.Outcome), now
 	}
