@@ -110,7 +110,7 @@ func sshConfigOf(c *config.SSH) *ssh.Config {
 // for backup and restore alike.
 func overrideOf(j config.Job) source.JobOverride {
 	return source.JobOverride{
-		Replace: j.Replace, Skip: j.Skip,
+		Replace: j.Replace, Skip: j.Skip, OneRestoreAll: j.OneRestoreAll,
 		Metadata: lockstep.Metadata{
 			BackupBefore: j.LockBefore, RestoreBefore: j.LockBefore,
 			MayBeEmpty: j.MayBeEmpty, RestoreParallel: j.RestoreParallel, ScriptTimeout: j.ScriptTimeout,

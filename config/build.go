@@ -256,6 +256,7 @@ func (f *fileJob) build(name string) Job {
 		Name:            name,
 		Replace:         f.Replace.value,
 		MayBeEmpty:      f.MayBeEmpty.value,
+		OneRestoreAll:   f.OneRestoreAll.value,
 		RestoreParallel: f.RestoreParallel.value,
 		ScriptTimeout:   f.ScriptTimeout.value,
 		Skip:            f.Skip.value,

@@ -129,6 +129,8 @@ type Job struct {
 	Replace         bool
 	MayBeEmpty      bool
 	RestoreParallel bool
+	// OneRestoreAll: all instances are restored from the first one's artifact.
+	OneRestoreAll bool
 	// ScriptTimeout replaces the deployment's; 0 does not.
 	ScriptTimeout time.Duration
 	// Skip: the job is left out, whatever scripts it ships.

@@ -73,6 +73,7 @@ type fileJob struct {
 	LockBefore      list[jobRef] `key:"lock_before" example:"[postgres]" doc:"jobs that are locked after this one and unlocked before it, in backups and restores: names, or {job: NAME, release: NAME}"`
 	Replace         toggle       `key:"replace" example:"true" doc:"do not ask the job's metadata script; only what is written here holds"`
 	MayBeEmpty      toggle       `key:"may_be_empty" example:"true" doc:"a backup script that leaves nothing is a good one"`
+	OneRestoreAll   toggle       `key:"backup_one_restore_all" example:"true" doc:"restore all instances of this job from the first one's artifact"`
 	RestoreParallel toggle       `key:"restore_parallel" example:"true" doc:"restore scripts of this job may run on all its instances at once"`
 	ScriptTimeout   span         `key:"script_timeout" example:"2h" doc:"in place of the deployment's"`
 	Skip            toggle       `key:"skip" example:"true" doc:"leave the job out"`

@@ -109,6 +109,7 @@ func (j Job) show() *shown {
 		addSet("lock_before", before).
 		addSet("replace", j.Replace).
 		addSet("may_be_empty", j.MayBeEmpty).
+		addSet("backup_one_restore_all", j.OneRestoreAll).
 		addSet("restore_parallel", j.RestoreParallel).
 		addSet("script_timeout", j.ScriptTimeout).
 		addSet("skip", j.Skip)

@@ -197,10 +197,13 @@ func (b *builder) order(j lockstep.Job) {
 // oneRestoreAll makes the first instance's artifact the one that all instances
 // are restored from.
 func (b *builder) oneRestoreAll(j *lockstep.Job) {
-	if !b.overrides.OneRestoreAll[b.source.Group][j.Name] {
+	if !b.overrides.OneRestoreAll[b.source.Group][j.Name] && !b.overrides.Jobs[j.Name].OneRestoreAll {
 		return
 	}
-	j.RestoresFrom = fmt.Sprintf("%s-%s-backup-one-restore-all", j.Name, j.Release)
+	j.RestoresFrom = j.Name + "-backup-one-restore-all"
+	if j.Release != "" {
+		j.RestoresFrom = fmt.Sprintf("%s-%s-backup-one-restore-all", j.Name, j.Release)
+	}
 	if b.source.Bootstrap {
 		j.CustomArtifact = j.RestoresFrom
 	}

@@ -86,4 +86,7 @@ type JobOverride struct {
 	Metadata lockstep.Metadata
 	// Skip: leave the job out.
 	Skip bool
+	// OneRestoreAll: all instances of the job are restored from the artifact
+	// of its group's first one.
+	OneRestoreAll bool
 }
