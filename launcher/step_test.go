@@ -439,16 +439,7 @@ func TestSupervisorKilled(t *testing.T) {
 		s := step("r1", "s", i.script("s", "#!/bin/sh\necho $$ >"+i.dir+"/main\nexec sleep 300\n"))
 		i.start(s)
 		pid := i.pid("main")
-		for p := pid; ; { // its ancestors up to the one that init has adopted
-			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
-			if err != nil {
-				t.Fatal(err)
-			}
-			p, _ = strconv.Atoi(strings.Fields(string(b[strings.LastIndexByte(string(b), ')'):]))[2])
-			cmd, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p))
-			if !strings.Contains(string(cmd), "launcher-") {
-				break
-			}
+		for _, p := range i.supervisors(pid) {
 			_ = syscall.Kill(p, syscall.SIGKILL)
 		}
 		if st, err := i.Status(i.ctx(), s.StepRef); err != nil || !st.Running {
@@ -460,6 +451,23 @@ func TestSupervisorKilled(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 	})
+}
+
+// supervisors are the ancestors of a script's process that are launchers.
+func (i *instance) supervisors(pid int) (found []int) {
+	i.t.Helper()
+	for p := pid; ; {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
+		if err != nil {
+			i.t.Fatal(err)
+		}
+		p, _ = strconv.Atoi(strings.Fields(string(b[strings.LastIndexByte(string(b), ')'):]))[2])
+		cmd, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p))
+		if !strings.Contains(string(cmd), "launcher-") {
+			return found
+		}
+		found = append(found, p)
+	}
 }
 
 func TestReboot(t *testing.T) {

@@ -58,8 +58,8 @@ step_main() {
 	supervise "$@"
 }
 
-# existing ID: the step was there already. Whoever made it may not have
-# written yet what it is; a free lock without a record soon changes.
+# existing ID: the step was there already. Whoever made it, to run or to settle
+# it, may not have written yet which; that is a matter of milliseconds.
 existing() {
 	if [ ! -e "$D.lock" ]; then
 		fail "$1" fenced "run '$run' has nothing on this instance: it holds no claim"
@@ -68,7 +68,7 @@ existing() {
 	word='' tries=0
 	while [ "$tries" -lt 40 ]; do
 		[ ! -f "$D.record" ] || read -r word _ <"$D.record"
-		[ -z "$word" ] && flock -s -n "$D.lock" true || break
+		[ -z "$word" ] || break
 		sleep 0.05
 		tries=$((tries + 1))
 	done

@@ -201,8 +201,10 @@ kill_step() {
 	seconds "$1"
 	read_record
 	# A script that is just being started has left no record yet.
-	while [ "$R" = none ] && ! flock -n -s "$D.lock" true; do
-		sleep 0.01
+	tries=0
+	while [ "$R" = none ] && [ "$tries" -lt 200 ] && held; do
+		tries=$((tries + 1))
+		sleep 0.02
 		read_record
 	done
 	[ "$R" = run ] && [ "$R_BOOT" = "$BOOT" ] || return 0

@@ -41,7 +41,10 @@ arm() {
 		fail "$id" error "cannot store the unlocks in $STATE"
 		return
 	fi
-	[ "$dur" = 0 ] || push "$run" "$term" "$dur" "$gap" "$grace"
+	if [ "$dur" != 0 ] && ! push "$run" "$term" "$dur" "$gap" "$grace"; then
+		fail "$id" error 'the watchdog of the lease did not start'
+		return
+	fi
 	say "$id" ok
 }
 
@@ -61,6 +64,14 @@ push() {
 	echo "$((CS + $3)) $4 $5" >"$RUN/r-$1/lease.new"
 	mv -f "$RUN/r-$1/lease.new" "$RUN/r-$1/lease"
 	watched "$1" || start_watch "$1" "$2"
+	# Only when it has its lock is it in a session of its own, out of reach of
+	# whatever ends ours; and one that fires at once may be done already.
+	tries=0
+	until watched "$1" || [ -e "$RUN/r-$1/fired" ]; do
+		tries=$((tries + 1))
+		[ "$tries" -lt 250 ] || return 1
+		sleep 0.02
+	done
 }
 
 start_watch() {
@@ -69,10 +80,15 @@ start_watch() {
 }
 
 # stop_watch RUN: the watchdog and its sleep are a process group of their own.
+# It may hold its lock for a moment before it has written its process id.
 stop_watch() {
-	watched "$1" || return 0
-	read -r w <"$RUN/r-$1/watch.pid" && kill -s KILL -- "-$w" 2>/dev/null
-	return 0
+	while watched "$1"; do
+		if read -r w <"$RUN/r-$1/watch.pid"; then
+			rm -f "$RUN/r-$1/watch.pid"
+			kill -s KILL -- "-$w"
+		fi
+		sleep 0.02
+	done 2>/dev/null
 }
 
 # renew ID RUN TERM DURATION: DURATION 0 fires now.
@@ -86,8 +102,10 @@ renew() {
 	if [ "$LEASE" = armed ]; then
 		read -r _ gap grace <"$RUN/r-$2/lease"
 		[ "$4" != 0 ] || stop_watch "$2"
-		[ "$4" != 0 ] || flock "$RUN/r-$2/watch.lock" true
-		push "$2" "$3" "$4" "$gap" "$grace"
+		if ! push "$2" "$3" "$4" "$gap" "$grace"; then
+			fail "$1" error 'the watchdog of the lease did not start'
+			return
+		fi
 	fi
 	say "$1" ok "$LEASE"
 }

@@ -57,7 +57,11 @@ leave() {
 	set +f
 	for W in "$RUN"/sess-* "$RUN"/r-*; do
 		case $W in
-		*/sess-*) kill -0 "${W##*-}" 2>/dev/null && return ;;
+		*/sess-*)
+			# A zombie is not a session.
+			{ read -r s <"/proc/${W##*-}/stat"; } 2>/dev/null || continue
+			case ${s##*) } in Z*) ;; *) return ;; esac
+			;;
 		*) [ ! -e "$W" ] || return ;;
 		esac
 	done
