@@ -58,7 +58,11 @@ func (i *invocation) printError(err error) {
 	if errors.As(err, &s) {
 		return
 	}
-	i.complain(message(err), lockstep.HintOf(err))
+	hint := lockstep.HintOf(err)
+	if hint == "" && lockstep.KindOf(err) == lockstep.KindUsage {
+		hint = "`lockstep --help` lists the commands, `lockstep COMMAND --help` says how to use one"
+	}
+	i.complain(message(err), hint)
 }
 
 // message is an error for people: a stop says what stopped it.

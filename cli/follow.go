@@ -29,7 +29,7 @@ type onSignal int
 const (
 	cancelRun onSignal = iota // stop the run, by way of unlock, and stay
 	detach                    // leave the run alone and go
-	keepOn                    // the run cannot be stopped: say what is locked
+	keepOn                    // the run cannot be stopped: say what is locked; its driver ends the following
 )
 
 // follower follows one run to its end.
@@ -74,7 +74,7 @@ func (f *follower) follow(ctx context.Context, after uint64) {
 	done := ctx.Done()
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	events := f.stream(ctx, after)
+	events, wishes := f.stream(ctx, after), f.wishes(ctx)
 	for {
 		select {
 		case s, ok := <-events:
@@ -82,16 +82,53 @@ func (f *follower) follow(ctx context.Context, after uint64) {
 				return
 			}
 			f.take(ctx, s)
-		case sig := <-f.Signals:
-			if f.stopped(ctx, sig.String()) {
+		case <-wishes:
+			if f.stopped() {
 				return
 			}
 		case <-done:
 			done = nil
-			if f.stopped(ctx, "its caller ended") {
+			if f.signal == keepOn {
+				return // whoever drives the run has told us to leave
+			}
+			go f.cancel(ctx, "its caller ended")
+			if f.stopped() {
 				return
 			}
 		}
+	}
+}
+
+// wishes passes signals on, and acts on the first by itself: a stderr that
+// takes nothing must not keep a run from being canceled.
+func (f *follower) wishes(ctx context.Context) <-chan os.Signal {
+	out := make(chan os.Signal, 8)
+	go func() {
+		for n := 1; ; n++ {
+			select {
+			case sig := <-f.Signals:
+				if n == 1 {
+					go f.cancel(ctx, sig.String())
+				}
+				select {
+				case out <- sig:
+				default: // so many are not answered
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// cancel cancels the run, if that is what a wish to stop means.
+func (f *follower) cancel(ctx context.Context, why string) {
+	if f.signal != cancelRun {
+		return
+	}
+	if err := f.svc.Cancel(ctx, f.id, whoAmI()+" ("+why+")"); err != nil && ctx.Err() == nil {
+		f.log.Warn("cancel run: " + err.Error())
 	}
 }
 
@@ -121,8 +158,8 @@ func (f *follower) take(ctx context.Context, s streamed) {
 	}
 }
 
-// stopped deals with a wish to stop. It reports whether to follow no more.
-func (f *follower) stopped(ctx context.Context, why string) bool {
+// stopped answers a wish to stop. It reports whether to follow no more.
+func (f *follower) stopped() bool {
 	f.signals++
 	switch {
 	case f.signal == detach:
@@ -130,14 +167,9 @@ func (f *follower) stopped(ctx context.Context, why string) bool {
 		return true
 	case f.signal == cancelRun && f.signals == 1:
 		f.rep.say("canceling: stopping what runs, then unlocking; once more (Ctrl-C) says what is still locked")
-		go func() {
-			if err := f.svc.Cancel(ctx, f.id, whoAmI()+" ("+why+")"); err != nil && ctx.Err() == nil {
-				f.log.Warn("cancel run: " + err.Error())
-			}
-		}()
-		return false
+	default:
+		f.rep.say(stillLockedText(f.run))
 	}
-	f.rep.say(stillLockedText(f.run))
 	return false
 }
 

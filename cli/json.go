@@ -42,7 +42,7 @@ func timesInUTC(b []byte) []byte {
 // escapeJSON writes what clean would escape as \uXXXX, which stands for the
 // same in JSON. The encoder has escaped the C0 characters already.
 func escapeJSON(b []byte) []byte {
-	if !bytes.ContainsFunc(b, dangerous) {
+	if !bytes.ContainsFunc(b, dangerous) { // line feeds between values stay
 		return b
 	}
 	var out bytes.Buffer

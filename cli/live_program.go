@@ -39,7 +39,7 @@ func newLiveReporter(i *invocation) *liveReporter {
 	}
 	// The keyboard stays with the terminal: Ctrl-C is the signal it always is.
 	r.program = tea.NewProgram(
-		liveModel{view: newLiveView(i.err), now: i.Now(), clock: i.Now},
+		liveModel{view: newLiveView(i.err), clock: i.Now, last: &lastPicture{}},
 		tea.WithInput(nil), tea.WithOutput(i.Stderr), tea.WithEnvironment(i.Env),
 		tea.WithoutSignalHandler(), tea.WithFPS(15),
 	)
@@ -135,10 +135,20 @@ func (r *liveReporter) close() {
 // liveModel is the liveView as Bubble Tea wants it.
 type liveModel struct {
 	view          *liveView
-	now           time.Time
 	clock         func() time.Time
 	width, height int
+	last          *lastPicture
 }
+
+// lastPicture is what was drawn last. A picture is asked for after each event,
+// thousands of times a second in a large run; nobody sees that many.
+type lastPicture struct {
+	text string
+	at   time.Time
+}
+
+// drawEvery is how often the picture is drawn at most.
+const drawEvery = 80 * time.Millisecond
 
 func tick() tea.Cmd {
 	return tea.Tick(250*time.Millisecond, func(time.Time) tea.Msg { return tickMsg{} })
@@ -149,7 +159,6 @@ func (m liveModel) Init() tea.Cmd { return tick() }
 
 // Update folds a message in.
 func (m liveModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
-	m.now = m.clock()
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
@@ -161,13 +170,17 @@ func (m liveModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// View draws the picture.
+// View draws the picture. The one of an ended run is always the newest.
 func (m liveModel) View() tea.View {
 	width, height := m.width, m.height
 	if width == 0 {
 		width, height = 80, 24
 	}
-	picture := tea.NewView(m.view.render(m.now, width, height-1))
+	now := m.clock()
+	if m.view.run.Ending != nil || now.Sub(m.last.at) >= drawEvery {
+		*m.last = lastPicture{m.view.render(now, width, height-1), now}
+	}
+	picture := tea.NewView(m.last.text)
 	picture.DisableBracketedPasteMode = true // nobody types into it
 	return picture
 }

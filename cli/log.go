@@ -49,11 +49,22 @@ func newLogger(w io.Writer, o logOptions) *slog.Logger {
 		level = slog.LevelDebug
 	}
 	if o.json {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: utcTime}))
+		return slog.New(slog.NewJSONHandler(harmlessJSON{w}, &slog.HandlerOptions{Level: level, ReplaceAttr: utcTime}))
 	}
 	return slog.New(cleanHandler{tint.NewHandler(w, &tint.Options{
 		Level: level, TimeFormat: time.TimeOnly, NoColor: !o.color, ReplaceAttr: bareLevel,
 	})})
+}
+
+// harmlessJSON escapes what a terminal would act on in lines of JSON.
+type harmlessJSON struct{ io.Writer }
+
+// Write writes whole lines.
+func (h harmlessJSON) Write(b []byte) (int, error) {
+	if _, err := h.Writer.Write(escapeJSON(b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // utcTime makes the JSON log's times RFC 3339 in UTC.
