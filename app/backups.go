@@ -62,12 +62,28 @@ func (a *App) Verify(ctx context.Context, id lockstep.BackupID) (lockstep.Verify
 		if ctx.Err() != nil {
 			return rep, ctx.Err()
 		}
+		if err == nil {
+			err = a.verifyChecksums(ctx, id, art)
+		}
 		if err != nil {
 			rep.Problems = append(rep.Problems, err.Error())
 		}
 	}
 	rep.OK = len(rep.Problems) == 0
 	return rep, nil
+}
+
+// verifyChecksums looks at what the repository keeps for other programs to
+// restore by. Our own restore does without.
+func (a *App) verifyChecksums(ctx context.Context, id lockstep.BackupID, art lockstep.Artifact) error {
+	f, ok := a.cfg.Repository.(repository.Foreign)
+	if !ok {
+		return nil
+	}
+	if _, err := f.Checksums(ctx, id, art.Name); err != nil {
+		return fmt.Errorf("checksums of artifact %q of backup %q: %w", art.Name, id, err)
+	}
+	return nil
 }
 
 // Forget deletes a backup. One that a running restore of this process reads is
