@@ -29,7 +29,8 @@ type Target interface {
 	// until it has ended, its exit status has arrived and all its output has
 	// been written.
 	//
-	// An error means that no exit status was received. It wraps
+	// An error means that no exit status was received, or that output was
+	// lost although one was. It wraps
 	// ErrNotStarted when the command certainly never ran (the instance could
 	// not be reached or refused the session); otherwise it wraps ErrLost and
 	// the command may have run, may still be running and may run on.
