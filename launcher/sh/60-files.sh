@@ -109,6 +109,7 @@ deal_blocks() {
 	while :; do
 		fd=1
 		[ "$i" = 1 ] || fd=$((i + 1))
+		# shellcheck disable=SC2261
 		dd bs=1M count=1 iflag=fullblock >&"$fd" 2>"$2" || return 1
 		read -r rec <"$2"
 		[ "${rec%% *}" = 1+0 ] || return 0
@@ -133,7 +134,7 @@ inventory() {
 	! command -v sha256sum >/dev/null 2>&1 || TOOL=sha256sum
 	! command -v openssl >/dev/null 2>&1 || TOOL=openssl
 	cores=$(nproc)
-	hash_all 2 -size +4194303c && hash_all 64 -size -4194304c && echo done
+	hash_all 2 -size +4194303c && hash_all 64 -size -4194304c && echo 'done'
 }
 
 # hash_all N PREDICATE...: digests of those files, N/2 a call, on all cores.

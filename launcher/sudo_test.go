@@ -1,0 +1,55 @@
+package launcher
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"lockstep"
+)
+
+// TestThroughSudo runs the whole way with the real sudo, where there is one.
+func TestThroughSudo(t *testing.T) {
+	if err := exec.Command("sudo", "-n", "true").Run(); err != nil {
+		t.Skipf("no sudo without a password here: %v", err)
+	}
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.Client.cfg.Sudo = true
+		i.claim("r1")
+		for name, c := range map[string]struct{ text, out string }{
+			"shebang": {"#!/bin/sh\nprintf '%s' \"$X\"; id -u\n", "it's $a \"b\"\nc 0\n"},
+			"bare":    {"printf '%s' \"$X\"; id -u\n", "it's $a \"b\"\nc 0\n"},
+			"empty":   {"", ""},
+		} {
+			s := step("r1", name, i.script(name, c.text), "X=it's $a \"b\"\nc ")
+			i.start(s)
+			st, o := i.wait(s)
+			if !st.Outcome.OK() || o.stdout() != c.out {
+				t.Errorf("%s: %+v %q %q", name, st, o.stdout(), o.err.String())
+			}
+		}
+		s := step("r1", "killed", i.script("killed", "#!/bin/sh\necho $$ >"+i.dir+"/main\nsleep 300\n"))
+		i.start(s)
+		pid := i.pid("main")
+		st, err := i.Kill(i.ctx(), s.StepRef, patience)
+		if err != nil || st.Outcome.Kind == lockstep.OutcomeUnknown || st.Outcome.OK() || !gone(pid) {
+			t.Errorf("kill: %+v, %v", st, err)
+		}
+		dir := filepath.Join(i.dir, "d")
+		tree(t, dir)
+		var archive bytes.Buffer
+		if err := i.TarOut(i.ctx(), dir, &archive); err != nil {
+			t.Error(err)
+		}
+		if err := i.TarIn(i.ctx(), dir+"2", &archive); err != nil || len(i.list(dir+"2")) != len(i.list(dir)) {
+			t.Error(err)
+		}
+		word, _ := encodeWord(dir)
+		if err := i.dealOut(i.ctx(), word, &archive); err != nil {
+			t.Error(err)
+		}
+		i.leavesNothing()
+	})
+}
