@@ -284,19 +284,10 @@ func (r *Run) BackupID() BackupID {
 // lockStart is when the first lock script was started, or, where there is
 // none, the first work script; zero before that.
 func (r *Run) lockStart() time.Time {
-	var first time.Time
-	for _, stage := range []Stage{StageLock, StageWork} {
-		for _, s := range r.Plan.Steps(stage) {
-			rec := r.Steps[s.ID]
-			if rec != nil && (first.IsZero() || rec.Tries[0].StartedAt.Before(first)) {
-				first = rec.Tries[0].StartedAt
-			}
-		}
-		if !first.IsZero() {
-			return first
-		}
+	if r.attempted(StageLock) {
+		return r.tally(StageLock).first
 	}
-	return first
+	return r.tally(StageWork).first
 }
 
 // stageEnd is when the last try of the stage ended, or zero.

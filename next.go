@@ -114,12 +114,12 @@ func (r *Run) awaitsUnlock(w Wave, i int) bool {
 // nextWave adds what is due in one wave and reports whether anything in it is
 // running or still to come.
 func (r *Run) nextWave(w Wave, now time.Time, d *Decision) (open bool) {
-	for _, s := range w.Steps {
-		t := r.last(s.ID)
-		if t != nil && t.Running() {
+	for i := range w.Steps {
+		if t := r.last(w.Steps[i].ID); t != nil && t.Running() {
 			open = true
 			continue
 		}
+		s := w.Steps[i]
 		at, wanted := r.due(s)
 		if !wanted {
 			continue

@@ -132,11 +132,12 @@ type Run struct {
 
 // tally counts the steps of one stage.
 type tally struct {
-	steps   int // planned
-	tried   int // tried at least once
-	ok      int // whose last try ended with a received exit 0
-	running int // whose last try runs
-	unknown int // whose last try ended, and nobody knows yet how
+	steps   int       // planned
+	tried   int       // tried at least once
+	ok      int       // whose last try ended with a received exit 0
+	running int       // whose last try runs
+	unknown int       // whose last try ended, and nobody knows yet how
+	first   time.Time // when the first try started
 }
 
 // FoldRun is the run that those events make.
@@ -272,6 +273,8 @@ func (r *Run) applyStarted(d StepStarted, at time.Time) error {
 	}
 	count := r.tallies[step.Stage]
 	switch {
+	case last == nil && count.tried == 0:
+		count.tried, count.first = 1, at
 	case last == nil:
 		count.tried++
 	case last.Outcome.OK():
