@@ -155,7 +155,7 @@ func TestArtifactGoesThereAndBack(t *testing.T) {
 	script := "#!/bin/sh\nset -e\ncd \"$BBR_ARTIFACT_DIRECTORY\"\necho hi > 'a b'\nln 'a b' \"$(printf 'n\\nl')\"\nln -s nowhere link\nmkdir empty\nprintf x > \"$(printf '\\377')\"\n"
 	task := w.task(lockstep.StageWork, w.script(lockstep.ScriptBackup, script))
 	dir := filepath.Join(w.root, "store/pg") + "/"
-	task.Env = []string{"BBR_ARTIFACT_DIRECTORY=" + dir}
+	task.Env = []string{"BBR_ARTIFACT_DIRECTORY=store/pg/"} // relative, as its location
 	if f := w.do(task); !f.Outcome.OK() {
 		t.Fatalf("backup script: %+v", f)
 	}

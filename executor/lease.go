@@ -31,17 +31,23 @@ func (l *leases) init(e *Executor) {
 	l.exec, l.held = e, map[lockstep.InstanceID]*lease{}
 }
 
-// arm arms the lease of the step's instance, with the unlocks it would owe.
+// arm stores the unlocks that the step's instance would owe, and arms its
+// lease. A restore has no lease, but the record: it is enough to unlock without
+// a journal.
 func (l *leases) arm(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
-	if !t.Armed {
+	unlocks := owedUnlocks(t)
+	if !t.Armed && len(unlocks) == 0 {
 		return nil
 	}
-	unlocks := owedUnlocks(t)
+	duration := time.Duration(0)
+	if t.Armed {
+		duration = t.Plan.Policy.Lease
+	}
 	sent := time.Now()
 	err := c.Arm(ctx, launcher.Lease{
-		Duration: t.Plan.Policy.Lease, WaveGap: t.Plan.Policy.LeaseWaveGap, Grace: t.Plan.Policy.KillGrace, Unlocks: unlocks,
+		Duration: duration, WaveGap: t.Plan.Policy.LeaseWaveGap, Grace: t.Plan.Policy.KillGrace, Unlocks: unlocks,
 	})
-	if err != nil {
+	if err != nil || !t.Armed {
 		return err
 	}
 	l.mu.Lock()
@@ -60,8 +66,11 @@ func owedUnlocks(t lockstep.Task) []launcher.Unlock {
 		}
 		u := launcher.Unlock{Wave: s.Wave, Timeout: s.Timeout, Step: launcher.Step{
 			StepRef: ref(t, s.ID, 1), Path: s.Script.Path, Digest: s.Script.Digest,
-			Env: append(slices.Clone(s.Env), lockstep.EnvBackupSuccessful+"=false"),
+			Env: s.Env,
 		}}
+		if s.Script.Kind == lockstep.ScriptPostBackupUnlock {
+			u.Step.Env = append(slices.Clone(s.Env), lockstep.EnvBackupSuccessful+"=false")
+		}
 		if s.Of != "" {
 			u.LockRef = ref(t, s.Of, 1)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"lockstep"
@@ -49,11 +50,35 @@ func (e *Executor) startAndWait(ctx context.Context, c *launcher.Client, t locks
 			return launcher.Status{}, fmt.Errorf("make the artifact's folder: %w", err)
 		}
 	}
-	step := launcher.Step{StepRef: refOf(t), Path: t.Step.Script.Path, Digest: t.Step.Script.Digest, Env: t.Env}
+	env, err := absoluteEnv(ctx, c, t)
+	if err != nil {
+		return launcher.Status{}, err
+	}
+	step := launcher.Step{StepRef: refOf(t), Path: t.Step.Script.Path, Digest: t.Step.Script.Digest, Env: env}
 	if _, err := c.Start(ctx, step); err != nil {
 		return launcher.Status{}, err
 	}
 	return c.Wait(ctx, refOf(t), out.write)
+}
+
+// absoluteEnv is the task's environment with the artifact's folder absolute:
+// scripts do not run in the login directory that a relative one is relative to.
+func absoluteEnv(ctx context.Context, c *launcher.Client, t lockstep.Task) ([]string, error) {
+	if strings.HasPrefix(t.Plan.Locations.Artifacts, "/") {
+		return t.Env, nil
+	}
+	login, err := c.LoginDir(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find the login directory: %w", err)
+	}
+	env := slices.Clone(t.Env)
+	for i, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		if name == lockstep.EnvArtifactDirectory || name == lockstep.EnvLegacyArtifactDir {
+			env[i] = name + "=" + strings.TrimSuffix(login, "/") + "/" + value
+		}
+	}
+	return env, nil
 }
 
 // stopAbandoned makes sure that no script of this run which was given up on
