@@ -83,11 +83,13 @@ func (p *play) progress(d lockstep.Progress) {
 	p.emit(e)
 }
 
-// open opens and plans the run.
-func (p *play) open(req lockstep.Request) {
-	dep, policy := shop(), lockstep.LockstepPolicy()
+// open opens and plans a run of the shop.
+func (p *play) open(req lockstep.Request) { p.openOf(shop(), req) }
+
+func (p *play) openOf(dep lockstep.Deployment, req lockstep.Request) {
+	policy := lockstep.LockstepPolicy()
 	p.fact(lockstep.RunOpened{Operation: req.Operation, Deployment: req.Deployment, Key: dep.Key, Policy: policy, Request: req})
-	plan := planFor(req)
+	plan := planOf(dep, req)
 	planned := lockstep.RunPlanned{Plan: plan, Digest: plan.Digest(), Found: dep}
 	if req.Operation == lockstep.OperationRestore {
 		b := kept()
@@ -96,8 +98,10 @@ func (p *play) open(req lockstep.Request) {
 	p.fact(planned)
 }
 
-func planFor(req lockstep.Request) lockstep.Plan {
-	dep, policy := shop(), lockstep.LockstepPolicy()
+func planFor(req lockstep.Request) lockstep.Plan { return planOf(shop(), req) }
+
+func planOf(dep lockstep.Deployment, req lockstep.Request) lockstep.Plan {
+	policy := lockstep.LockstepPolicy()
 	var plan lockstep.Plan
 	var err error
 	switch {

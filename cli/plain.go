@@ -180,8 +180,7 @@ func (p *plainReporter) finished(run *lockstep.Run, d lockstep.StepFinished, e l
 	case !d.Outcome.OK():
 		p.line(slog.LevelError, e.Time, failureText(run, d, tail), fields...)
 	case d.Artifact != nil && p.waves[d.Step].Stage == lockstep.StageCollect:
-		p.line(slog.LevelInfo, e.Time, fmt.Sprintf("%s: %s in %s, %s", d.Step, size(d.Artifact.Bytes), span(took),
-			rate(float64(d.Artifact.Bytes)/max(took.Seconds(), 0.001))), fields...)
+		p.line(slog.LevelInfo, e.Time, fmt.Sprintf("%s: %s", d.Step, broughtIn(d.Artifact.Bytes, took)), fields...)
 	default:
 		p.line(slog.LevelDebug, e.Time, fmt.Sprintf("%s: done in %s", d.Step, span(took)), fields...)
 	}
@@ -201,6 +200,15 @@ func (p *plainReporter) finished(run *lockstep.Run, d lockstep.StepFinished, e l
 		p.released = true
 		p.line(slog.LevelInfo, e.Time, "locks released after "+span(window), append(base, "lock_window_seconds", window.Seconds())...)
 	}
+}
+
+// broughtIn is a transfer that is over; the rate of a tiny one says nothing.
+func broughtIn(bytes int64, took time.Duration) string {
+	text := size(bytes) + " in " + span(took)
+	if bytes >= 1<<20 && took > 0 {
+		text += ", " + rate(float64(bytes)/took.Seconds())
+	}
+	return text
 }
 
 // failureText is a failed try with the end of its script's output, its hint
