@@ -27,6 +27,7 @@ func (h *history) checkBounds() {
 	limit := h.lockLimit()
 	for _, s := range h.inOrder {
 		for _, t := range h.tries[s.ID] {
+			h.checkSettled(t)
 			if t.adopted || !t.ended() {
 				continue
 			}
@@ -41,6 +42,20 @@ func (h *history) checkBounds() {
 	}
 	if h.canceled != 0 {
 		h.checkStopped(h.canceledAt, "the cancel")
+	}
+}
+
+// checkSettled: what a dead orchestrator left running is stopped by the next
+// one, at once; only a restore script, and what unlocks or cleans, is left to
+// end.
+func (h *history) checkSettled(t *try) {
+	left := t.step.Stage == lockstep.StageUnlock || t.step.Stage == lockstep.StageClean ||
+		t.step.Stage == lockstep.StageWork && h.plan.Operation == lockstep.OperationRestore
+	if !t.adopted || !t.ended() || left {
+		return
+	}
+	if late := t.end.Sub(t.adoptedAt); late > reach(h.plan.Policy) {
+		h.breaks(Bounded, t.endSeq, "%s went on for %s after the recovery", t.step.ID, late)
 	}
 }
 

@@ -47,7 +47,9 @@ type try struct {
 	artifact       *lockstep.Artifact
 	lapsed         bool
 	recoveriesSeen int // number of recoveries before it started
-	adopted        bool
+	// adopted: it ran when a recovery began, the last time at adoptedAt.
+	adopted   bool
+	adoptedAt time.Time
 }
 
 func (t *try) ended() bool { return t.endSeq != 0 }
@@ -161,7 +163,7 @@ func (h *history) recovering(e lockstep.Event) {
 	h.upsetBy(e)
 	for _, tries := range h.tries {
 		if t := tries[len(tries)-1]; !t.ended() {
-			t.adopted = true
+			t.adopted, t.adoptedAt = true, e.Time
 		}
 	}
 }

@@ -69,9 +69,10 @@ var mutants = []mutant{
 	},
 	{
 		Name: "work is repeated", File: "run.go",
-		Why: "a restore script runs twice over the same data",
-		Old: "	case StageUnlock, StageClean:\n		return true\n	case StageCheck, StageRead, StagePlace, StageLock, StageWork,",
-		New: "	case StageUnlock, StageClean, StageWork:\n		return true\n	case StageCheck, StageRead, StagePlace, StageLock,",
+		Why:  "a restore script runs twice over the same data",
+		Old:  "	case StageUnlock, StageClean:\n		return true\n	case StageCheck, StageRead, StagePlace, StageLock, StageWork,",
+		New:  "	case StageUnlock, StageClean, StageWork:\n		return true\n	case StageCheck, StageRead, StagePlace, StageLock,",
+		Test: ".",
 	},
 	{
 		Name: "success told after a cancel", File: "ending.go",
@@ -113,6 +114,7 @@ var mutants = []mutant{
 		Name: "a fired lease is ignored", File: "run.go",
 		Why: "a backup of a system that moved on counts as verified",
 		Old: "	if d.LeaseFired && !slices.Contains(r.Leases, step.Instance) {\n", New: "	if false {\n",
+		Test: ".",
 	},
 	{
 		Name: "recovery goes on locking", File: "run.go",
@@ -142,7 +144,7 @@ var mutants = []mutant{
 	{
 		Name: "overrun is ignored", File: "next.go",
 		Why: "production stands still for longer than max_lock",
-		Old: "	return !at.IsZero() && !at.After(now)\n", New: "	return false\n",
+		Old: "	return !at.IsZero() && !at.After(now)\n", New: "	return !at.IsZero() && at.After(now.AddDate(1, 0, 0))\n",
 	},
 	{
 		Name: "max_lock ends with the first failure", File: "next.go",
@@ -163,11 +165,13 @@ var mutants = []mutant{
 		Name: "abandoned scripts are not stopped before unlock", File: "task.go",
 		Why: "a lock script that comes back late locks what was just unlocked",
 		Old: "		t.Stop = r.abandoned(a.Step.Instance)\n", New: "",
+		Test: ".",
 	},
 	{
 		Name: "fenced orchestrator stops scripts", File: "engine/engine.go",
 		Why: "an orchestrator that lost its run kills an unlock of the one that has it",
 		Old: "		cancel(lockstep.ErrLetGo)\n", New: "		cancel(errStopped)\n",
+		Test: "./engine -run Fenced",
 	},
 	{
 		Name: "fencing is ignored", File: "engine/engine.go",

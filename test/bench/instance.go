@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// keys are the files with which instances are reached.
+type keys struct {
+	user, host string // private keys; the public ones are beside them
+	hostPublic string // type and key, as known_hosts has them
+	home       string // an empty home folder: bash reads ~/.bashrc for each command
+}
+
+func newKeys(dir string) (keys, error) {
+	k := keys{user: filepath.Join(dir, "user"), host: filepath.Join(dir, "host"), home: filepath.Join(dir, "home")}
+	if err := os.MkdirAll(k.home, 0o755); err != nil {
+		return k, err
+	}
+	for _, file := range []string{k.user, k.host} {
+		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", file).CombinedOutput(); err != nil {
+			return k, fmt.Errorf("ssh-keygen: %w: %s", err, out)
+		}
+	}
+	public, err := os.ReadFile(k.host + ".pub")
+	if fields := strings.Fields(string(public)); len(fields) >= 2 {
+		k.hostPublic = fields[0] + " " + fields[1]
+	}
+	return k, err
+}
+
+// instance is one sshd. Its folders seem to lie in the same place in all of
+// them, the fleet's here.
+type instance struct {
+	root string // of its files, as they lie outside
+	addr string // HOST:PORT
+	cmd  *exec.Cmd
+}
+
+func (i instance) port() string {
+	_, port, _ := net.SplitHostPort(i.addr)
+	return port
+}
+
+// fleet is the instances of one case, with the files to reach them.
+type fleet struct {
+	bench     *bench
+	dir       string
+	here      string // where each instance has its own folder
+	known     string // known_hosts
+	instances []*instance
+}
+
+// boot makes its own world of mounts and processes, and becomes sshd. Words:
+// own folder, where it is to be, the file that stands for openssl or "-", then
+// the command.
+const boot = `set -e
+mount --bind "$1" "$2"
+[ "$3" = - ] || { openssl=$(command -v openssl) && mount --bind "$3" "$openssl"; } || true
+[ -d /run/sshd ] || { mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd; }
+shift 3
+exec "$@"`
+
+// fleet starts n instances; without openssl if so wished.
+func (b *bench) fleet(name string, n int, openssl bool) (*fleet, error) {
+	dir, err := b.folder(name)
+	if err != nil {
+		return nil, err
+	}
+	f := &fleet{bench: b, dir: dir, here: filepath.Join(dir, "here"), known: filepath.Join(dir, "known_hosts")}
+	none := filepath.Join(dir, "none")
+	err = firstOf(os.Mkdir(f.here, 0o755), os.WriteFile(none, nil, 0o644))
+	if openssl {
+		none = "-"
+	}
+	b.atEnd(f.stop)
+	for i := 0; i < n && err == nil; i++ {
+		err = f.start(i, none)
+	}
+	var known bytes.Buffer
+	for _, in := range f.instances {
+		fmt.Fprintf(&known, "[127.0.0.1]:%s %s\n", in.port(), b.keys.hostPublic)
+	}
+	err = firstOf(err, os.WriteFile(f.known, known.Bytes(), 0o644))
+	for _, in := range f.instances {
+		err = firstOf(err, awaitPort(in.addr))
+	}
+	return f, err
+}
+
+func (f *fleet) start(i int, openssl string) error {
+	in := &instance{root: filepath.Join(f.dir, fmt.Sprint("instance-", i))}
+	addr, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	in.addr = addr
+	config := in.root + ".sshd_config"
+	k := f.bench.keys
+	text := fmt.Sprintf(`ListenAddress %s
+HostKey %s
+AuthorizedKeysFile %s.pub
+SetEnv HOME=%s
+PidFile none
+StrictModes no
+UsePAM no
+PermitRootLogin yes
+PasswordAuthentication no
+MaxStartups 1000
+LogLevel ERROR
+`, addr, k.host, k.user, k.home)
+	if err := firstOf(os.Mkdir(in.root, 0o755), os.WriteFile(config, []byte(text), 0o644)); err != nil {
+		return err
+	}
+	in.cmd = exec.Command("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
+		"sh", "-c", boot, "boot", in.root, f.here, openssl, "/usr/sbin/sshd", "-D", "-e", "-f", config)
+	in.cmd.Stderr = os.Stderr
+	if err := in.cmd.Start(); err != nil {
+		return err
+	}
+	f.instances = append(f.instances, in)
+	return nil
+}
+
+// stop ends the instances with all that runs on them: the process that is
+// killed is the one on which their namespaces hang.
+func (f *fleet) stop() {
+	for _, in := range f.instances {
+		_ = in.cmd.Process.Kill()
+	}
+	for _, in := range f.instances {
+		_ = in.cmd.Wait()
+	}
+}
+
+// ssh is the OpenSSH client's command line to an instance.
+func (f *fleet) ssh(in *instance, command string, options ...string) *exec.Cmd {
+	return sshTo(f.bench.keys, f.known, in.port(), command, options...)
+}
+
+func sshTo(k keys, known, port, command string, options ...string) *exec.Cmd {
+	args := []string{
+		"-F", "none", "-T", "-p", port, "-i", k.user, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
+		"-o", "UserKnownHostsFile=" + known, "-o", "GlobalKnownHostsFile=/dev/null", "-o", "IdentityAgent=none",
+	}
+	args = append(append(args, options...), "root@127.0.0.1", command)
+	cmd := exec.Command("ssh", args...)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func awaitPort(addr string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	for {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("instance at %s does not come up: %w", addr, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func cutAddr(addr string) (host, port string, ok bool) {
+	host, port, err := net.SplitHostPort(addr)
+	return host, port, err == nil
+}

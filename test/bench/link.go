@@ -1,0 +1,142 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// longLink is one artifact over a link with a round trip of 50 ms.
+func longLink(b *bench) error {
+	f, err := b.fleet("link", 1, true)
+	if err != nil {
+		return err
+	}
+	in := f.instances[0]
+	if err := furnish(in.root, f.here, b.long); err != nil {
+		return err
+	}
+	var addr string
+	if err := b.helper(&addr, "delay", "-to", in.addr, "-rtt", "50ms"); err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	known := filepath.Join(f.dir, "known_hosts_far")
+	if err := os.WriteFile(known, []byte("[127.0.0.1]:"+port+" "+b.keys.hostPublic+"\n"), 0o644); err != nil {
+		return err
+	}
+	f.known = known
+	d, err := f.deploy(addr)
+	if err != nil {
+		return err
+	}
+	r := row{Case: "50 ms link, " + mib(b.long) + ": rate of backup / ssh tar", Unit: "MiB/s", Limit: 3, Kind: rateAtLeast}
+	size := float64(b.long >> 20)
+	for i := range b.turns {
+		if err := b.turn(&r, i, func() (float64, error) {
+			out := filepath.Join(f.dir, "fetched")
+			defer os.Remove(out)
+			took, err := seconds(func() error {
+				return intoFile(sshTo(b.keys, known, port, "tar -C "+filepath.Join(f.here, "data")+" -c ."), out)
+			})
+			return size / took, err
+		}, func() (float64, error) {
+			if err := d.forget(); err != nil {
+				return 0, err
+			}
+			took, _, err := d.backup()
+			return size / took, err
+		}); err != nil {
+			return err
+		}
+	}
+	b.rows = append(b.rows, r, d.memory("50 ms link, "+mib(b.long), 100))
+	return nil
+}
+
+// delayMain is a helper that forwards connections and delays what goes
+// through, half the round trip each way, without limiting the rate.
+func delayMain(args []string) error {
+	flags := flag.NewFlagSet("delay", flag.ContinueOnError)
+	to := flags.String("to", "", "where connections go")
+	rtt := flags.Duration("rtt", 50*time.Millisecond, "round trip")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", *to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			go late(far, near, *rtt/2)
+			go late(near, far, *rtt/2)
+		}
+	}()
+	return say(l.Addr().String())
+}
+
+// inFlight bounds what is on the way in one direction: more than any link of
+// the cases needs (500 MiB/s for 25 ms are 12.5 MiB).
+const (
+	parcel   = 64 << 10
+	inFlight = 1024
+)
+
+var parcels = sync.Pool{New: func() any { return new([parcel]byte) }}
+
+// late copies what comes from src to dst, each byte so much later.
+func late(dst, src net.Conn, by time.Duration) {
+	type sent struct {
+		data *[parcel]byte
+		n    int
+		due  time.Time
+	}
+	way := make(chan sent, inFlight)
+	go func() {
+		defer close(way)
+		for {
+			data := parcels.Get().(*[parcel]byte)
+			n, err := src.Read(data[:])
+			if n > 0 {
+				way <- sent{data, n, time.Now().Add(by)}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	failed := false
+	for s := range way {
+		if wait := time.Until(s.due); wait > 0 {
+			time.Sleep(wait)
+		}
+		if !failed {
+			_, err := dst.Write(s.data[:s.n])
+			failed = err != nil
+		}
+		parcels.Put(s.data)
+	}
+	if tcp, ok := dst.(interface{ CloseWrite() error }); ok && !failed {
+		_ = tcp.CloseWrite()
+		return
+	}
+	_, _ = dst.Close(), io.EOF
+	_ = src.Close()
+}
