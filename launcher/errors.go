@@ -20,7 +20,8 @@ var (
 )
 
 // permanent are errors of starting a control session that a retry will not
-// mend. A target's error may say so with a method Permanent() bool.
+// mend. A target says so by the kind of its error: what was refused (a host
+// key) or is invalid (a login, a configuration) stays so.
 type permanent struct{ error }
 
 func (p permanent) Unwrap() error   { return p.error }
@@ -28,7 +29,11 @@ func (p permanent) Permanent() bool { return true }
 
 func isPermanent(err error) bool {
 	var p interface{ Permanent() bool }
-	return errors.As(err, &p) && p.Permanent() || errors.Is(err, errFrame)
+	if errors.As(err, &p) && p.Permanent() || errors.Is(err, errFrame) {
+		return true
+	}
+	kind := lockstep.KindOf(err)
+	return kind == lockstep.KindRefused || kind == lockstep.KindInvalid
 }
 
 // answerError turns a "no CODE" frame into an error.
