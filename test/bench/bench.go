@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -24,10 +25,10 @@ type bench struct {
 	keys keys
 	rows []row
 
-	once     sync.Once
-	mu       sync.Mutex
-	closers  []func() // in reverse order
-	finished bool
+	once    sync.Once
+	mu      sync.Mutex
+	closers []func() // called in reverse order
+	fleetUp *fleet   // the one whose CPU time counts
 }
 
 // measured is one group of cases that share their instances.
@@ -110,23 +111,40 @@ func (b *bench) folder(name string) (string, error) {
 
 // turn measures ours and the reference, the order changing from turn to turn.
 func (b *bench) turn(r *row, i int, reference, ours func() (float64, error)) error {
-	first, second := reference, ours
-	if i%2 == 1 {
-		first, second = ours, reference
-	}
-	x, err := first()
-	if err != nil {
-		return err
-	}
-	y, err := second()
-	if err != nil {
-		return err
+	var err error
+	measure := func(into *[]float64, cpu *[]float64, f func() (float64, error)) {
+		if err != nil {
+			return
+		}
+		before := b.cpu()
+		var x float64
+		x, err = f()
+		*into, *cpu = append(*into, x), append(*cpu, b.cpu()-before)
 	}
 	if i%2 == 1 {
-		x, y = y, x
+		measure(&r.Ours, &r.OurCPU, ours)
 	}
-	r.Reference, r.Ours = append(r.Reference, x), append(r.Ours, y)
-	return nil
+	measure(&r.Reference, &r.ReferenceCPU, reference)
+	if i%2 == 0 {
+		measure(&r.Ours, &r.OurCPU, ours)
+	}
+	return err
+}
+
+// cpu is the CPU time so far of all processes that were started and have
+// ended, and of all instances' too.
+func (b *bench) cpu() float64 {
+	var total float64
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		if syscall.Getrusage(who, &u) == nil {
+			total += time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+		}
+	}
+	if b.fleetUp != nil {
+		total += b.fleetUp.spent()
+	}
+	return total
 }
 
 // seconds measures one call.

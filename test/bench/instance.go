@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -92,6 +93,7 @@ func (b *bench) fleet(name string, n int, openssl bool) (*fleet, error) {
 	for _, in := range f.instances {
 		err = firstOf(err, awaitPort(in.addr))
 	}
+	b.fleetUp = f
 	return f, err
 }
 
@@ -114,7 +116,7 @@ UsePAM no
 PermitRootLogin yes
 PasswordAuthentication no
 MaxStartups 1000
-LogLevel ERROR
+LogLevel FATAL
 `, addr, k.host, k.user, k.home)
 	if err := firstOf(os.Mkdir(in.root, 0o755), os.WriteFile(config, []byte(text), 0o644)); err != nil {
 		return err
@@ -132,6 +134,7 @@ LogLevel ERROR
 // stop ends the instances with all that runs on them: the process that is
 // killed is the one on which their namespaces hang.
 func (f *fleet) stop() {
+	f.bench.fleetUp = nil
 	for _, in := range f.instances {
 		_ = in.cmd.Process.Kill()
 	}
@@ -154,6 +157,30 @@ func sshTo(k keys, known, port, command string, options ...string) *exec.Cmd {
 	cmd := exec.Command("ssh", args...)
 	cmd.Stderr = os.Stderr
 	return cmd
+}
+
+// spent is the CPU time, in seconds, of all that has run and ended on the
+// fleet's instances. Their sshd is the first process of each, so everything
+// there ends as a child of it.
+func (f *fleet) spent() float64 {
+	total := 0.0
+	for _, in := range f.instances {
+		unshare := in.cmd.Process.Pid
+		first, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", unshare, unshare))
+		if err != nil {
+			continue
+		}
+		stat, _ := os.ReadFile("/proc/" + strings.TrimSpace(string(first)) + "/stat")
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if len(fields) < 15 {
+			continue
+		}
+		for _, ticks := range fields[11:15] { // utime stime cutime cstime
+			n, _ := strconv.ParseFloat(ticks, 64)
+			total += n / 100 // the kernel's unit for programs, on every Linux
+		}
+	}
+	return total
 }
 
 func freeAddress() (string, error) {

@@ -17,6 +17,10 @@ type row struct {
 	// Ours and Reference are the turns in order.
 	Ours      []float64 `json:"ours"`
 	Reference []float64 `json:"reference,omitempty"`
+	// OurCPU and ReferenceCPU are the CPU seconds of the turns, of the
+	// instances too: they change less with the machine's load.
+	OurCPU       []float64 `json:"our_cpu_seconds,omitempty"`
+	ReferenceCPU []float64 `json:"reference_cpu_seconds,omitempty"`
 	// Limit bounds the value: its meaning is Kind's. 0 is none.
 	Limit float64 `json:"limit,omitempty"`
 	Kind  kind    `json:"kind"`
@@ -83,12 +87,20 @@ func (r row) judged() string {
 	return fmt.Sprintf("%.2f x", v)
 }
 
+func (r row) cpu() string {
+	if len(r.OurCPU) == 0 || r.Unit == "ms" {
+		return ""
+	}
+	ours, ref := median(r.OurCPU), median(r.ReferenceCPU)
+	return fmt.Sprintf("%.2f / %.2f s", ours, ref)
+}
+
 func (b *bench) printTable(w io.Writer) {
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "case\tours\treference\tratio\ttarget\t\t")
+	fmt.Fprintln(t, "case\tours\treference\tratio\ttarget\t\tCPU ours / ref.\t")
 	for _, r := range b.rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			r.Case, amount(r.Ours, r.Unit), amount(r.Reference, r.Unit), r.judged(), r.target(), r.verdict(), r.Note)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			r.Case, amount(r.Ours, r.Unit), amount(r.Reference, r.Unit), r.judged(), r.target(), r.verdict(), r.cpu(), r.Note)
 	}
 	t.Flush()
 }
