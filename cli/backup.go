@@ -49,6 +49,7 @@ func (i *invocation) backupCommand() *cobra.Command {
 // start starts a run, follows it to its end and shows how it ended.
 func (i *invocation) start(ctx context.Context, svc lockstep.Service, req lockstep.Request) error {
 	req.By = whoAmI()
+	i.noticeSettling(ctx, svc, req)
 	id, err := svc.Start(context.WithoutCancel(ctx), req)
 	if err != nil {
 		return err

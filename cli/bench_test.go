@@ -10,9 +10,9 @@ import (
 // wide is a deployment of n instances with a job each, half of them without a
 // lock script of their own.
 func wide(n int) lockstep.Deployment {
-	d := shop()
+	d := sampleShop()
 	for k := range n {
-		in := shop().Instances[k%2]
+		in := sampleShop().Instances[k%2]
 		in.ID, in.Index = fmt.Sprint(k), fmt.Sprint(k)
 		if k%2 == 1 {
 			unlock := lockstep.Script{Kind: lockstep.ScriptPostBackupUnlock, Path: "/unlock", Digest: "ab"}

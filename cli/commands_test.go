@@ -119,10 +119,14 @@ func TestOtherCommandsTellOfAbandonedRunsAndHeldJobs(t *testing.T) {
 	f.runs = []lockstep.RunSummary{{
 		ID: "0198c0de-0000", Deployment: "shop", Operation: lockstep.OperationBackup,
 		State: lockstep.RunRunning, StartedAt: begin, Abandoned: true,
+	}, {
+		ID: "0198c0de-0005", Deployment: "other", Operation: lockstep.OperationBackup,
+		State: lockstep.RunRunning, StartedAt: begin,
 	}}
 	f.held = []lockstep.Hold{
 		{Deployment: "shop", Slot: lockstep.Slot{Group: "db", Index: "0", Job: "postgres"}, Run: "0198c0de-0000"},
 		{Deployment: "cf", Slot: lockstep.Slot{Group: "api", Index: "1", Job: "capi"}, Run: "0198c0de-0009"},
+		{Deployment: "other", Slot: lockstep.Slot{Group: "a", Index: "0", Job: "b"}, Run: "0198c0de-0005"}, // it works there
 	}
 	golden(t, "runs_list.txt", runWith(t, f, nil, "runs", "list").String())
 }

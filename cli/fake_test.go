@@ -20,9 +20,9 @@ import (
 // begin is when all runs of these tests begin.
 var begin = time.Date(2026, 11, 22, 14, 42, 41, 0, time.UTC)
 
-// shop is a deployment of a database with an ordered lock, a web server that
+// sampleShop is a deployment of a database with an ordered lock, a web server that
 // is only locked, and a file store.
-func shop() lockstep.Deployment {
+func sampleShop() lockstep.Deployment {
 	job := func(name string, kinds ...lockstep.ScriptKind) lockstep.Job {
 		j := lockstep.Job{Name: name}
 		for _, k := range kinds {
@@ -84,7 +84,7 @@ func (p *play) progress(d lockstep.Progress) {
 }
 
 // open opens and plans a run of the shop.
-func (p *play) open(req lockstep.Request) { p.openOf(shop(), req) }
+func (p *play) open(req lockstep.Request) { p.openOf(sampleShop(), req) }
 
 func (p *play) openOf(dep lockstep.Deployment, req lockstep.Request) {
 	policy := lockstep.LockstepPolicy()
@@ -98,7 +98,7 @@ func (p *play) openOf(dep lockstep.Deployment, req lockstep.Request) {
 	p.fact(planned)
 }
 
-func planFor(req lockstep.Request) lockstep.Plan { return planOf(shop(), req) }
+func planFor(req lockstep.Request) lockstep.Plan { return planOf(sampleShop(), req) }
 
 func planOf(dep lockstep.Deployment, req lockstep.Request) lockstep.Plan {
 	policy := lockstep.LockstepPolicy()
@@ -176,7 +176,7 @@ func kept() lockstep.Backup {
 	return lockstep.Backup{
 		V: 1, ID: "shop_20261120T010000Z", Deployment: "shop", Key: "ssh:shop", Run: "0198c0de-0000",
 		StartedAt: begin.Add(-61 * time.Hour), Data: lockstep.DataVerified, LockWindow: 1.25, Version: "1.0",
-		Instances: shop().Instances, PlanDigest: "sha256:feed",
+		Instances: sampleShop().Instances, PlanDigest: "sha256:feed",
 		Artifacts: []lockstep.Artifact{
 			{Slot: lockstep.Slot{Group: "db", Index: "0", Job: "postgres"}, Instance: "db/0", Name: "db-0-postgres", Bytes: 129394278, Entries: 12, Digest: "sha256:01"},
 			{Slot: lockstep.Slot{Group: "files", Index: "0", Job: "blobs"}, Instance: "files/0", Name: "files-0-blobs", Bytes: 5120, Entries: 3, Digest: "sha256:02"},

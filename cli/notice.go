@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"lockstep"
@@ -13,26 +14,41 @@ import (
 // not call it; others settle nothing. What cannot be found out is left to the
 // command itself to complain about.
 func (i *invocation) notice(ctx context.Context, svc lockstep.Service) {
-	dead, err := abandonedRuns(ctx, svc, "")
+	open, err := svc.Runs(ctx, lockstep.RunFilter{State: lockstep.RunRunning})
 	if err != nil {
 		return
 	}
-	abandoned := map[lockstep.RunID]bool{}
-	for _, r := range dead {
-		abandoned[r.ID] = true
-		i.say("run %s of %s was left by a dead orchestrator: lockstep recover %s", r.ID, r.Deployment, r.Deployment)
+	openRuns := map[lockstep.RunID]bool{}
+	for _, r := range open {
+		openRuns[r.ID] = true
+		if r.Abandoned {
+			i.say("run %s of %s was left by a dead orchestrator: lockstep recover %s", r.ID, r.Deployment, r.Deployment)
+		}
 	}
 	held, err := svc.Held(ctx, "")
 	if err != nil {
 		return
 	}
-	var rest []lockstep.Hold
-	for _, h := range held {
-		if !abandoned[h.Run] {
-			rest = append(rest, h)
-		}
+	// What an open run has locked is unlocked by whoever drives it, or by a
+	// recovery: that is said already.
+	i.sayHeld(slices.DeleteFunc(held, func(h lockstep.Hold) bool { return openRuns[h.Run] }))
+}
+
+// noticeSettling says that dead runs of a deployment are settled before a new
+// one begins, which may take a while.
+func (i *invocation) noticeSettling(ctx context.Context, svc lockstep.Service, req lockstep.Request) {
+	switch req.Operation {
+	case lockstep.OperationBackup, lockstep.OperationRestore, lockstep.OperationCleanup:
+	case lockstep.OperationCheck, lockstep.OperationPlan:
+		return
 	}
-	i.sayHeld(rest)
+	dead, err := abandonedRuns(ctx, svc, req.Deployment)
+	if err != nil {
+		return
+	}
+	for _, r := range dead {
+		i.say("run %s of %s was left by a dead orchestrator: it is settled first", r.ID, r.Deployment)
+	}
 }
 
 // sayHeld says per deployment which jobs may still be locked and what settles
