@@ -42,6 +42,9 @@ func (h *history) checkRepeat(t *try) {
 func (h *history) checkBarrier(t *try) {
 	mine := h.waveOf[t.step.ID]
 	for i, w := range h.plan.Waves[:mine] {
+		if w.Stage == lockstep.StageUnlock && t.step.Stage == lockstep.StageUnlock {
+			h.checkTurn(t, i)
+		}
 		if h.busy[i] == 0 {
 			continue
 		}
@@ -67,6 +70,18 @@ func (h *history) checkBarrier(t *try) {
 	}
 	if a := t.step.After; a != "" && !h.ok(a) {
 		h.breaks(Barrier, t.startSeq, "%s starts before %s has ended well", t.step.ID, a)
+	}
+}
+
+// checkTurn: whatever the earlier wave of unlock owes has had its first try.
+func (h *history) checkTurn(t *try, earlier int) {
+	if h.good[earlier] == len(h.plan.Waves[earlier].Steps) {
+		return
+	}
+	for _, u := range h.plan.Waves[earlier].Steps {
+		if h.freshTries(u.ID) == 0 && !h.ok(u.ID) && h.owes(u) {
+			h.breaks(Reverse, t.startSeq, "%s starts before %s was tried", t.step.ID, u.ID)
+		}
 	}
 }
 
