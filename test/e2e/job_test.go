@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"lockstep/test/e2e/shop"
 )
 
 // The main job: backed up while orders keep coming, everything destroyed,
@@ -116,8 +114,9 @@ func (s *site) orderOfLocks() {
 func (s *site) rest() {
 	s.t.Helper()
 	var goods []string
-	s.ok(s.SQL(s.ctx, "shop", "SELECT count(*), md5(string_agg(name || note, ',' ORDER BY i)) = (SELECT md5(string_agg(md5(i::text) || E'with ''quotes'', a tab\t and a\nnew line', ',' ORDER BY i)) FROM generate_series(1, count(*)) i) FROM goods", &goods))
-	if d := cmp.Diff([]string{"20000|t"}, goods); d != "" {
+	s.ok(s.SQL(s.ctx, "shop", `SELECT count(*), count(*) FILTER (WHERE name <> md5(i::text) OR note <> E'with ''quotes'', a tab\t and a\nnew line')
+		FROM goods`, &goods))
+	if d := cmp.Diff([]string{"20000|0"}, goods); d != "" {
 		s.t.Errorf("the database: %s", d)
 	}
 	for _, c := range []struct {
@@ -138,5 +137,3 @@ func (s *site) rest() {
 		}
 	}
 }
-
-var _ = shop.Goods
