@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,12 +45,8 @@ type follower struct {
 	run     *lockstep.Run
 	signals int
 	broken  bool
-}
-
-// streamed is what the stream of a run's events hands over.
-type streamed struct {
-	event lockstep.Event
-	err   error
+	// dead: the run that was watched has lost its orchestrator.
+	dead bool
 }
 
 // follow reports a run until it has ended and returns it. It ends early only
@@ -57,8 +55,27 @@ func (i *invocation) follow(ctx context.Context, svc lockstep.Service, id lockst
 	f := &follower{invocation: i, svc: svc, id: id, signal: on, run: &lockstep.Run{}, rep: i.reporter()}
 	f.follow(ctx, 0)
 	f.rep.close()
+	if f.dead {
+		return nil, leftError(f.run)
+	}
 	return f.final(ctx)
 }
+
+// leftError says that a run ends only by recovery.
+func leftError(run *lockstep.Run) error {
+	kind := lockstep.KindConflict
+	if len(stillLocked(run)) > 0 {
+		kind = lockstep.KindHeld
+	}
+	return &lockstep.Error{
+		Kind: kind, Op: fmt.Sprintf("watch run %s", run.ID), Err: errors.New("its orchestrator died; nobody drives it any more"),
+		Hint: "`lockstep recover " + run.Opened.Deployment + "` brings it to its end",
+	}
+}
+
+// lookEvery is how often a watched run, which another process may drive, is
+// checked for somebody who drives it.
+const lookEvery = 2 * time.Second
 
 // reporter is the live view on a terminal, plain lines elsewhere.
 func (i *invocation) reporter() reporter {
@@ -74,7 +91,7 @@ func (f *follower) follow(ctx context.Context, after uint64) {
 	done := ctx.Done()
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	events, wishes := f.stream(ctx, after), f.wishes(ctx)
+	events, wishes, look := f.stream(ctx, after), f.wishes(ctx), f.looks(ctx)
 	for {
 		select {
 		case s, ok := <-events:
@@ -86,6 +103,8 @@ func (f *follower) follow(ctx context.Context, after uint64) {
 			if f.stopped() {
 				return
 			}
+		case f.dead = <-look:
+			return
 		case <-done:
 			done = nil
 			if f.signal == keepOn {
@@ -115,6 +134,29 @@ func (f *follower) wishes(ctx context.Context) <-chan os.Signal {
 				default: // so many are not answered
 				}
 			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// looks sends once, when nobody drives the watched run any more.
+func (f *follower) looks(ctx context.Context) <-chan bool {
+	out := make(chan bool, 1)
+	if f.signal != detach {
+		return out
+	}
+	go func() {
+		for {
+			select {
+			case <-time.After(lookEvery):
+			case <-ctx.Done():
+				return
+			}
+			dead, err := abandonedRuns(ctx, f.svc, "")
+			if err == nil && slices.ContainsFunc(dead, func(r lockstep.RunSummary) bool { return r.ID == f.id }) {
+				out <- true
 				return
 			}
 		}
@@ -181,99 +223,6 @@ func stillLockedText(run *lockstep.Run) string {
 	}
 	return fmt.Sprintf("still locked: %s; still unlocking. If this program is killed, `lockstep recover %s` unlocks",
 		strings.Join(slotNames(held), ", "), run.Opened.Deployment)
-}
-
-// stream hands over the run's events until its end. It never gives up: as long
-// as this process lives, the run may be one of its own.
-func (f *follower) stream(ctx context.Context, after uint64) <-chan streamed {
-	out := make(chan streamed)
-	send := func(s streamed) bool {
-		select {
-		case out <- s:
-			return true
-		case <-ctx.Done():
-			return false
-		}
-	}
-	go func() {
-		defer close(out)
-		pause := 100 * time.Millisecond
-		for {
-			last, ended := f.streamOnce(ctx, after, send)
-			if ended || ctx.Err() != nil || f.hasEnded(ctx) {
-				return
-			}
-			if last > after {
-				pause = 100 * time.Millisecond
-			}
-			after = last
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-				return
-			}
-			pause = min(2*pause, 10*time.Second)
-		}
-	}()
-	return out
-}
-
-func (f *follower) streamOnce(ctx context.Context, after uint64, send func(streamed) bool) (last uint64, ended bool) {
-	for e, err := range f.svc.Events(ctx, f.id, after) {
-		if err != nil {
-			return after, !send(streamed{err: err})
-		}
-		if e.Seq > 0 {
-			after = e.Seq
-		}
-		if !send(streamed{event: e}) {
-			return after, true
-		}
-		if _, end := e.Data.(lockstep.RunEnded); end {
-			return after, true
-		}
-	}
-	return after, false
-}
-
-func (f *follower) hasEnded(ctx context.Context) bool {
-	run, err := f.svc.Run(ctx, f.id)
-	return err == nil && run.Ending != nil
-}
-
-// tailLines is how much of a failed script's output is shown with its failure.
-const tailLines = 12
-
-// tail is what the script of a try that ended badly printed last.
-func (f *follower) tail(ctx context.Context, e lockstep.Event) []string {
-	d, ok := e.Data.(lockstep.StepFinished)
-	if !ok || d.Outcome.OK() || f.run.Plan == nil {
-		return nil
-	}
-	if s, ok := f.run.Plan.Step(d.Step); !ok || s.Script == nil {
-		return nil
-	}
-	ctx, stop := context.WithTimeout(ctx, 2*time.Second)
-	defer stop()
-	outputs, err := f.svc.Output(ctx, f.id, d.Step)
-	if err != nil {
-		return nil
-	}
-	for _, stream := range []string{"stderr", "stdout"} {
-		for _, o := range outputs {
-			if o.Attempt != d.Attempt || o.Stream != stream {
-				continue
-			}
-			end := o.Tail
-			if len(end) == 0 {
-				end = o.Head
-			}
-			if lines := lastLines(string(end), tailLines); len(lines) > 0 {
-				return lines
-			}
-		}
-	}
-	return nil
 }
 
 // whoAmI names the person at this command line: user@host.

@@ -7,11 +7,12 @@ import (
 )
 
 const runsWatchHelp = `Follow a run to its end, whoever drives it, and show how it ended. Ctrl-C stops
-watching; the run goes on.
+watching; the run goes on. It also stops when the run's orchestrator dies.
 
   lockstep runs watch 0198c0de-…
 
-Exit codes: those of the run; 1 if it could not be watched · 2 usage.`
+Exit codes: those of the run; 1 if it could not be watched · 32 its orchestrator
+died with something locked · 2 usage.`
 
 func (i *invocation) runsWatchCommand() *cobra.Command {
 	return &cobra.Command{

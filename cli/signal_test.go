@@ -112,3 +112,11 @@ func TestEndOfTheCallersContextCancels(t *testing.T) {
 		t.Errorf("it did not wait for unlock:\n%s", out.String())
 	}
 }
+
+func TestWatchingEndsWithTheOrchestrator(t *testing.T) {
+	t.Parallel()
+	r := runWith(t, leftBehind(), nil, "runs", "watch", "0198c0de-0001")
+	if r.code != lockstep.ExitHeld || !strings.Contains(r.stderr, "nobody drives it any more\nhint: `lockstep recover shop`") {
+		t.Errorf("got:\n%s", r)
+	}
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"time"
+
+	"lockstep"
+)
+
+// streamed is what the stream of a run's events hands over.
+type streamed struct {
+	event lockstep.Event
+	err   error
+}
+
+// stream hands over the run's events until its end. It never gives up: as long
+// as this process lives, the run may be one of its own.
+func (f *follower) stream(ctx context.Context, after uint64) <-chan streamed {
+	out := make(chan streamed)
+	send := func(s streamed) bool {
+		select {
+		case out <- s:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	go func() {
+		defer close(out)
+		pause := 100 * time.Millisecond
+		for {
+			last, ended := f.streamOnce(ctx, after, send)
+			if ended || ctx.Err() != nil || f.hasEnded(ctx) {
+				return
+			}
+			if last > after {
+				pause = 100 * time.Millisecond
+			}
+			after = last
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return
+			}
+			pause = min(2*pause, 10*time.Second)
+		}
+	}()
+	return out
+}
+
+func (f *follower) streamOnce(ctx context.Context, after uint64, send func(streamed) bool) (last uint64, ended bool) {
+	for e, err := range f.svc.Events(ctx, f.id, after) {
+		if err != nil {
+			return after, !send(streamed{err: err})
+		}
+		if e.Seq > 0 {
+			after = e.Seq
+		}
+		if !send(streamed{event: e}) {
+			return after, true
+		}
+		if _, end := e.Data.(lockstep.RunEnded); end {
+			return after, true
+		}
+	}
+	return after, false
+}
+
+func (f *follower) hasEnded(ctx context.Context) bool {
+	run, err := f.svc.Run(ctx, f.id)
+	return err == nil && run.Ending != nil
+}
+
+// tailLines is how much of a failed script's output is shown with its failure.
+const tailLines = 12
+
+// tail is what the script of a try that ended badly printed last.
+func (f *follower) tail(ctx context.Context, e lockstep.Event) []string {
+	d, ok := e.Data.(lockstep.StepFinished)
+	if !ok || d.Outcome.OK() || f.run.Plan == nil {
+		return nil
+	}
+	if s, ok := f.run.Plan.Step(d.Step); !ok || s.Script == nil {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(ctx, 2*time.Second)
+	defer stop()
+	outputs, err := f.svc.Output(ctx, f.id, d.Step)
+	if err != nil {
+		return nil
+	}
+	for _, stream := range []string{"stderr", "stdout"} {
+		for _, o := range outputs {
+			if o.Attempt != d.Attempt || o.Stream != stream {
+				continue
+			}
+			end := o.Tail
+			if len(end) == 0 {
+				end = o.Head
+			}
+			if lines := lastLines(string(end), tailLines); len(lines) > 0 {
+				return lines
+			}
+		}
+	}
+	return nil
+}
