@@ -15,7 +15,9 @@ type scenario struct {
 	plan   *lockstep.Plan
 	odds   odds
 	faults []fault
-	away   time.Duration // how long nobody notices that a driver died, about
+	// real: the planner made the plan.
+	real bool
+	away time.Duration // how long nobody notices that a driver died, about
 }
 
 var faultKinds = []string{
@@ -88,10 +90,16 @@ func (s *scenario) newPlan() *lockstep.Plan {
 		lockstep.OperationCheck, lockstep.OperationCleanup,
 	}[s.below(9, "operation")]
 	p := &lockstep.Plan{Operation: op, Deployment: "shop", Key: "file:shop", Policy: s.policy(op)}
+	sites := s.sites(p)
+	if s.chance(0.6, "planner") {
+		if real := s.planned(op, p.Policy, sites); real != nil {
+			s.real = true
+			return real
+		}
+	}
 	if op == lockstep.OperationBackup || op == lockstep.OperationRestore {
 		p.Backup = "shop_20260101T000000Z"
 	}
-	sites := s.sites(p)
 	b := builder{scenario: s, plan: p, sites: sites}
 	b.build()
 	return p

@@ -97,6 +97,9 @@ func simulate(t *testing.T, seed uint64, seen *coverage) *simulation {
 
 func (s *simulation) run() {
 	s.world = newWorld(s.dice, s.plan, s.odds, s.seen)
+	if s.real {
+		s.seen.hit("a plan of the planner's")
+	}
 	s.journal = &simJournal{faults: s.faults, strike: s.strike}
 	s.journal.ended = func() {
 		s.truth = s.world.truth()
@@ -382,7 +385,7 @@ func errorsIsFenced(err error) bool {
 // injected are the faults, and the ways to end, without which a green
 // simulation would mean nothing.
 var injected = []string{
-	"a fenced orchestrator notices", "a machine refuses a fenced orchestrator", "a lease fires", "a reboot unlocks",
+	"a plan of the planner's", "a fenced orchestrator notices", "a machine refuses a fenced orchestrator", "a lease fires", "a reboot unlocks",
 	"a script ignores TERM", "a try is abandoned", "a try never started", "a worker panics", "an outcome is unknown",
 	"an abandoned try is stopped before its unlock", "cleanup of what was held", "recovery",
 	"a try is stopped: lock", "a try is stopped: work", "a try is stopped: unlock", "a try is stopped: collect",
