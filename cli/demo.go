@@ -10,26 +10,58 @@ import (
 )
 
 const demoHelp = `See it work. With nothing but this binary: brings up a small sample deployment over
-SSH on this machine's loopback, shows the plan, backs it up, destroys its data,
-restores it, proves that it is back byte for byte, and prints the lock window.
-Nothing outside of a temporary folder is touched, and that is removed at the end.
+SSH on this machine's loopback, shows the plan, backs it up while customers keep
+ordering, destroys its data, restores it, proves that it is back byte for byte,
+and prints the lock window.
+
+Nothing outside of one folder is touched, and that is removed at the end. With
+--keep the deployment stays up until Ctrl-C, and the folder after that: with its
+configuration you can try every other command.
 
   lockstep demo
+  lockstep demo --keep
+  lockstep demo --keep --dir ./shop       brings it up in ./shop
+
+It needs Linux, and what instances need: a shell, coreutils, findutils, tar and
+util-linux. It needs no root and no SSH server.
 
 Exit codes: 0 the data came back · 1 it did not, or error · 2 usage.`
 
 func (i *invocation) demoCommand() *cobra.Command {
-	return &cobra.Command{
+	var dir string
+	var keep bool
+	c := &cobra.Command{
 		Use: "demo", Short: "See it work; needs nothing but this binary", Long: demoHelp, Args: wants(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if i.Setup.Demo == nil {
 				return &lockstep.Error{Op: "demo", Err: errors.New("this build has none")}
 			}
+			if i.json() {
+				return usage("leave -o json out", "demo: it is for reading, and prints no JSON")
+			}
 			return i.Setup.Demo(c.Context(), Demonstration{
 				Stdin: i.Stdin, Stdout: i.Stdout, Stderr: i.Stderr, Signals: i.Signals,
-				Version: i.Version, Color: i.out.on,
-				Run: func(ctx context.Context, args ...string) int { return i.Program.Run(ctx, args) },
+				Version: i.Version, Color: i.out.on, Dir: dir, Keep: keep,
+				Open: i.Setup.Open, Getenv: i.getenv,
+				Run: func(ctx context.Context, args ...string) int {
+					return i.Program.Run(ctx, append(i.flags.looks(), args...))
+				},
 			})
 		},
 	}
+	c.Flags().StringVar(&dir, "dir", "", "bring it up in `FOLDER`, which must be empty or not there (default a temporary one)")
+	c.Flags().BoolVar(&keep, "keep", false, "leave it up until Ctrl-C, and keep the folder")
+	return c
+}
+
+// looks are the flags that make another command line look as this one does.
+func (f globalFlags) looks() []string {
+	args := []string{"--log-format", f.logFormat}
+	if f.verbose {
+		args = append(args, "--verbose")
+	}
+	if f.noColor {
+		args = append(args, "--no-color")
+	}
+	return args
 }

@@ -42,6 +42,15 @@ type Demonstration struct {
 	Signals        <-chan os.Signal
 	Version        string
 	Color          bool
+	// Dir is where to bring it up: a folder that is empty or not there yet;
+	// "" is a new temporary one.
+	Dir string
+	// Keep leaves the deployment up until a signal comes, and its folder after
+	// that.
+	Keep bool
+	// Open is Setup.Open; Getenv looks up the environment.
+	Open   func(ctx context.Context, o Options) (Orchestrator, error)
+	Getenv func(string) string
 	// Run runs another command line in this process, with the same streams,
 	// and returns its exit code: Run(ctx, "--config", file, "backup", "shop").
 	Run func(ctx context.Context, args ...string) int

@@ -22,7 +22,7 @@ const contractVersion = "1.9.99"
 // Wire is the real Setup: the configuration file's deployments, a plain folder
 // of backups and a SQLite journal. This file is the only one of the command
 // line that knows which adapters there are.
-func Wire() Setup { return Setup{Open: open} }
+func Wire() Setup { return Setup{Open: open, Demo: demonstrate} }
 
 func open(ctx context.Context, o Options) (Orchestrator, error) {
 	cfg, err := config.Load(o.ConfigPath, o.Getenv)
