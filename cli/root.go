@@ -103,7 +103,7 @@ func (i *invocation) addCommands(root *cobra.Command) {
 			root.AddCommand(c)
 		}
 	}
-	root.AddCommand(exitCodesTopic())
+	root.AddCommand(exitCodesTopic(), i.manCommand())
 	root.SetHelpCommandGroupID("self")
 }
 
