@@ -200,6 +200,9 @@ func (r *Run) stageBit(stage Stage) int {
 	case StageUnlock:
 		return ExitUnlock
 	case StageClean:
+		if r.Plan.Policy.Name == "bbr" && r.Plan.Operation == OperationCleanup {
+			return ExitError // what it was asked for, not what it leaves behind
+		}
 		return ExitClean
 	case StageCheck, StageRead, StagePlace, StageWork, StageCollect, StageVerify, StageCommit:
 	}

@@ -87,7 +87,19 @@ type Noted struct {
 	Message  string     `json:"message"`
 	Instance InstanceID `json:"instance,omitempty"`
 	Job      string     `json:"job,omitempty"`
+	// Phase, if not "", says that the run's preparation begins this phase. The
+	// line is one of level "debug".
+	Phase Phase `json:"phase,omitempty"`
 }
+
+// Phase is a part of the time between a run's first event and its plan.
+type Phase string
+
+// The phases that an event tells of.
+const (
+	// PhasePlan: everything has been discovered, and the plan is being made.
+	PhasePlan Phase = "plan"
+)
 
 // RunPlanned freezes the plan. With it the run can be unlocked by anybody.
 type RunPlanned struct {

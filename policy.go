@@ -34,6 +34,9 @@ type Policy struct {
 	AllowEmpty bool `json:"allow_empty,omitempty"`
 	// IgnoreHeld: jobs held by an earlier run do not stop a new one.
 	IgnoreHeld bool `json:"ignore_held,omitempty"`
+	// SettleInCleanup: only a cleanup settles what dead orchestrators left; a
+	// backup or restore finds it and stops.
+	SettleInCleanup bool `json:"settle_in_cleanup,omitempty"`
 	// LockFree: no lock and no unlock script is run.
 	LockFree bool `json:"lock_free,omitempty"`
 	// HoldFailedRestore: after a failed restore script jobs stay locked.
@@ -67,5 +70,6 @@ func BBRPolicy() Policy {
 	p.AllowEmpty = true
 	p.IgnoreHeld = true
 	p.RenameCollisions = true
+	p.SettleInCleanup = true
 	return p
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep"
@@ -48,6 +49,8 @@ type App struct {
 	mu     sync.Mutex
 	inbox  map[lockstep.RunID]chan lockstep.EventData
 	active sync.WaitGroup
+	// leaving: this process drives nothing any more; see LetGo.
+	leaving atomic.Bool
 }
 
 var _ lockstep.Service = (*App)(nil)

@@ -19,7 +19,7 @@ func (a *App) Events(ctx context.Context, id lockstep.RunID, after uint64) iter.
 		w, stop := a.hub.watch(id)
 		defer stop()
 		for {
-			last, more := a.yieldStored(ctx, id, after, yield)
+			last, more := a.yieldStored(ctx, w, id, after, yield)
 			if !more {
 				return
 			}
@@ -33,8 +33,11 @@ func (a *App) Events(ctx context.Context, id lockstep.RunID, after uint64) iter.
 
 // yieldStored yields what the journal has beyond after. It reports false when
 // the run has ended, failed to be read, or the consumer has had enough.
-func (a *App) yieldStored(ctx context.Context, id lockstep.RunID, after uint64, yield func(lockstep.Event, error) bool) (uint64, bool) {
+func (a *App) yieldStored(ctx context.Context, w *watcher, id lockstep.RunID, after uint64, yield func(lockstep.Event, error) bool) (uint64, bool) {
 	events, err := a.cfg.Journal.Events(ctx, id, after)
+	if !yieldWaiting(w, id, yield) {
+		return after, false
+	}
 	for _, e := range events {
 		after = e.Seq
 		if !yield(e, nil) {
@@ -55,6 +58,25 @@ func (a *App) yieldStored(ctx context.Context, id lockstep.RunID, after uint64, 
 		return after, false
 	}
 	return after, a.endsLater(ctx, id, after)
+}
+
+// yieldWaiting yields the progress that waits: it was made before the events
+// that were just read, the end of its transfer among them.
+func yieldWaiting(w *watcher, id lockstep.RunID, yield func(lockstep.Event, error) bool) bool {
+	for {
+		select {
+		case p := <-w.progress:
+			if !yield(progressEvent(id, p), nil) {
+				return false
+			}
+		default:
+			return true
+		}
+	}
+}
+
+func progressEvent(id lockstep.RunID, p lockstep.Progress) lockstep.Event {
+	return lockstep.Event{V: lockstep.EventVersion, Run: id, Time: time.Now().UTC(), Data: p}
 }
 
 // endsLater reports whether events of the run are still to come: a reader that
@@ -84,8 +106,7 @@ func (a *App) await(ctx context.Context, w *watcher, id lockstep.RunID, yield fu
 		case <-timer.C:
 			return true
 		case p := <-w.progress:
-			e := lockstep.Event{V: lockstep.EventVersion, Run: id, Time: time.Now().UTC(), Data: p}
-			if !yield(e, nil) {
+			if !yield(progressEvent(id, p), nil) {
 				return false
 			}
 		}

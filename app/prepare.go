@@ -47,7 +47,11 @@ func (r *running) prepare(ctx context.Context) (*session, error) {
 // them.
 func (r *running) settleBefore(ctx context.Context) error {
 	switch r.run.Opened.Operation {
-	case lockstep.OperationBackup, lockstep.OperationRestore, lockstep.OperationCleanup:
+	case lockstep.OperationBackup, lockstep.OperationRestore:
+		if r.run.Opened.Policy.SettleInCleanup {
+			return nil
+		}
+	case lockstep.OperationCleanup:
 	case lockstep.OperationCheck, lockstep.OperationPlan:
 		return nil
 	}
@@ -112,14 +116,17 @@ func (r *running) claimAndDiscover(ctx context.Context, s *session) (lockstep.De
 	claimed := make(chan error, 1)
 	go func() { claimed <- r.claim(ctx, s) }()
 	found, notes, err := discover.Discover(ctx, s.resolved, discover.Options{Version: r.app.cfg.ContractVersion})
-	if err := errors.Join(<-claimed, err); err != nil {
-		return found, err
+	err = errors.Join(<-claimed, err)
+	facts := make([]lockstep.EventData, 0, len(notes)+1)
+	for _, n := range notes {
+		facts = append(facts, n)
 	}
-	facts := make([]lockstep.EventData, len(notes))
-	for i, n := range notes {
-		facts[i] = n
+	if err == nil {
+		facts = append(facts, lockstep.Noted{
+			Level: "debug", Phase: lockstep.PhasePlan, Message: "every instance has told of its jobs; making the plan",
+		})
 	}
-	return found, r.note(ctx, facts...)
+	return found, errors.Join(err, r.note(ctx, facts...))
 }
 
 // plan makes the plan and freezes it in the journal.
@@ -166,7 +173,7 @@ func (r *running) makePlan(found lockstep.Deployment, policy lockstep.Policy, ex
 // adviseMaxLock tells a check what limit of the lock window would fit, where
 // none is set and earlier windows are known.
 func (r *running) adviseMaxLock(ctx context.Context, p lockstep.Plan) error {
-	if p.Operation != lockstep.OperationCheck || p.Policy.MaxLock > 0 {
+	if p.Operation != lockstep.OperationCheck || p.Policy.MaxLock > 0 || p.Policy.Name != "lockstep" {
 		return nil
 	}
 	windows, err := r.app.lastWindows(ctx, r.run.Opened.Key)

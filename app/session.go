@@ -27,6 +27,9 @@ type session struct {
 	policy   lockstep.Policy
 	clients  map[lockstep.InstanceID]*launcher.Client
 	executor *executor.Executor
+	// left: the instances were left to themselves, and what the source made
+	// remotely with them.
+	left bool
 }
 
 // openSession finds the instances and opens a way to each launcher. Nothing is
@@ -72,7 +75,9 @@ func (s *session) close(ctx context.Context) {
 	for _, c := range s.clients {
 		_ = c.Close()
 	}
-	_ = s.resolved.Release(ctx)
+	if !s.left {
+		_ = s.resolved.Release(ctx)
+	}
 }
 
 // abandon lets go of every claim of a run that never got a plan, then closes.

@@ -140,7 +140,7 @@ func (r *running) toItsEnd(ctx context.Context) {
 // journaled, or the journal belongs to somebody else now.
 func (r *running) drive(ctx context.Context, s *session) {
 	e := &engine.Engine{
-		Journal: r.app.cfg.Journal,
+		Journal: leavable{r.app.cfg.Journal, r.app},
 		Observe: r.app.hub.event,
 		Conflict: func(err error) bool {
 			return errors.Is(err, journal.ErrConflict)
@@ -149,7 +149,12 @@ func (r *running) drive(ctx context.Context, s *session) {
 	if s != nil {
 		e.Executor = s.executor
 		stop := s.executor.KeepLeases(ctx)
-		defer stop()
+		defer func() {
+			stop()
+			if r.app.leaving.Load() && r.run.Ending == nil {
+				s.leave(ctx)
+			}
+		}()
 	}
 	_, _ = e.Drive(ctx, r.run, r.inbox)
 }
@@ -166,7 +171,7 @@ func (r *running) note(ctx context.Context, facts ...lockstep.EventData) error {
 	if len(events) == 0 {
 		return nil
 	}
-	if err := r.app.cfg.Journal.Append(ctx, events...); err != nil {
+	if err := (leavable{r.app.cfg.Journal, r.app}).Append(ctx, events...); err != nil {
 		return fmt.Errorf("write journal of run %s: %w", r.run.ID, err)
 	}
 	for _, e := range events {

@@ -130,6 +130,9 @@ func (e *Executor) checkRepository(ctx context.Context) (lockstep.StepFinished, 
 		need = int64(float64(e.cfg.Last.Bytes()) * growth)
 	} else {
 		f.Warnings = append(f.Warnings, "how much a backup will need is not known yet: this is the first one")
+		if e.cfg.Policy.Name == "bbr" {
+			need = 0 // the original looks at nothing, and a guess must not refuse
+		}
 	}
 	if free >= 0 && free < need {
 		return f, noSpace("repository "+e.cfg.Repository.Location(), need, free)

@@ -148,6 +148,7 @@ func (e *Executor) meter(ctx context.Context, step lockstep.StepID, total int64)
 	if e.cfg.Progress == nil {
 		return m
 	}
+	e.cfg.Progress(lockstep.Progress{Step: step, Total: total}) // how much there is, before any of it moves
 	go func() {
 		tick := time.NewTicker(meterEvery)
 		defer tick.Stop()
