@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,18 +22,6 @@ var (
 	oneSeed   = flag.Uint64("seed", 0, "replay the simulation of this seed only")
 	seedCount = flag.Int("seeds", 10_000, "how many seeds to simulate")
 )
-
-// coverage counts what the simulation made happen.
-type coverage struct {
-	mu   sync.Mutex
-	hits map[string]int
-}
-
-func (c *coverage) hit(what string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.hits[what]++
-}
 
 // TestSimulation runs whole runs over model machines, with everything going
 // wrong that can, and has the auditor judge each against what the machines
@@ -217,78 +204,6 @@ func (s *simulation) finish(d *driver, run *lockstep.Run) {
 	}
 }
 
-// strike makes a fault happen. The journal's lock is held.
-func (s *simulation) strike(f fault, by *driver) {
-	w := s.world
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	in := s.plan.Instances[s.below(len(s.plan.Instances), "victim", int(f.at))].Name()
-	m := w.machines[in]
-	switch f.kind {
-	case "crash":
-		by.die()
-	case "cancel":
-		by.cancel()
-	case "second cancel":
-		by.cancel()
-		by.tell(lockstep.CancelRequested{By: "somebody impatient"})
-	case "lease reported":
-		if s.plan.Policy.Lease > 0 {
-			by.tell(lockstep.LeaseFired{Instance: in})
-		}
-	case "unreachable for a while":
-		s.cut(m, s.delay(4*time.Minute, "cut", int(f.at)), false)
-	case "unreachable for long":
-		s.cut(m, s.delay(3*time.Hour, "cut", int(f.at)), false)
-	case "unreachable for ever":
-		m.gone = true
-		s.cut(m, time.Second, false)
-	case "reboot":
-		s.cut(m, s.delay(5*time.Minute, "cut", int(f.at)), true)
-	case "rival":
-		s.rival(f)
-	}
-}
-
-// cut makes a machine unreachable after a moment, and reachable again later.
-func (s *simulation) cut(m *machine, long time.Duration, reboot bool) {
-	locked := func(do func()) func() {
-		return func() {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			do()
-		}
-	}
-	soon := s.delay(3*time.Second, "cut soon", string(m.id), len(m.acts))
-	time.AfterFunc(soon, locked(func() {
-		if reboot {
-			m.reboot()
-		}
-		m.reach(false)
-	}))
-	time.AfterFunc(soon+long, locked(func() { m.reach(true) }))
-}
-
-// rival lets another orchestrator take the run over while this one lives.
-func (s *simulation) rival(f fault) {
-	n := 100 + int(f.at)
-	s.drives.Add(1)
-	time.AfterFunc(s.delay(3*time.Second, "rival", int(f.at)), func() {
-		defer s.drives.Done()
-		if !s.endedNow() {
-			s.recover(n)
-		}
-	})
-}
-
-func (s *simulation) endedNow() bool {
-	s.journal.mu.Lock()
-	defer s.journal.mu.Unlock()
-	n := len(s.journal.events)
-	_, ended := s.journal.events[n-1].Data.(lockstep.RunEnded)
-	return ended
-}
-
 func (s *simulation) judge(events []lockstep.Event, truth *audit.Truth) {
 	if v := audit.Check(events, truth); len(v) > 0 {
 		var lines []string
@@ -380,31 +295,4 @@ func (s *simulation) text() string {
 
 func errorsIsFenced(err error) bool {
 	return strings.Contains(err.Error(), engine.ErrFenced.Error())
-}
-
-// injected are the faults, and the ways to end, without which a green
-// simulation would mean nothing.
-var injected = []string{
-	"a plan of the planner's", "a fenced orchestrator notices", "a machine refuses a fenced orchestrator", "a lease fires", "a reboot unlocks",
-	"a script ignores TERM", "a try is abandoned", "a try never started", "a worker panics", "an outcome is unknown",
-	"an abandoned try is stopped before its unlock", "cleanup of what was held", "recovery",
-	"a try is stopped: lock", "a try is stopped: work", "a try is stopped: unlock", "a try is stopped: collect",
-	"fault: acknowledgement lost", "fault: cancel", "fault: crash", "fault: disk full", "fault: lease reported",
-	"fault: reboot", "fault: rival", "fault: second cancel", "fault: unreachable for a while",
-	"fault: unreachable for long", "fault: unreachable for ever",
-	"data: incomplete", "data: none", "data: partial", "data: restored", "data: untouched", "data: verified",
-	"end: canceled", "end: failed", "end: interrupted", "end: succeeded", "locks: held", "locks: released",
-}
-
-// checkCoverage: each fault was really injected, and each end really reached.
-func checkCoverage(t *testing.T, seen *coverage) {
-	names := slices.Sorted(maps.Keys(seen.hits))
-	for _, name := range names {
-		t.Logf("%6d %s", seen.hits[name], name)
-	}
-	for _, name := range injected {
-		if least := *seedCount / 1000; seen.hits[name] < least {
-			t.Errorf("%q happened %d times in %d seeds, expected at least %d", name, seen.hits[name], *seedCount, least)
-		}
-	}
 }
