@@ -175,7 +175,7 @@ func writeManifest(w io.Writer, dir *folder, h *head) error {
 // tidy removes what only staging needed, and artifacts that the manifest does
 // not name. The backup exists: what fails here is left to Delete.
 func (r *Repository) tidy(dir *folder, h *head) {
-	keep := map[string]bool{manifestFile: true, metadataFile: true}
+	keep := map[string]bool{manifestFile: true, metadataFile: true, specFile: true}
 	for _, rec := range h.Files {
 		keep[rec.File] = true
 	}

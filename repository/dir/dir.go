@@ -41,6 +41,7 @@ import (
 const (
 	manifestFile = "lockstep.json"
 	metadataFile = "metadata"
+	specFile     = "manifest.yml" // the deployment's, where BBR was asked for it
 	stagedMark   = ".lockstep-staged"
 	deletedMark  = ".lockstep-deleted"
 	tarSuffix    = ".tar"
@@ -51,6 +52,9 @@ const (
 // Repository is a repository in a folder. It holds nothing open between calls.
 type Repository struct {
 	path string
+	// only, if not "", is the one folder that is a backup here, whatever its
+	// name; see OpenBackup.
+	only string
 
 	// before, if set by a test, is called before each step that changes what
 	// is on disk; its error is that step's.

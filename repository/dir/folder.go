@@ -27,6 +27,8 @@ const (
 type folder struct {
 	id   lockstep.BackupID
 	root *os.Root
+	// renamed: the folder's name says nothing of the backup.
+	renamed bool
 }
 
 // folder opens the folder of that id, or wraps ErrNotFound.
@@ -39,21 +41,28 @@ func (r *Repository) folder(id lockstep.BackupID) (*folder, error) {
 		return nil, r.trouble("open backup", id, err)
 	}
 	defer base.Close()
-	info, err := base.Lstat(string(id))
+	name := string(id)
+	if r.only != "" {
+		if id != onlyID(r.only) {
+			return nil, notFound(id)
+		}
+		name = r.only
+	}
+	info, err := base.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
 		return nil, notFound(id)
 	}
 	if err != nil {
 		return nil, r.trouble("open backup", id, err)
 	}
-	root, err := base.OpenRoot(string(id))
+	root, err := base.OpenRoot(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, notFound(id)
 	}
 	if err != nil {
 		return nil, r.trouble("open backup", id, err)
 	}
-	return &folder{id, root}, nil
+	return &folder{id: id, root: root, renamed: r.only != ""}, nil
 }
 
 func notFound(id lockstep.BackupID) error {

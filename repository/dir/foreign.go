@@ -51,12 +51,11 @@ func (t *yamlText) UnmarshalYAML(n *yaml.Node) error {
 // foreign is a backup that another program wrote: a manifest made of what its
 // metadata file and its folder's name tell, and its checksums.
 func (f *folder) foreign() (lockstep.Backup, map[string]map[string]string, error) {
-	m := idPattern.FindStringSubmatch(string(f.id))
-	if m == nil {
+	if !f.renamed && !idPattern.MatchString(string(f.id)) {
 		return lockstep.Backup{}, nil, notFound(f.id)
 	}
 	b := lockstep.Backup{
-		V: 1, ID: f.id, Deployment: m[1], Data: lockstep.DataUnproven, Artifacts: []lockstep.Artifact{},
+		V: 1, ID: f.id, Deployment: deploymentOf(f.id), Data: lockstep.DataUnproven, Artifacts: []lockstep.Artifact{},
 		Reasons: []string{"it was written by another program and has no manifest that vouches for it"},
 	}
 	b.StartedAt = startOf(f.id)

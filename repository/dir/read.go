@@ -75,6 +75,7 @@ func (r *Repository) Get(_ context.Context, id lockstep.BackupID) (lockstep.Back
 	if err != nil {
 		return lockstep.Backup{}, r.reading(id, err)
 	}
+	h.Manifest.ID = id // a renamed folder's backup is asked for by its new name
 	return h.Manifest, nil
 }
 
@@ -107,7 +108,7 @@ func (f *folder) openManifest() (*head, *os.File, error) {
 	h, err := readHead(file)
 	switch {
 	case err != nil:
-	case h.Manifest.ID != f.id:
+	case h.Manifest.ID != f.id && !f.renamed:
 		err = &lockstep.Error{
 			Op: "read " + manifestFile, Err: fmt.Errorf("%w: it is the manifest of backup %q", repository.ErrCorrupt, h.Manifest.ID),
 			Hint: fmt.Sprintf("if the folder was renamed, name it %s again", h.Manifest.ID),
