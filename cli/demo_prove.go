@@ -24,8 +24,8 @@ func (d *demo) prove(ctx context.Context) error {
 		if err := same(i.name(), d.then[i.job], now[i.job]); err != nil {
 			return err
 		}
-		d.proved("%s: %d names of files, %d entries in all, are what they were when the shop stood still:\n"+
-			"    names, kinds, modes, owners, times, links and every byte", i.name(), now[i.job].files(), len(now[i.job]))
+		d.proved("%s: all of %d files, folders and links are as they were when the shop stood still:\n"+
+			"    names, modes, owners, times, links and every byte", i.name(), len(now[i.job]))
 	}
 	for _, question := range []func(context.Context, map[string]tree) error{
 		d.asRecorded, d.ofOneMoment, d.nothingLeft, d.promisesKept, d.openForBusiness,
@@ -85,7 +85,7 @@ func (d *demo) asRecorded(ctx context.Context, now map[string]tree) error {
 		return nil
 	})
 	if err == nil {
-		d.proved("they are what the backup's tar files hold")
+		d.proved("they are also what the tar files of the backup hold")
 	}
 	return err
 }
@@ -105,7 +105,16 @@ func (d *demo) ofOneMoment(context.Context, map[string]tree) error {
 
 // nothingLeft looks for what runs should have taken away.
 func (d *demo) nothingLeft(context.Context, map[string]tree) error {
-	for _, i := range d.sample.instances {
+	if err := d.sample.clean(); err != nil {
+		return err
+	}
+	d.proved("nothing is locked, and no artifact was left on an instance")
+	return nil
+}
+
+// clean is an error if something is locked, or an artifact was left.
+func (s *demoSample) clean() error {
+	for _, i := range s.instances {
 		for _, name := range []string{"read-only", "closing", "pending"} {
 			if i.has(name) {
 				return fmt.Errorf("%s was left on %s", name, i.name())
@@ -119,7 +128,6 @@ func (d *demo) nothingLeft(context.Context, map[string]tree) error {
 			return fmt.Errorf("artifact %s was left on %s", left[0].Name(), i.name())
 		}
 	}
-	d.proved("nothing is locked, and no artifact was left on an instance")
 	return nil
 }
 

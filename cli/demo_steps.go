@@ -54,10 +54,13 @@ func (d *demo) backUp(ctx context.Context) error {
 		return errors.New("the backup did not close all web servers at once")
 	}
 	after := d.shop.number.Load()
+	if err := d.sample.clean(); err != nil {
+		return err
+	}
 	if err := d.openAgain(ctx); err != nil {
 		return err
 	}
-	if !d.sample.blobs.has("last-good") || d.sample.blobs.has("pending") {
+	if !d.sample.blobs.has("last-good") {
 		return errors.New("the blob store was not told that the backup went well")
 	}
 	if err := d.readBackup(ctx); err != nil {

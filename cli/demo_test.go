@@ -1,0 +1,345 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"lockstep"
+)
+
+// aDemo runs `lockstep demo --dir DIR` in this process.
+type aDemo struct {
+	program        Program
+	dir            string
+	stdout, stderr *watched
+	signals        chan os.Signal
+}
+
+func newDemo(t *testing.T, sabotage func(*demoSample) error) *aDemo {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs whole backups and restores")
+	}
+	d := &aDemo{
+		dir: filepath.Join(t.TempDir(), "a demo"), stdout: newWatched(), stderr: newWatched(),
+		signals: make(chan os.Signal, 1),
+	}
+	setup := Wire()
+	setup.Demo = func(ctx context.Context, given Demonstration) error {
+		return (&demo{Demonstration: given, sabotage: sabotage}).run(ctx)
+	}
+	d.program = Program{
+		Version: "1.2.3", Stdin: strings.NewReader(""), Stdout: d.stdout, Stderr: d.stderr,
+		Env: os.Environ(), Signals: d.signals, Setup: setup,
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("stdout:\n%s\nstderr:\n%s", d.stdout, d.stderr)
+		}
+	})
+	return d
+}
+
+func (d *aDemo) run(args ...string) int {
+	return d.program.Run(context.Background(), append([]string{"demo", "--dir", d.dir}, args...))
+}
+
+// leavesNothing checks that the demo's folder and all its processes are gone.
+func (d *aDemo) leavesNothing(t *testing.T) {
+	t.Helper()
+	if _, err := os.Lstat(d.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+	d.leavesNoProcesses(t)
+}
+
+// A process that was killed may take a moment to go.
+func (d *aDemo) leavesNoProcesses(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		left := processesIn(d.dir)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("processes are still there: %q", left)
+		}
+	}
+}
+
+// processesIn are the command lines of processes whose environment names dir.
+func processesIn(dir string) []string {
+	var found []string
+	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range environs {
+		if env, err := os.ReadFile(file); err == nil && bytes.Contains(env, []byte("="+dir+"/")) {
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+			found = append(found, string(line))
+		}
+	}
+	return found
+}
+
+// A demo that could not fail would prove nothing.
+func TestDemoFails(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		file, from, to string // of instances/
+		want           string
+	}{
+		"a restore script fails": {
+			"db-0/jobs/postgres/bin/restore", "set -eu", "exit 3",
+			"lockstep restore shop latest --yes: exit code 1",
+		},
+		"a restore script loses a file": {
+			"blobs-0/jobs/blobstore/bin/restore", "cp -a", "rm \"$BBR_ARTIFACT_DIRECTORY/blobs/orders/01/order-1\"\ncp -a",
+			`"orders/01/order-1" is missing`,
+		},
+		"a web server is not closed by its lock": {
+			"web-1/jobs/web/bin/pre-backup-lock", `: >"$root/closing"`, `: >"$root/closed"`,
+			"was written to while it was locked",
+		},
+		"an unlock does not unlock": {
+			"web-2/jobs/web/bin/post-backup-unlock", `"$root/closing"`, "",
+			"closing was left on web-2",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDemo(t, func(s *demoSample) error {
+				return edit(filepath.Join(s.dir, "instances", tt.file), tt.from, tt.to)
+			})
+			if code := d.run(); code == 0 {
+				t.Error("exit code 0")
+			}
+			if !strings.Contains(d.stderr.String(), tt.want) {
+				t.Errorf("stderr does not say %q", tt.want)
+			}
+			d.leavesNothing(t)
+		})
+	}
+}
+
+// edit replaces a text that a file must have.
+func edit(file, from, to string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(text, []byte(from)) {
+		return errors.New(file + " has no " + from)
+	}
+	return os.WriteFile(file, bytes.Replace(text, []byte(from), []byte(to), 1), 0o755)
+}
+
+func TestDemoNamesMissingTools(t *testing.T) {
+	t.Parallel()
+	err := missingTools(t.TempDir())
+	if err == nil || !strings.Contains(err.Error(), "flock") || !strings.Contains(lockstep.HintOf(err), "util-linux") {
+		t.Errorf("error %v, hint %q", err, lockstep.HintOf(err))
+	}
+}
+
+func TestDemoStopped(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, nil)
+	d.stderr.when("locks released after", func() { d.signals <- os.Interrupt })
+	if code := d.run(); code == 0 {
+		t.Error("exit code 0")
+	}
+	d.leavesNothing(t)
+}
+
+// What --keep keeps can be used, until the demo is told to end.
+func TestDemoKept(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, nil)
+	up := make(chan struct{})
+	d.stdout.when("After Ctrl-C", func() { close(up) })
+	ended := make(chan int)
+	go func() { ended <- d.run("--keep") }()
+	select {
+	case <-up:
+	case code := <-ended:
+		t.Fatalf("exit code %d before the signal", code)
+	}
+	other := d.program
+	other.Stdout, other.Stderr, other.Signals = io.Discard, d.stderr, nil
+	config := filepath.Join(d.dir, "lockstep.yaml")
+	if code := other.Run(context.Background(), []string{"--config", config, "backup", "shop"}); code != 0 {
+		t.Errorf("backup of the kept deployment: exit code %d", code)
+	}
+	d.signals <- syscall.SIGTERM
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d after the signal", code)
+	}
+	if _, err := os.Stat(config); err != nil {
+		t.Error(err)
+	}
+	d.leavesNoProcesses(t)
+	if code := other.Run(context.Background(), []string{"--config", config, "check", "shop"}); code == 0 {
+		t.Error("the servers are still there")
+	}
+}
+
+// watched keeps what is written, and calls a function when a text was.
+type watched struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	want string
+	then func()
+}
+
+func newWatched() *watched { return &watched{} }
+
+func (w *watched) when(text string, then func()) { w.want, w.then = text, then }
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text.Write(p)
+	if w.then != nil && strings.Contains(w.text.String(), w.want) {
+		w.then()
+		w.then = nil
+	}
+	return len(p), nil
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+func TestDemoTreeDifferences(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(root string) error
+		want   string
+	}{
+		"content": {func(r string) error { return os.WriteFile(r+"/a", []byte("else"), 0o644) }, `"a": another content`},
+		"mode":    {func(r string) error { return os.Chmod(r+"/a", 0o600) }, `"a": had mode 0644, has 0600`},
+		"time":    {func(r string) error { return os.Chtimes(r+"/a", time.Unix(1, 0), time.Unix(1, 1)) }, `"a": modification time`},
+		"link":    {func(r string) error { return errors.Join(os.Remove(r+"/l"), os.Symlink("b", r+"/l")) }, `"l": led to "a", leads to "b"`},
+		"gone":    {func(r string) error { return os.Remove(r + "/dir/empty") }, `"dir/empty" is missing`},
+		"new":     {func(r string) error { return os.Mkdir(r+"/x\ny", 0o755) }, `"x\ny" should not be there`},
+		"kind":    {func(r string) error { return errors.Join(os.Remove(r+"/l"), os.Mkdir(r+"/l", 0o755)) }, `"l": was of kind l, is of kind d`},
+		"names": {func(r string) error {
+			text, err := os.ReadFile(r + "/a")
+			return errors.Join(err, os.Remove(r+"/dir/again"), os.WriteFile(r+"/dir/again", text, 0o644))
+		}, `"a": had the names "a\x00dir/again", has ""`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := smallTree(t)
+			was, err := treeOf(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.change(root); err != nil {
+				t.Fatal(err)
+			}
+			is, err := treeOf(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := strings.Join(was.differences(is), "\n"); !strings.Contains(diff, tt.want) {
+				t.Errorf("differences:\n%s\nwant %s", diff, tt.want)
+			}
+		})
+	}
+}
+
+func TestDemoTreeOfTar(t *testing.T) {
+	t.Parallel()
+	root := smallTree(t)
+	want, err := treeOf(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("tar", "--format=posix", "-C", filepath.Dir(root), "-c", "./"+filepath.Base(root)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := treeOfTar(bytes.NewReader(out), filepath.Base(root))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := same("the tar", want, got); err != nil {
+		t.Error(err)
+	}
+}
+
+// smallTree has one of everything.
+func smallTree(t *testing.T) string {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), "tree")
+	for _, err := range []error{
+		os.MkdirAll(filepath.Join(root, "dir", "empty"), 0o755),
+		os.WriteFile(filepath.Join(root, "a"), []byte("some"), 0o644),
+		os.WriteFile(filepath.Join(root, "b\nc d"), nil, 0o600),
+		os.Link(filepath.Join(root, "a"), filepath.Join(root, "dir", "again")),
+		os.Symlink("a", filepath.Join(root, "l")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func TestDemoBooks(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		spoil func(b demoBooks) error
+		want  string
+	}{
+		"nothing": {func(demoBooks) error { return nil }, ""},
+		"no row": {func(b demoBooks) error {
+			return edit(b.deployment.db.path(tablesDir, ordersTable), "12\t", "13\t")
+		}, "none of order 12"},
+		"half a row": {func(b demoBooks) error {
+			return os.Truncate(b.deployment.db.path(tablesDir, ordersTable), 100)
+		}, "half a row"},
+		"no blob": {func(b demoBooks) error { return os.Remove(b.deployment.blobs.path(blobsDir, blobName(7))) },
+			"order 7 has a row"},
+		"another blob": {func(b demoBooks) error {
+			return os.WriteFile(b.deployment.blobs.path(blobsDir, blobName(11)), nil, 0o644)
+		}, "order 11 has a row"},
+		"a blob too many": {func(b demoBooks) error {
+			return os.WriteFile(b.deployment.blobs.path(blobsDir, blobName(8)+"a"), nil, 0o644)
+		}, "blobs of orders that have no row"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newDemoSample(t.TempDir())
+			if err := s.layOut(); err != nil {
+				t.Fatal(err)
+			}
+			b := demoBooks{s}
+			for n := range int64(12) {
+				if err := b.enter(n + 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := tt.spoil(b); err != nil {
+				t.Fatal(err)
+			}
+			_, err := b.consistent()
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
