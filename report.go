@@ -75,7 +75,9 @@ func (r *Run) Report(now time.Time) RunReport {
 	if r.Plan == nil {
 		return rep
 	}
-	rep.Backup = optional(r.Plan.Backup)
+	if r.Opened.Operation != OperationBackup || r.Ending == nil || r.allOK(StageCommit) {
+		rep.Backup = optional(r.Plan.Backup)
+	}
 	for _, w := range r.Plan.Warnings {
 		if !slices.Contains(rep.Warnings, w) { // what discovery noted is in the plan too
 			rep.Warnings = append(rep.Warnings, w)

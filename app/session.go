@@ -177,7 +177,7 @@ func (r *running) claimOne(ctx context.Context, id lockstep.InstanceID, c *launc
 		Term: r.term, TakeOver: r.run.Opened.Request.TakeOver,
 	})
 	if err != nil {
-		return 0, claimError(id, r.run.Opened.Deployment, err)
+		return 0, r.claimError(ctx, id, err)
 	}
 	if d := reply.Displaced; d != nil {
 		r.later(lockstep.Noted{Level: "warn", Instance: id, Message: fmt.Sprintf("took instance %s over from run %s of %s", id, d.Run, d.Owner)})
@@ -207,15 +207,20 @@ func (r *running) locks() bool {
 	return !r.run.Opened.Policy.IgnoreHeld && (op == lockstep.OperationBackup || op == lockstep.OperationRestore)
 }
 
-func claimError(id lockstep.InstanceID, deployment string, err error) error {
+// claimError says who has the instance, and what to do about it: a run that
+// this journal knows is settled by it, any other only by taking over.
+func (r *running) claimError(ctx context.Context, id lockstep.InstanceID, err error) error {
 	var taken *launcher.ClaimedError
 	if !errors.As(err, &taken) {
 		return fmt.Errorf("claim instance %s: %w", id, err)
 	}
-	return &lockstep.Error{
-		Kind: lockstep.KindConflict, Op: fmt.Sprintf("claim instance %s", id), Err: err,
-		Hint: "another orchestrator may be at work there; if it is surely dead: `lockstep cleanup " + deployment + " --take-over`",
+	name := r.run.Opened.Deployment
+	hint := "another orchestrator may be at work there; if it is surely dead: `lockstep cleanup " + name + " --take-over`"
+	run, unknown := r.app.Run(ctx, lockstep.RunID(taken.Holder.Run))
+	if unknown == nil && run.Ending == nil && r.app.abandoned(ctx, run.Opened.Key) {
+		hint = "its orchestrator is dead: `lockstep recover " + name + "` settles that run"
 	}
+	return &lockstep.Error{Kind: lockstep.KindConflict, Op: fmt.Sprintf("claim instance %s", id), Err: err, Hint: hint}
 }
 
 // tracker journals what a source makes remotely.

@@ -63,10 +63,8 @@ func ownedError(req lockstep.Request, err error) error {
 	if !errors.Is(err, journal.ErrOwned) {
 		return fmt.Errorf("begin %s of %s: %w", req.Operation, req.Deployment, err)
 	}
-	return &lockstep.Error{
-		Kind: lockstep.KindConflict, Op: fmt.Sprintf("begin %s of %s", req.Operation, req.Deployment), Err: err,
-		Hint: "one run per deployment: `lockstep runs list` shows the one under way, `lockstep runs watch RUN` follows it",
-	}
+	// Who owns it, and what to type next, the journal's own error says.
+	return &lockstep.Error{Kind: lockstep.KindConflict, Op: fmt.Sprintf("begin %s of %s", req.Operation, req.Deployment), Err: err}
 }
 
 // running is one run in the hands of this process.
