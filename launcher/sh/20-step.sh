@@ -21,7 +21,7 @@ step_main() {
 	id=$1 run=$2 step=$3 att=$4 term=$5 by=$6 path=$7 digest=$8
 	shift 8
 	names "$run" "$step" "$att"
-	if ! create; then
+	if ! create && ! { come_back "$run" "$term" "$step" && create; }; then
 		existing "$id"
 		return
 	fi
@@ -56,6 +56,14 @@ step_main() {
 	# From here on nothing of the control session is held open.
 	exec 5>&- 6>&- >/dev/null 2>&1
 	supervise "$@"
+}
+
+# come_back RUN TERM STEP: a reboot took the run's folder away, not its claim.
+# What it locked must be unlocked all the same; nothing else of it may start
+# here, for nobody knows what had been started before.
+come_back() {
+	[ ! -d "$RUN/r-$1" ] && is_unlock "$1" "$3" && owns "$1" "$2" &&
+		mkdir -p "$RUN/r-$1" && : >"$RUN/r-$1/fired"
 }
 
 # existing ID: the step was there already. Whoever made it, to run or to settle

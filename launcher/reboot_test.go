@@ -1,0 +1,61 @@
+package launcher
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"lockstep"
+)
+
+// reboot does to the instance what a reboot does: its processes and its run
+// folder are gone, and its boot id is another.
+func (i *instance) reboot(run string) {
+	i.t.Helper()
+	i.drop()
+	if err := os.RemoveAll(filepath.Join(i.dir, "run")); err != nil {
+		i.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(i.dir, "var/lockstep/r-"+run+"/boot"), []byte("an-earlier-boot\n"), 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
+// TestUnlockAfterReboot: an instance that was locked and then rebooted is
+// unlocked by the orchestrator that owns it as soon as it is back; what locks
+// or works is not started there again, for nobody knows whether it was.
+func TestUnlockAfterReboot(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		u := i.unlocks()
+		i.arm(Lease{Duration: time.Hour, Unlocks: u})
+		lock := step("r1", "lock-a", i.logScript("lock", ""))
+		i.start(lock)
+		i.wait(lock)
+		i.reboot("r1")
+
+		if st, err := i.Status(i.ctx(), lock.StepRef); err != nil || st.Outcome.Kind != lockstep.OutcomeDead {
+			t.Errorf("the lock: %+v, %v", st, err)
+		}
+		if _, err := i.Start(i.ctx(), step("r1", "work", i.logScript("work", ""))); err == nil {
+			t.Error("work was started after a reboot")
+		}
+		if reply := i.start(u[0].Step); reply.Existed || reply.Settled {
+			t.Errorf("unlock: %+v", reply)
+		}
+		if st, _ := i.wait(u[0].Step); !st.Outcome.OK() {
+			t.Errorf("unlock: %+v", st)
+		}
+		if st, err := i.Status(i.ctx(), lock.StepRef); err != nil || st.Outcome.Kind != lockstep.OutcomeDead {
+			t.Errorf("the lock, afterwards: %+v, %v", st, err)
+		}
+		if err := i.Release(i.ctx(), ReleaseDone); err != nil {
+			t.Error(err)
+		}
+		if i.exists("var/lockstep") {
+			t.Error("the claim is left")
+		}
+	})
+}
