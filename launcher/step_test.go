@@ -306,6 +306,32 @@ func TestMuchOutput(t *testing.T) {
 	})
 }
 
+// TestOutputRemovedWhileRead: the keeper removes old output while somebody who
+// waits has just seen it. A link to nothing is such a file for ever: it can be
+// listed and not opened.
+func TestOutputRemovedWhileRead(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		s := step("r1", "s", i.script("s", "#!/bin/sh\necho first\n"))
+		i.start(s)
+		i.until("the end", func() bool {
+			st, err := i.Status(i.ctx(), s.StepRef)
+			return err == nil && !st.Running
+		})
+		files, _ := filepath.Glob(filepath.Join(i.dir, "run/lockstep/r-r1/*.out.0"))
+		if len(files) != 1 {
+			t.Fatalf("output is in %v", files)
+		}
+		if err := os.Symlink("nothing", strings.TrimSuffix(files[0], "0")+"300000"); err != nil {
+			t.Fatal(err)
+		}
+		if st, o := i.wait(s); !st.Outcome.OK() || o.stdout() != "first\n" {
+			t.Errorf("%+v, %q", st, o.stdout())
+		}
+	})
+}
+
 func TestDaemonKeepsOutputOpen(t *testing.T) {
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)

@@ -147,7 +147,9 @@ pour() {
 	set -- $sizes
 	while [ $# -ge 2 ]; do
 		[ "$NEXT" -ge "$1" ] || NEXT=$1
-		if [ $(($1 + $2)) -gt "$NEXT" ] && { exec 4<"$D.$kind.$1"; } 2>/dev/null; then
+		# The keeper may remove a file under us; without "command", exec would then
+		# end this shell, and nobody would ever answer.
+		if [ $(($1 + $2)) -gt "$NEXT" ] && { command exec 4<"$D.$kind.$1"; } 2>/dev/null; then
 			n=$(($1 + $2 - NEXT))
 			take
 			printf '%s %s %s %s\n' "$id" "$kind" "$n" "$NEXT" >&5
