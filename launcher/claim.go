@@ -202,6 +202,10 @@ const (
 	// ReleaseAll: as ReleaseDone, and what earlier runs owe has been settled:
 	// their folders go too.
 	ReleaseAll ReleaseMode = "all"
+	// ReleaseBack: as ReleaseDone, for a run that has started nothing here: if
+	// its claim displaced another run's, that one owns the instance again, and
+	// its lease, if armed, runs on.
+	ReleaseBack ReleaseMode = "back"
 	// ReleaseNow: the lease, if armed, fires now and does its work detached.
 	ReleaseNow ReleaseMode = "now"
 )

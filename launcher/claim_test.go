@@ -167,3 +167,67 @@ func TestSudoProblemsHaveHints(t *testing.T) {
 		}
 	}
 }
+
+// TestClaimIsGivenBack: a run that could not claim everywhere gives back what
+// it had displaced, so that the other one can still unlock.
+func TestClaimIsGivenBack(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		i.arm(Lease{Unlocks: i.unlocks()}) // of a restore: no timer
+		lock := step("r1", "lock-a", i.logScript("lock", ""))
+		i.start(lock)
+		i.wait(lock)
+		other := i.another(sh)
+		defer other.Close()
+		for _, term := range []uint64{1, 2} {
+			if _, err := other.Claim(i.ctx(), request("r2", term)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		i.fenced("r1")
+		if err := other.Release(i.ctx(), ReleaseBack); err != nil {
+			t.Fatal(err)
+		}
+		if i.exists("var/lockstep/r-r2") || i.exists("run/lockstep/r-r2") {
+			t.Error("folders of the run that gave up are left")
+		}
+		unlock := i.unlocks()[0].Step
+		i.start(unlock)
+		if st, _ := i.wait(unlock); !st.Outcome.OK() {
+			t.Errorf("unlock of the run that has its claim again: %+v", st)
+		}
+		if err := i.Release(i.ctx(), ReleaseBack); err != nil || i.exists("var/lockstep") {
+			t.Errorf("back to nobody: %v", err)
+		}
+	})
+}
+
+// TestLeaseOfAClaimGivenBack: a take-over stopped the timer of the lease; it
+// runs again when the claim is given back.
+func TestLeaseOfAClaimGivenBack(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		u := i.unlocks()[0]
+		u.Wave = 1
+		i.arm(Lease{Duration: time.Hour, Unlocks: []Unlock{u}})
+		lock := step("r1", "lock-a", i.logScript("lock", ""))
+		i.start(lock)
+		i.wait(lock)
+		if _, err := i.Renew(i.ctx(), 2*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		other := i.another(sh)
+		defer other.Close()
+		req := request("r2", 1)
+		req.TakeOver = true
+		if _, err := other.Claim(i.ctx(), req); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Release(i.ctx(), ReleaseBack); err != nil {
+			t.Fatal(err)
+		}
+		i.until("the unlock", func() bool { return strings.Contains(i.log(), "unlock-a") })
+	})
+}

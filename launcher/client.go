@@ -32,8 +32,6 @@ type Client struct {
 	cfg    Config
 	shell  string // the sh of the instance; tests use others
 
-	dealing chan struct{} // held by the one multi-channel transfer under way
-
 	mu     sync.Mutex
 	cur    *session
 	met    bool // a session has said hello once
@@ -53,7 +51,7 @@ func New(t target.Target, cfg Config) *Client {
 	if cfg.StateDir == "" {
 		cfg.StateDir = "/var/lib/lockstep"
 	}
-	return &Client{target: t, cfg: cfg, shell: "sh", dealing: make(chan struct{}, 1)}
+	return &Client{target: t, cfg: cfg, shell: "sh"}
 }
 
 // Close ends the control session. Running scripts, the claim and the lease
@@ -124,6 +122,9 @@ func (c *Client) steady(ctx context.Context, try func(*session) error) error {
 		}
 	}
 }
+
+// Met reports whether there ever was a session: if not, no verb was ever sent.
+func (c *Client) Met() bool { return c.hasMet() }
 
 func (c *Client) hasMet() bool {
 	c.mu.Lock()

@@ -42,6 +42,7 @@ claim() {
 		fi
 		stop_watch "$was"
 		say "$1" displaced "$holder"
+		durable "$STATE/r-$4/displaced" "$holder"
 	fi
 	report_runs "$1"
 	say "$1" ok "$seen" "$BOOT"
@@ -172,8 +173,15 @@ unlocked() {
 	return 1
 }
 
+# give_back HOLDER...: the claim is again that of the run which we displaced.
+give_back() {
+	durable "$STATE/claim" "1 $*" || return 1
+	if [ -f "$RUN/r-$1/lease" ] && [ ! -e "$RUN/r-$1/fired" ]; then start_watch "$1" "$2"; fi
+}
+
 # release ID RUN TERM MODE: done = the run's own things go, and those of other
-# runs that owe nothing; all = those of every run. "now" is in the lease's file.
+# runs that owe nothing; all = those of every run; back = as done, or the claim
+# goes back to whom it was taken from. "now" is in the lease's file.
 release() {
 	claim_lock
 	read_claim
@@ -185,7 +193,14 @@ release() {
 		fail "$1" busy "step '$STEP' is still running"
 		return
 	fi
+	holder=
+	[ "$4" != back ] || [ ! -f "$STATE/r-$2/displaced" ] || read -r holder <"$STATE/r-$2/displaced"
 	drop_run "$2"
+	# shellcheck disable=SC2086
+	if [ -n "$holder" ] && give_back $holder; then
+		say "$1" ok
+		return
+	fi
 	set +f
 	for r in "$RUN"/r-* "$STATE"/r-*; do
 		set -f
