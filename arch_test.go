@@ -39,6 +39,7 @@ var rooms = map[string][]string{
 	// The two sources that open targets of two kinds: the one exception among
 	// adapters.
 	"source/spec": {"", "source", "target", "target/ssh", "target/local", "internal/*"},
+	"source/bosh": {"", "source", "target", "target/ssh", "internal/*"},
 
 	"app": {"", "planner", "retention", "audit", "target", "source", "repository", "journal",
 		"engine", "launcher", "discover", "executor"},

@@ -1,0 +1,130 @@
+package bosh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"lockstep"
+	"lockstep/source"
+)
+
+// undoTimeout bounds removing users after a Resolve that failed.
+const undoTimeout = time.Minute
+
+// undo removes the users of a Resolve that failed, with one call for each
+// group.
+func (r *resolution) undo(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	err := r.close()
+	if r.options.Exact && r.strangers.Load() {
+		return err
+	}
+	errs := []error{err}
+	for _, g := range r.groups {
+		// A setup that failed may have made users on some of the machines.
+		if g.made || g.attempted && !r.options.Exact {
+			errs = append(errs, r.cleanGroup(ctx, g))
+		}
+	}
+	return errors.Join(append(errs, r.closeDirector())...)
+}
+
+// release closes the targets and removes the users: one call for each instance
+// that was kept, where calls are exact, else one for each group. All are
+// tried.
+func (r *resolution) release(ctx context.Context) error {
+	kept := r.leave(ctx)
+	errs := []error{r.close()}
+	for _, g := range r.groups {
+		if !r.options.Exact {
+			errs = append(errs, r.cleanGroup(ctx, g))
+		}
+	}
+	for _, in := range kept {
+		err := r.options.Director.CleanupSSH(ctx, r.options.Deployment, in.Group, r.user, in.ID)
+		if err == nil {
+			r.track.released(ctx, r.resource(VM{Group: in.Group, ID: in.ID}))
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, r.closeDirector())...)
+}
+
+// leave has those instances remove the user for which the director is not
+// asked, and gives those for which it is.
+func (r *resolution) leave(ctx context.Context) (asked []source.Instance) {
+	if !r.options.Exact {
+		return nil
+	}
+	var wg sync.WaitGroup
+	for _, g := range r.groups {
+		for _, in := range g.opened {
+			kept := slices.ContainsFunc(g.kept, func(k source.Instance) bool { return k.ID == in.ID })
+			if kept && (r.options.CleanUp == nil || r.options.CleanUp(in)) {
+				asked = append(asked, in)
+				continue
+			}
+			wg.Go(func() { r.removeThere(ctx, in) })
+		}
+	}
+	wg.Wait()
+	return asked
+}
+
+// removeThere has an instance remove the user. That is more than the original
+// does, so that its failure is no failure of the run.
+func (r *resolution) removeThere(ctx context.Context, in source.Instance) {
+	if err := RemoveUserOn(ctx, in.Target, r.user); err != nil {
+		r.options.Director.options.Log("warn", fmt.Sprintf("SSH user %s stays on %s until the director removes it: %v", r.user, in.Name(), err))
+		return
+	}
+	r.track.released(ctx, r.resource(VM{Group: in.Group, ID: in.ID}))
+}
+
+// cleanGroup removes the users of a whole group.
+func (r *resolution) cleanGroup(ctx context.Context, g *group) error {
+	if err := r.options.Director.CleanupSSH(ctx, r.options.Deployment, g.name, r.user); err != nil {
+		return err
+	}
+	for _, vm := range g.vms {
+		r.track.released(ctx, r.resource(vm))
+	}
+	return nil
+}
+
+// close closes all targets.
+func (r *resolution) close() error {
+	var errs []error
+	for _, g := range r.groups {
+		for _, in := range g.opened {
+			if err := in.Target.Close(); err != nil {
+				errs = append(errs, fmt.Errorf("close %s: %w", in.Name(), err))
+			}
+		}
+	}
+	return errors.Join(append(errs, r.opener.Close())...)
+}
+
+func (r *resolution) closeDirector() error {
+	if !r.owned {
+		return nil
+	}
+	return r.options.Director.Close()
+}
+
+// RemoveUser removes a user of an earlier run of this deployment, of whose end
+// nobody knows: a resource of kind lockstep.ResourceSSHUser that a journal
+// still has. It asks the director. A user that is gone is no error. It must
+// not be called for a run that lives.
+func (s *Source) RemoveUser(ctx context.Context, x lockstep.Resource) error {
+	group, id, ok := cutInstance(x.Instance)
+	if x.Kind != lockstep.ResourceSSHUser || !ok || !ourUser(x.Name) {
+		return fmt.Errorf("remove SSH user: %+v is none of a deployment of a director", x)
+	}
+	return s.options.Director.CleanupSSH(ctx, s.options.Deployment, group, x.Name, id)
+}

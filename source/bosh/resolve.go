@@ -1,0 +1,266 @@
+package bosh
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"lockstep"
+	"lockstep/source"
+)
+
+// maxSetups bounds the groups that are set up at once.
+const maxSetups = 5
+
+// resolution is one Resolve, and what it has to give back.
+type resolution struct {
+	*Source
+	track  *tracker
+	user   string
+	public string // line of authorized_keys
+	pem    []byte
+	vms    []VM
+	facts  facts
+	opener *opener
+	// groups are all groups, in the order in which the director lists them.
+	groups []*group
+	// strangers: a machine showed no usable host key, so that no cleanup call
+	// is made where calls are exact.
+	strangers atomic.Bool
+}
+
+// group is an instance group.
+type group struct {
+	name string
+	vms  []VM
+	// attempted, made: its users were asked for, and are there.
+	attempted, made bool
+	opened          []source.Instance // in the order of the director's answer
+	kept            []source.Instance
+}
+
+// Resolve lists the machines, makes our user on them and opens targets. One
+// user and key serve all instances of a run. With an error, users that were
+// made are removed again.
+func (s *Source) Resolve(ctx context.Context, track source.Tracker) (*source.Resolved, error) {
+	r := &resolution{Source: s, track: &tracker{to: track}, opener: newOpener(s.options.Director.way)}
+	if err := r.resolve(ctx); err != nil {
+		return nil, errors.Join(err, r.undo(ctx))
+	}
+	out := r.resolved(nil)
+	for _, g := range r.groups {
+		out.Instances = append(out.Instances, g.kept...)
+	}
+	var once sync.Once
+	var err error
+	out.Release = func(ctx context.Context) error {
+		once.Do(func() { err = r.release(ctx) })
+		return err
+	}
+	return out, nil
+}
+
+// resolved is what is known of the deployment, with some of its instances.
+func (r *resolution) resolved(instances []source.Instance) *source.Resolved {
+	info := r.Info()
+	return &source.Resolved{
+		Name: info.Name, Key: info.Key, Locations: r.options.Locations, Sudo: true, Instances: instances,
+		Overrides: source.Overrides{
+			Jobs: r.options.Jobs, Apply: r.options.Apply,
+			Releases: r.facts.releases, OneRestoreAll: r.facts.oneRestoreAll,
+		},
+	}
+}
+
+func (r *resolution) resolve(ctx context.Context) error {
+	d, name := r.options.Director, r.options.Deployment
+	if _, err := d.Info(ctx); err != nil {
+		return err
+	}
+	if name == "" {
+		return &lockstep.Error{
+			Kind: lockstep.KindUsage, Op: "couldn't find deployment ''", Err: errors.New("Expected deployment name to be non-empty"), //nolint:staticcheck // the director's client says it so
+			Hint: "name one deployment",
+		}
+	}
+	keyed := make(chan error, 1)
+	go func() { keyed <- r.makeKey() }() // takes as long as the director's answer
+	err := r.ask(ctx, d, name)
+	if err := errors.Join(err, <-keyed); err != nil {
+		return err
+	}
+	if r.options.Exact {
+		return r.oneByOne(ctx)
+	}
+	return r.allAtOnce(ctx)
+}
+
+// ask finds out what the director knows.
+func (r *resolution) ask(ctx context.Context, d *Director, name string) (err error) {
+	if r.vms, err = d.VMs(ctx, name); err != nil {
+		return err
+	}
+	manifest, err := d.Manifest(ctx, name)
+	if err != nil {
+		return err
+	}
+	if r.facts, err = readManifest(manifest); err != nil {
+		d.options.Log("warn", fmt.Sprintf("no releases are known of %s: %v", name, err))
+	}
+	byName := map[string]*group{}
+	seen := map[string]bool{}
+	for _, vm := range r.vms {
+		if seen[vm.ID] {
+			return fmt.Errorf("list the VMs of %s: instance %s is there twice", name, vm.ID)
+		}
+		seen[vm.ID] = true
+		g := byName[vm.Group]
+		if g == nil {
+			g = &group{name: vm.Group}
+			byName[vm.Group], r.groups = g, append(r.groups, g)
+		}
+		g.vms = append(g.vms, vm)
+	}
+	return nil
+}
+
+// makeKey makes the run's user name and key.
+func (r *resolution) makeKey() error {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	// At most 20 characters in all, for Windows.
+	r.user = "bosh_" + hex.EncodeToString(b[:])[:15]
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return fmt.Errorf("make SSH key: %w", err)
+	}
+	block, err := gossh.MarshalPrivateKey(key, "")
+	if err != nil {
+		return fmt.Errorf("make SSH key: %w", err)
+	}
+	public, err := gossh.NewPublicKey(key.Public())
+	if err != nil {
+		return fmt.Errorf("make SSH key: %w", err)
+	}
+	r.pem = pem.EncodeToMemory(block)
+	r.public = strings.TrimSpace(string(gossh.MarshalAuthorizedKey(public)))
+	return nil
+}
+
+// oneByOne sets groups up one after another, each looked at before the next.
+func (r *resolution) oneByOne(ctx context.Context) error {
+	for _, g := range r.groups {
+		if err := r.setUp(ctx, g); err != nil {
+			return err
+		}
+		g.kept = g.opened
+		if r.options.AfterGroup == nil {
+			continue
+		}
+		kept, err := r.options.AfterGroup(ctx, r.resolved(slices.Clone(g.opened)))
+		if err != nil {
+			return err
+		}
+		g.kept = kept
+	}
+	return nil
+}
+
+// allAtOnce sets all groups up, some at the same time.
+func (r *resolution) allAtOnce(ctx context.Context) error {
+	errs := make([]error, len(r.groups))
+	slots := make(chan struct{}, maxSetups)
+	var wg sync.WaitGroup
+	for i, g := range r.groups {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = r.setUp(ctx, g)
+			g.kept = g.opened
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// setUp makes our user on a group's machines and opens targets to them. The
+// journal knows of each user before it exists.
+func (r *resolution) setUp(ctx context.Context, g *group) error {
+	for _, vm := range g.vms {
+		if err := r.track.acquiring(ctx, r.resource(vm)); err != nil {
+			return err
+		}
+	}
+	g.attempted = true
+	hosts, err := r.options.Director.SetupSSH(ctx, r.options.Deployment, g.name, r.user, r.public)
+	if err != nil {
+		return err
+	}
+	g.made = true
+	for _, h := range hosts {
+		in, err := r.open(g, h)
+		if err != nil {
+			return fmt.Errorf("set up SSH on %s of %s: instance %q: %w", g.name, r.options.Deployment, h.ID, err)
+		}
+		g.opened = append(g.opened, in)
+		if err := r.track.acquired(ctx, r.resource(VM{Group: g.name, ID: h.ID})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resource is our user on a machine.
+func (r *resolution) resource(vm VM) lockstep.Resource {
+	return lockstep.Resource{
+		Kind: lockstep.ResourceSSHUser, Instance: lockstep.InstanceID(vm.Group + "/" + vm.ID), Name: r.user,
+		Reach: r.options.Director.URL() + deploymentPath(r.options.Deployment),
+	}
+}
+
+// open opens a target to a machine on which our user is.
+func (r *resolution) open(g *group, h SSHHost) (source.Instance, error) {
+	i := slices.IndexFunc(g.vms, func(vm VM) bool { return vm.ID == h.ID })
+	if i < 0 {
+		return source.Instance{}, errors.New("it is not in the list of VMs of that group")
+	}
+	if slices.ContainsFunc(g.opened, func(in source.Instance) bool { return in.ID == h.ID }) {
+		return source.Instance{}, errors.New("it is there twice")
+	}
+	key, _, _, _, err := gossh.ParseAuthorizedKey([]byte(h.HostKey))
+	if err != nil {
+		r.strangers.Store(true)
+		return source.Instance{}, fmt.Errorf("read its host key %q: %w", h.HostKey, err)
+	}
+	config := r.options.SSH
+	config.User, config.PrivateKeys = r.user, [][]byte{r.pem}
+	config.HostKey = strings.TrimSpace(string(gossh.MarshalAuthorizedKey(key)))
+	opened, err := r.opener.open(config, h.IP)
+	if err != nil {
+		return source.Instance{}, err
+	}
+	if r.options.UserGrace > 0 {
+		opened = guarded(opened, r.user, r.options.UserGrace)
+	}
+	vm := g.vms[i]
+	return source.Instance{
+		Group: g.name, ID: vm.ID, Index: fmt.Sprint(vm.Index), Address: h.IP,
+		Bootstrap: r.bootstrap(g, h), Target: opened,
+	}, nil
+}
+
+// bootstrap reports whether a machine is the first of its group: the one that
+// is marked so has its address.
+func (r *resolution) bootstrap(g *group, h SSHHost) bool {
+	return slices.ContainsFunc(g.vms, func(vm VM) bool { return vm.Bootstrap && slices.Contains(vm.IPs, h.IP) })
+}
