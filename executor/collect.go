@@ -67,7 +67,7 @@ func (e *Executor) transfer(ctx context.Context, c *launcher.Client, t lockstep.
 	defer cancel(nil)
 	pr, pw := io.Pipe()
 	go func() {
-		pw.CloseWithError(c.TarOut(ctx, artifactDir(t), pw))
+		pw.CloseWithError(c.TarOut(ctx, artifactDir(t), total, pw))
 	}()
 	meter := e.meter(ctx, t.Step.ID, total)
 	defer meter.stop()

@@ -17,10 +17,10 @@ import (
 // A long link starves one channel: its window is a constant (2 MiB) per round
 // trip. So the archive is dealt out in blocks, in turn, to several channels.
 const (
-	channels   = 6
+	channels   = 8       // with the control session and an inventory: ten, what sshd allows
 	block      = 1 << 20 // as in the launcher's deal_blocks
 	chunk      = 32 << 10
-	perChannel = 4 << 20 // what may wait here; channels x perChannel <= 32 MiB
+	perChannel = 1 << 20 // what may wait here, beside the channel's own window
 )
 
 // dealOut is TarOut over several channels.

@@ -85,7 +85,7 @@ func TestTreeComesBackAsItWas(t *testing.T) {
 		from, to := filepath.Join(i.dir, "from 'it\n"), filepath.Join(i.dir, "made/for/it")
 		tree(t, from)
 		var archive bytes.Buffer
-		if err := i.TarOut(i.ctx(), from, &archive); err != nil {
+		if err := i.TarOut(i.ctx(), from, 0, &archive); err != nil {
 			t.Fatal(err)
 		}
 		if err := i.TarIn(i.ctx(), to, &archive); err != nil {
@@ -137,7 +137,7 @@ func TestTarOutFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	var archive bytes.Buffer
-	if err := i.TarOut(i.ctx(), dir, &archive); err != nil {
+	if err := i.TarOut(i.ctx(), dir, 0, &archive); err != nil {
 		t.Fatal(err)
 	}
 	seen := make(map[string]*tar.Header)
@@ -176,7 +176,7 @@ func TestTarOutChangedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	var n int
-	err := i.TarOut(i.ctx(), dir, writerFunc(func(p []byte) (int, error) {
+	err := i.TarOut(i.ctx(), dir, 0, writerFunc(func(p []byte) (int, error) {
 		if n += len(p); n > 1<<20 && n <= 1<<20+len(p) {
 			f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
 			if err == nil {
@@ -214,7 +214,7 @@ func TestTarOutManyChannels(t *testing.T) {
 				t.Fatal(err)
 			}
 			var one, many bytes.Buffer
-			if err := i.TarOut(i.ctx(), dir, &one); err != nil {
+			if err := i.TarOut(i.ctx(), dir, 0, &one); err != nil {
 				t.Fatal(err)
 			}
 			word, err := i.streamDir(dir)

@@ -40,7 +40,7 @@ func TestThroughSudo(t *testing.T) {
 		dir := filepath.Join(i.dir, "d")
 		tree(t, dir)
 		var archive bytes.Buffer
-		if err := i.TarOut(i.ctx(), dir, &archive); err != nil {
+		if err := i.TarOut(i.ctx(), dir, 0, &archive); err != nil {
 			t.Error(err)
 		}
 		if err := i.TarIn(i.ctx(), dir+"2", &archive); err != nil || len(i.list(dir+"2")) != len(i.list(dir)) {

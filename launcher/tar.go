@@ -12,23 +12,33 @@ import (
 	"lockstep/target"
 )
 
-// longLink is the round trip from which one channel's window is too small.
-const longLink = 8 * time.Millisecond
+// longLink is the round trip from which one channel's window is too small, and
+// worthDealing the size from which several channels save more than they cost.
+const (
+	longLink     = 8 * time.Millisecond
+	worthDealing = 8 << 20
+)
+
+// deals bounds, for the whole process, the transfers that are dealt out over
+// several channels: each keeps up to 24 MiB in memory. Further ones take one
+// channel; many of them fill a link as well.
+var deals = make(chan struct{}, 2)
 
 // TarOut writes the folder to w as an archive in posix (pax) format: times to
 // the nanosecond, numeric owners, names relative to the folder ("./x"), no
 // extended attributes. A file that changed while it was read is an error, and
 // so is anything else that tar complains about. It is not retried: what was
-// written is worthless after an error.
-func (c *Client) TarOut(ctx context.Context, dir string, w io.Writer) error {
+// written is worthless after an error. size is about how many bytes will come;
+// it only serves to choose the way.
+func (c *Client) TarOut(ctx context.Context, dir string, size int64, w io.Writer) error {
 	word, err := c.streamDir(dir)
 	if err != nil {
 		return fmt.Errorf("read folder %q: %w", dir, err)
 	}
-	if c.target.RoundTrip() > longLink {
+	if size >= worthDealing && c.target.RoundTrip() > longLink {
 		select {
-		case c.dealing <- struct{}{}:
-			defer func() { <-c.dealing }()
+		case deals <- struct{}{}:
+			defer func() { <-deals }()
 			err = c.dealOut(ctx, word, w)
 		default:
 			err = c.stream(ctx, "tar-out", target.Streams{Stdout: w}, word)

@@ -44,7 +44,7 @@ type Target interface {
 	// it then opens another connection or waits, but never fails for that.
 	Run(ctx context.Context, command string, streams Streams) (Exit, error)
 
-	// RoundTrip is the last measured time of one round trip to the instance,
+	// RoundTrip is the time of one round trip to the instance as last measured,
 	// or 0 when it is not known or there is no network in between. It never
 	// blocks and never dials.
 	RoundTrip() time.Duration

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,7 +44,7 @@ type conn struct {
 	name   string
 	client *ssh.Client
 	wire   *wire
-	rtt    atomic.Int64 // last measured round trip in nanoseconds, 0: none yet
+	rtt    atomic.Int64 // least round trip of the last few in nanoseconds, 0: none yet
 
 	failed chan struct{} // closed by fail: given up from this side
 	done   chan struct{} // closed when the connection has ended, for any reason
@@ -100,12 +101,22 @@ func (k *conn) alive() bool {
 	}
 }
 
+// A busy machine answers late, now and then. So the round trip is the least of
+// the last lastTrips, and a new connection whose first answer took longer than
+// promptTrip is asked again soon, that often.
+const (
+	lastTrips  = 8
+	promptTrip = 5 * time.Millisecond
+	soon       = 50 * time.Millisecond
+)
+
 // keepalive asks for a sign of life at once, which measures the round trip,
 // and then in every interval. It gives the connection up when nothing at all
 // has come in for the given number of intervals after a question.
 func (k *conn) keepalive(interval time.Duration, misses int) {
 	patience := interval * time.Duration(misses)
-	for {
+	var trips []time.Duration
+	for n := 1; ; n++ {
 		asked := time.Now()
 		answered := make(chan struct{})
 		go k.expectAnswer(asked, patience, answered)
@@ -114,9 +125,16 @@ func (k *conn) keepalive(interval time.Duration, misses int) {
 		if err != nil {
 			return
 		}
-		k.rtt.Store(int64(max(time.Since(asked), 1)))
+		trips = append(trips, max(time.Since(asked), 1))
+		trips = trips[max(0, len(trips)-lastTrips):]
+		least := slices.Min(trips)
+		k.rtt.Store(int64(least))
+		pause := interval
+		if n < lastTrips && least > promptTrip {
+			pause = min(soon, interval)
+		}
 		select {
-		case <-time.After(interval):
+		case <-time.After(pause):
 		case <-k.failed:
 			return
 		case <-k.done:

@@ -42,8 +42,8 @@ func (t *Target) instance() hop { return t.way[len(t.way)-1] }
 // String is user@host:port.
 func (t *Target) String() string { return t.instance().String() }
 
-// RoundTrip is the last measured round trip to the instance, or 0 before the
-// first connection.
+// RoundTrip is the least of the last few measured round trips to the instance,
+// or 0 before the first connection.
 func (t *Target) RoundTrip() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -17,6 +17,7 @@ type bench struct {
 	lockstep string
 	base     string // where dir is made
 	turns    int
+	reports  string // where to keep the JSON of each run; "" is nowhere
 	// Sizes of the cases' data.
 	big, part, long int64
 	swarms          []int

@@ -20,7 +20,8 @@ type deployment struct {
 	lockstep string
 	config   string
 	backups  string
-	peak     int64 // the most memory a lockstep process has had, in KiB
+	reports  string // where each run's JSON is kept, if anywhere
+	peak     int64  // the most memory a lockstep process has had, in KiB
 }
 
 const job = "store"
@@ -100,7 +101,7 @@ deployments:
 	for i, addr := range addrs {
 		fmt.Fprintf(&text, "      - {id: \"%d\", host: %q}\n", i, addr)
 	}
-	d := &deployment{lockstep: b.lockstep, config: filepath.Join(dir, "lockstep.yaml"), backups: filepath.Join(dir, "backups")}
+	d := &deployment{lockstep: b.lockstep, reports: b.reports, config: filepath.Join(dir, "lockstep.yaml"), backups: filepath.Join(dir, "backups")}
 	return d, os.WriteFile(d.config, []byte(text.String()), 0o644)
 }
 
@@ -140,6 +141,12 @@ func (d *deployment) call(args ...string) (float64, report, error) {
 	}
 	if err != nil {
 		return took, r, fmt.Errorf("lockstep %s: %w: %s", strings.Join(args, " "), err, lastLines(complaints.String()))
+	}
+	if d.reports != "" {
+		file := filepath.Join(d.reports, fmt.Sprintf("%s-%d.json", filepath.Base(filepath.Dir(d.config)), began.UnixNano()))
+		if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
+			return took, r, err
+		}
 	}
 	return took, r, json.Unmarshal([]byte(out.String()), &r)
 }

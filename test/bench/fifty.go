@@ -84,12 +84,13 @@ func (f *fleet) targets() ([]target.Target, func(), error) {
 		_ = dialer.Close()
 	}
 	for _, in := range f.instances {
-		port, err := strconv.Atoi(in.port())
+		host, port, _ := cutAddr(in.addr)
+		number, err := strconv.Atoi(port)
 		if err != nil {
 			return nil, closeAll, err
 		}
 		t, err := dialer.Open(ssh.Config{
-			Host: "127.0.0.1", Port: port, User: "root", IdentityFiles: []string{f.bench.keys.user},
+			Host: host, Port: number, User: "root", IdentityFiles: []string{f.bench.keys.user},
 			IdentitiesOnly: true, IdentityAgent: "none", KnownHosts: []string{f.known}, ConfigFile: "none",
 		})
 		if err != nil {

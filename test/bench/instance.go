@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -45,10 +46,10 @@ type instance struct {
 	cmd  *exec.Cmd
 }
 
-func (i instance) port() string {
-	_, port, _ := net.SplitHostPort(i.addr)
-	return port
-}
+
+// sshPort is below the ports that the kernel gives to connections, and each
+// fleet has loopback addresses of its own: so an address is never taken.
+const sshPort = "2200"
 
 // fleet is the instances of one case, with the files to reach them.
 type fleet struct {
@@ -56,6 +57,7 @@ type fleet struct {
 	dir       string
 	here      string // where each instance has its own folder
 	known     string // known_hosts
+	net       string // the first three numbers of the instances' addresses
 	instances []*instance
 }
 
@@ -75,7 +77,7 @@ func (b *bench) fleet(name string, n int, openssl bool) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fleet{bench: b, dir: dir, here: filepath.Join(dir, "here"), known: filepath.Join(dir, "known_hosts")}
+	f := &fleet{bench: b, dir: dir, net: fmt.Sprintf("127.%d.%d", 16+rand.IntN(200), rand.IntN(256)), here: filepath.Join(dir, "here"), known: filepath.Join(dir, "known_hosts")}
 	none := filepath.Join(dir, "none")
 	err = firstOf(os.Mkdir(f.here, 0o755), os.WriteFile(none, nil, 0o644))
 	if openssl {
@@ -85,11 +87,11 @@ func (b *bench) fleet(name string, n int, openssl bool) (*fleet, error) {
 	for i := 0; i < n && err == nil; i++ {
 		err = f.start(i, none)
 	}
-	var known bytes.Buffer
+	var addrs []string
 	for _, in := range f.instances {
-		fmt.Fprintf(&known, "[127.0.0.1]:%s %s\n", in.port(), b.keys.hostPublic)
+		addrs = append(addrs, in.addr)
 	}
-	err = firstOf(err, os.WriteFile(f.known, known.Bytes(), 0o644))
+	err = firstOf(err, writeKnown(f.known, b.keys.hostPublic, addrs...))
 	for _, in := range f.instances {
 		err = firstOf(err, awaitPort(in.addr))
 	}
@@ -99,11 +101,7 @@ func (b *bench) fleet(name string, n int, openssl bool) (*fleet, error) {
 
 func (f *fleet) start(i int, openssl string) error {
 	in := &instance{root: filepath.Join(f.dir, fmt.Sprint("instance-", i))}
-	addr, err := freeAddress()
-	if err != nil {
-		return err
-	}
-	in.addr = addr
+	in.addr = net.JoinHostPort(fmt.Sprintf("%s.%d", f.net, i+1), sshPort)
 	config := in.root + ".sshd_config"
 	k := f.bench.keys
 	text := fmt.Sprintf(`ListenAddress %s
@@ -117,7 +115,7 @@ PermitRootLogin yes
 PasswordAuthentication no
 MaxStartups 1000
 LogLevel FATAL
-`, addr, k.host, k.user, k.home)
+`, in.addr, k.host, k.user, k.home)
 	if err := firstOf(os.Mkdir(in.root, 0o755), os.WriteFile(config, []byte(text), 0o644)); err != nil {
 		return err
 	}
@@ -145,15 +143,16 @@ func (f *fleet) stop() {
 
 // ssh is the OpenSSH client's command line to an instance.
 func (f *fleet) ssh(in *instance, command string, options ...string) *exec.Cmd {
-	return sshTo(f.bench.keys, f.known, in.port(), command, options...)
+	return sshTo(f.bench.keys, f.known, in.addr, command, options...)
 }
 
-func sshTo(k keys, known, port, command string, options ...string) *exec.Cmd {
+func sshTo(k keys, known, addr, command string, options ...string) *exec.Cmd {
+	host, port, _ := cutAddr(addr)
 	args := []string{
 		"-F", "none", "-T", "-p", port, "-i", k.user, "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
 		"-o", "UserKnownHostsFile=" + known, "-o", "GlobalKnownHostsFile=/dev/null", "-o", "IdentityAgent=none",
 	}
-	args = append(append(args, options...), "root@127.0.0.1", command)
+	args = append(append(args, options...), "root@"+host, command)
 	cmd := exec.Command("ssh", args...)
 	cmd.Stderr = os.Stderr
 	return cmd
@@ -181,15 +180,6 @@ func (f *fleet) spent() float64 {
 		}
 	}
 	return total
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 func awaitPort(addr string) error {

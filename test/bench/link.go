@@ -24,15 +24,10 @@ func longLink(b *bench) error {
 	if err := b.helper(&addr, "delay", "-to", in.addr, "-rtt", "50ms"); err != nil {
 		return err
 	}
-	_, port, err := net.SplitHostPort(addr)
-	if err != nil {
+	f.known = filepath.Join(f.dir, "known_hosts_far")
+	if err := writeKnown(f.known, b.keys.hostPublic, addr); err != nil {
 		return err
 	}
-	known := filepath.Join(f.dir, "known_hosts_far")
-	if err := os.WriteFile(known, []byte("[127.0.0.1]:"+port+" "+b.keys.hostPublic+"\n"), 0o644); err != nil {
-		return err
-	}
-	f.known = known
 	d, err := f.deploy(addr)
 	if err != nil {
 		return err
@@ -44,7 +39,7 @@ func longLink(b *bench) error {
 			out := filepath.Join(f.dir, "fetched")
 			defer os.Remove(out)
 			took, err := seconds(func() error {
-				return intoFile(sshTo(b.keys, known, port, "tar -C "+filepath.Join(f.here, "data")+" -c ."), out)
+				return intoFile(sshTo(b.keys, f.known, addr, "tar -C "+filepath.Join(f.here, "data")+" -c ."), out)
 			})
 			return size / took, err
 		}, func() (float64, error) {

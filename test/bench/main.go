@@ -52,6 +52,7 @@ func benchMain() error {
 	flag.BoolVar(&quick, "quick", false, "one turn, smaller data, a small swarm: for a first look")
 	flag.StringVar(&only, "case", "", "only cases that match this regular expression")
 	flag.StringVar(&b.base, "dir", os.TempDir(), "where data and backups go; all on one file system")
+	flag.StringVar(&b.reports, "reports", "", "keep the JSON of each run of lockstep in this folder")
 	flag.BoolVar(&asJSON, "json", false, "print JSON in place of the table")
 	flag.Parse()
 	match, err := regexp.Compile(only)

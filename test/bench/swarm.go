@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -50,7 +51,7 @@ func (b *bench) swarm(n int) (float64, *deployment, error) {
 		return 0, nil, err
 	}
 	known := filepath.Join(dir, "known_hosts")
-	if err := writeKnown(known, b.keys.hostPublic, addrs); err != nil {
+	if err := writeKnown(known, b.keys.hostPublic, addrs...); err != nil {
 		return 0, nil, err
 	}
 	d, err := b.deploy(dir, place{ssh: "user: bench, sudo: false, known_hosts: " + known}, addrs)
@@ -61,19 +62,17 @@ func (b *bench) swarm(n int) (float64, *deployment, error) {
 	return took, d, err
 }
 
-func writeKnown(file, key string, addrs []string) error {
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	for _, a := range addrs {
-		host, port, ok := cutAddr(a)
+// writeKnown writes a known_hosts file: one key for all addresses.
+func writeKnown(file, key string, addrs ...string) error {
+	var text strings.Builder
+	for _, addr := range addrs {
+		host, port, ok := cutAddr(addr)
 		if !ok {
-			return fmt.Errorf("address %q", a)
+			return fmt.Errorf("address %q is not HOST:PORT", addr)
 		}
-		fmt.Fprintf(f, "[%s]:%s %s\n", host, port, key)
+		fmt.Fprintf(&text, "[%s]:%s %s\n", host, port, key)
 	}
-	return f.Close()
+	return os.WriteFile(file, []byte(text.String()), 0o644)
 }
 
 // swarmMain is a helper that is n instances.
