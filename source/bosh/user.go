@@ -26,16 +26,16 @@ userdel -r -f "$0"
 
 // guardScript removes a user, detached, when it had no session for so many
 // seconds. It ends when the user is gone.
-const guardScript = `u=$1 grace=$2
+const guardScript = `u=$1 grace=$2 pause=$3
 command -v userdel >/dev/null && command -v setsid >/dev/null && command -v find >/dev/null || exit 3
 setsid sh -c '
 idle=0
 while id "$0" >/dev/null 2>&1; do
-  if [ -n "$(find /proc -maxdepth 1 -user "$0" 2>/dev/null)" ]; then idle=0; else idle=$((idle+10)); fi
+  if [ -n "$(find /proc -maxdepth 1 -user "$0" 2>/dev/null)" ]; then idle=0; else idle=$((idle+$2)); fi
   if [ $idle -ge "$1" ]; then userdel -r -f "$0"; exit; fi
-  sleep 10
+  sleep "$2"
 done
-' "$u" "$grace" </dev/null >/dev/null 2>&1 &`
+' "$u" "$grace" "$pause" </dev/null >/dev/null 2>&1 &`
 
 // asRoot is the command line that runs a script there as root.
 func asRoot(script string, args ...string) string {
@@ -116,9 +116,10 @@ type guardedTarget struct {
 
 func guarded(t target.Target, user string, grace time.Duration) target.Target {
 	ctx, stop := context.WithCancel(context.Background())
+	seconds := max(1, int(grace.Seconds()))
 	return &guardedTarget{
 		Target: t, ctx: ctx, stop: stop,
-		command: asRoot(guardScript, user, strconv.Itoa(max(10, int(grace.Seconds())))),
+		command: asRoot(guardScript, user, strconv.Itoa(seconds), strconv.Itoa(min(seconds, 10))),
 	}
 }
 
