@@ -167,26 +167,26 @@ func (d *demo) openForBusiness(ctx context.Context, _ map[string]tree) error {
 func (d *demo) farewell() {
 	if !d.Keep {
 		d.heading("What next")
-		d.print("\nAll of it is removed now. To look around in it, and to try more, keep it:\n\n  %s demo --keep\n\n"+
-			"For a deployment of your own, begin with `lockstep config generate`.\n", ourselves())
+		d.print("\nAll of it is removed now. To look around in it, and to try more, keep it:\n\n  %[1]s demo --keep\n\n"+
+			"For a deployment of your own, begin with:\n\n  %[1]s config generate\n", again())
 		return
 	}
 	d.heading("It is yours now, until Ctrl-C here")
 	lockstep := ourselves() + " --config " + shellWord(d.sample.config())
-	dir := shellWord(d.dir)
-	d.print("\nThe customers go on ordering. In another terminal:\n\n"+
-		"  ls %[2]s %[2]s/backups/*          # configuration, journal, instances; backups\n"+
+	d.print("\nThe customers go on ordering. In another terminal, look around:\n\n"+
+		"  ls %[2]s %[2]s/backups/*\n"+
 		"  %[1]s backup shop\n"+
 		"  %[1]s backups list\n"+
-		"  %[1]s backups verify --all\n"+
 		"  %[1]s restore shop latest\n\n"+
-		"Kill the orchestrator while everything is locked, and have it put right:\n\n"+
-		"  touch %[2]s/slow                  # the database takes a minute to dump now\n"+
+		"Make the database slow to dump, kill the orchestrator while all is locked, and\n"+
+		"have it put right:\n\n"+
+		"  touch %[2]s/slow\n"+
 		"  %[1]s backup shop & sleep 5; kill -9 $!\n"+
-		"  ls %[2]s/network                  # the web servers are closed\n"+
-		"  %[1]s recover shop                # or wait: the lease of a minute opens them\n"+
+		"  ls %[2]s/network\n"+
+		"  %[1]s recover shop\n"+
 		"  %[1]s runs list\n\n"+
-		"After Ctrl-C the servers are gone and the folder stays: rm -rf %[2]s\n", lockstep, dir)
+		"Or do nothing: the instances unlock by themselves, within a minute or so.\n"+
+		"After Ctrl-C the servers are gone and the folder stays: rm -rf %[2]s\n", lockstep, shellWord(d.dir))
 }
 
 // stay waits for a signal.
@@ -196,5 +196,5 @@ func (d *demo) stay(ctx context.Context) {
 	case <-d.Signals:
 	case <-ctx.Done():
 	}
-	d.print("\nStopped. What is left: %s\n", d.dir)
+	d.print("\nStopped.\n")
 }

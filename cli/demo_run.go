@@ -93,6 +93,7 @@ func (d *demo) makeDir() (remove func() error, err error) {
 func (d *demo) remover(remove func(string) error) func() error {
 	return func() error {
 		if d.Keep {
+			d.print("\nWhat is left of it: %s\n", d.dir)
 			return nil
 		}
 		return remove(d.dir)

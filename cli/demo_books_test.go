@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestDemoBooks(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		spoil func(b demoBooks) error
+		want  string
+	}{
+		"nothing": {func(demoBooks) error { return nil }, ""},
+		"no row": {func(b demoBooks) error {
+			return edit(b.deployment.db.path(tablesDir, ordersTable), "12\t", "13\t")
+		}, "none of order 12"},
+		"half a row": {func(b demoBooks) error {
+			return os.Truncate(b.deployment.db.path(tablesDir, ordersTable), 100)
+		}, "half a row"},
+		"no blob": {func(b demoBooks) error { return os.Remove(b.deployment.blobs.path(blobsDir, blobName(7))) },
+			"order 7 has a row"},
+		"another blob": {func(b demoBooks) error {
+			return os.WriteFile(b.deployment.blobs.path(blobsDir, blobName(11)), nil, 0o644)
+		}, "order 11 has a row"},
+		"a blob too many": {func(b demoBooks) error {
+			return os.WriteFile(b.deployment.blobs.path(blobsDir, blobName(8)+"a"), nil, 0o644)
+		}, "blobs of orders that have no row"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newDemoSample(t.TempDir())
+			if err := s.layOut(); err != nil {
+				t.Fatal(err)
+			}
+			b := demoBooks{s}
+			for n := range int64(12) {
+				if err := b.enter(n + 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := tt.spoil(b); err != nil {
+				t.Fatal(err)
+			}
+			_, err := b.consistent()
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
