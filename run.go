@@ -173,7 +173,7 @@ func (r *Run) Apply(e Event) error {
 }
 
 func (r *Run) applyData(e Event) error {
-	if _, ack := e.Data.(HoldAcknowledged); r.Ending != nil && !ack {
+	if r.Ending != nil && !mayFollowEnd(e.Data) {
 		return fmt.Errorf("%s after the run's end", e.Data.EventType())
 	}
 	switch d := e.Data.(type) {
@@ -213,6 +213,17 @@ func (r *Run) applyData(e Event) error {
 		return fmt.Errorf("%s: %w", e.Data.EventType(), ErrUnknownEvent)
 	}
 	return nil
+}
+
+// mayFollowEnd reports whether a fact may come after the run's end: somebody
+// vouches for a job, and what only the run's last connection could remove is
+// gone.
+func mayFollowEnd(d EventData) bool {
+	switch d.(type) {
+	case HoldAcknowledged, ResourceReleased:
+		return true
+	}
+	return false
 }
 
 func (r *Run) applyPlanned(d RunPlanned, at time.Time) {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/discover"
 	"lockstep/journal"
 	"lockstep/repository"
 	"lockstep/source"
@@ -33,6 +34,9 @@ type Config struct {
 	// for a deployment that is no longer configured. It may be nil.
 	Reopen func(reach string) (source.Source, error)
 	Policy lockstep.Policy
+	// Discover, if not nil, takes the place of discover.Discover, for a source
+	// that looks at its instances while it finds them.
+	Discover func(context.Context, *source.Resolved, discover.Options) (lockstep.Deployment, []lockstep.Noted, error)
 	// Version is written into runs and backups; ContractVersion is what
 	// scripts are told in BBR_VERSION.
 	Version         string
@@ -61,6 +65,9 @@ func New(cfg Config) *App {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown-host"
+	}
+	if cfg.Discover == nil {
+		cfg.Discover = discover.Discover
 	}
 	return &App{
 		cfg:   cfg,

@@ -115,7 +115,7 @@ func (r *running) expected(ctx context.Context) (*lockstep.Backup, error) {
 func (r *running) claimAndDiscover(ctx context.Context, s *session) (lockstep.Deployment, error) {
 	claimed := make(chan error, 1)
 	go func() { claimed <- r.claim(ctx, s) }()
-	found, notes, err := discover.Discover(ctx, s.resolved, discover.Options{Version: r.app.cfg.ContractVersion})
+	found, notes, err := r.app.cfg.Discover(ctx, s.resolved, discover.Options{Version: r.app.cfg.ContractVersion})
 	err = errors.Join(<-claimed, err)
 	facts := make([]lockstep.EventData, 0, len(notes)+1)
 	for _, n := range notes {

@@ -92,9 +92,16 @@ func (h *history) envelope(e lockstep.Event) {
 		h.breaks(Journal, e.Seq, "its term is %d after %d", e.Term, h.last.Term)
 	case e.Term > h.last.Term && !opens && !recovers:
 		h.breaks(Journal, e.Seq, "its term is %d after %d without a recovery", e.Term, h.last.Term)
-	case h.ending != nil && !acknowledges:
+	case h.ending != nil && !acknowledges && !releases(e.Data):
 		h.breaks(Journal, e.Seq, "%s after the run's end", e.Data.EventType())
 	}
+}
+
+// releases reports whether the fact is that a resource is gone: what only the
+// run's last connection could remove goes after its end.
+func releases(d lockstep.EventData) bool {
+	_, released := d.(lockstep.ResourceReleased)
+	return released
 }
 
 func (h *history) event(e lockstep.Event) {
