@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func newSite(t *testing.T, o siteOptions) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(sh.Close)
+	t.Cleanup(func() { sh.Close() })
 	s := &site{Shop: sh, t: t, ctx: ctx, spec: o.spec, dir: t.TempDir()}
 	if s.spec.Name == "" {
 		s.spec.Name = "shop"
@@ -63,6 +64,7 @@ func newSite(t *testing.T, o siteOptions) *site {
 	}
 	s.trust()
 	s.configure()
+	t.Cleanup(s.audit)
 	t.Logf("%d instances up after %.1f s", len(sh.Instances()), time.Since(began).Seconds())
 	return s
 }
@@ -87,9 +89,28 @@ func (s *site) config() string { return filepath.Join(s.dir, "lockstep.yaml") }
 // process is a started orchestrator.
 type process struct {
 	cmd            *exec.Cmd
-	stdout, stderr bytes.Buffer
+	stdout, stderr output
 	done           chan struct{}
 	t              *testing.T
+	site           *site
+}
+
+// output can be read while it is being written.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
 }
 
 // result is an ended one.
@@ -119,7 +140,7 @@ type run struct {
 // start runs lockstep beside the test.
 func (s *site) start(args ...string) *process {
 	s.t.Helper()
-	p := &process{t: s.t, done: make(chan struct{})}
+	p := &process{t: s.t, site: s, done: make(chan struct{})}
 	p.cmd = exec.CommandContext(s.ctx, filepath.Join(bin, "lockstep"), append([]string{"--config", s.config()}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	p.cmd.Env = append(os.Environ(), "HOME="+s.dir, "NO_COLOR=1")
@@ -154,7 +175,11 @@ func (p *process) signal(sig os.Signal) {
 // wait returns how it ended, with the run if it printed one as JSON.
 func (p *process) wait() result {
 	p.t.Helper()
-	<-p.done
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		p.stuck()
+	}
 	r := result{code: p.cmd.ProcessState.ExitCode(), stdout: p.stdout.String(), stderr: p.stderr.String()}
 	if strings.HasPrefix(r.stdout, "{") {
 		if err := json.Unmarshal([]byte(r.stdout), &r.run); err != nil {
@@ -162,6 +187,26 @@ func (p *process) wait() result {
 		}
 	}
 	return r
+}
+
+// patience is how long any command may take here.
+const patience = 100 * time.Second
+
+// stuck writes down what a command that does not end is doing, and what its
+// instances are, and kills it.
+func (p *process) stuck() {
+	p.t.Helper()
+	for _, in := range p.site.Instances() {
+		out, err := in.Sh(p.site.ctx, "ps axfww -o pid,ppid,sid,stat,etimes,args | cut -c1-200; ls -lR /run/lockstep; cat /var/vcap/data/shop/calls")
+		p.t.Logf("%s: %s%v", in.Name, out, err)
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT) // writes its goroutines to stderr
+	select {
+	case <-p.done:
+	case <-time.After(5 * time.Second):
+		p.kill()
+	}
+	p.t.Errorf("lockstep %v did not end within %s", p.cmd.Args[3:], patience)
 }
 
 // lockstep runs a command to its end.
@@ -181,18 +226,62 @@ func (s *site) must(args ...string) result {
 }
 
 func (r result) String() string {
-	return fmt.Sprintf("exit %d\nstdout: %s\nstderr: %s", r.code, r.stdout, r.stderr)
+	out := r.stdout
+	if r.run.ID != "" {
+		out = fmt.Sprintf("run %s: state %s, data %s, locks %s\n", r.run.ID, r.run.State, r.run.Data, r.run.Locks)
+	}
+	return fmt.Sprintf("exit %d\nstdout: %s\nstderr: %s", r.code, out, r.stderr)
 }
 
 // last is the newest run of the journal.
 func (s *site) last() run {
 	s.t.Helper()
-	var runs []run
-	out := s.lockstep("runs", "list", "-o", "json")
-	if err := json.Unmarshal([]byte(out.stdout), &runs); err != nil || len(runs) == 0 {
-		s.t.Fatalf("list runs: %v: %s", err, out)
+	runs := s.runs()
+	if len(runs) == 0 {
+		s.t.Fatal("no run in the journal")
 	}
 	return s.must("runs", "show", runs[0].ID).run
+}
+
+// runs lists the journal, the newest run first.
+func (s *site) runs() []run {
+	s.t.Helper()
+	var runs []run
+	s.ok(json.Unmarshal([]byte(s.must("runs", "list").stdout), &runs))
+	return runs
+}
+
+// audit has every run of the journal judged by the auditor.
+func (s *site) audit() {
+	s.t.Helper()
+	var runs []run
+	out := s.lockstep("runs", "list", "-o", "json")
+	if out.code != 0 {
+		return // some tests lose the journal, and some have none
+	}
+	s.ok(json.Unmarshal([]byte(out.stdout), &runs))
+	for _, r := range runs {
+		if a := s.lockstep("runs", "audit", r.ID); a.code != 0 {
+			s.t.Errorf("audit of run %s: %s", r.ID, a)
+		}
+	}
+}
+
+// says waits until the orchestrator has written that on stderr.
+func (p *process) says(text string) {
+	p.t.Helper()
+	for end := time.Now().Add(60 * time.Second); !strings.Contains(p.stderr.String(), text); time.Sleep(time.Millisecond) {
+		over := time.Now().After(end)
+		select {
+		case <-p.done:
+			over = !strings.Contains(p.stderr.String(), text)
+		default:
+		}
+		if over {
+			p.kill()
+			p.t.Fatalf("never said %q: %s", text, p.wait())
+		}
+	}
 }
 
 // unlocked fails the test if an instance says that something is locked.

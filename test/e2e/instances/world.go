@@ -55,7 +55,8 @@ func Enter() {
 // the kernel kills the one inside.
 func outside() int {
 	runtime.LockOSThread() // the death signal is bound to the thread that forks
-	signal.Ignore(syscall.SIGINT)
+	// An interrupt is for the program inside. Ignoring it would be inherited.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT)
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), inWorld+"=1", "TMPDIR="+worldDir+"/tmp")
