@@ -84,10 +84,11 @@ func (u *uaa) authorize(ctx context.Context, fresh bool) (string, error) {
 func (u *uaa) fetch(ctx context.Context) (string, error) {
 	answer, err := u.director.try(ctx, request{
 		method: http.MethodPost, url: u.endpoint + "/oauth/token", body: []byte("grant_type=client_credentials"),
-		header: http.Header{"Accept": {"application/json"}, "Content-Type": {"application/x-www-form-urlencoded"}},
-		auth:   func(context.Context, bool) (string, error) { return u.client, nil },
-		limit:  maxSmall,
-	}, true)
+		header: http.Header{
+			"Accept": {"application/json"}, "Content-Type": {"application/x-www-form-urlencoded"}, "Authorization": {u.client},
+		},
+		limit: maxSmall,
+	}, false)
 	if err != nil {
 		// It was tried often enough.
 		return "", refusal{err}

@@ -139,9 +139,11 @@ func (d *diary) note(what string, x lockstep.Resource) error {
 	return nil
 }
 
-func (d *diary) Acquiring(_ context.Context, x lockstep.Resource) error { return d.note("acquiring", x) }
-func (d *diary) Acquired(_ context.Context, x lockstep.Resource) error  { return d.note("acquired", x) }
-func (d *diary) Released(_ context.Context, x lockstep.Resource) error  { return d.note("released", x) }
+func (d *diary) Acquiring(_ context.Context, x lockstep.Resource) error {
+	return d.note("acquiring", x)
+}
+func (d *diary) Acquired(_ context.Context, x lockstep.Resource) error { return d.note("acquired", x) }
+func (d *diary) Released(_ context.Context, x lockstep.Resource) error { return d.note("released", x) }
 
 // wantError fails unless err says all that.
 func wantError(t *testing.T, err error, parts ...string) {
