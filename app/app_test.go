@@ -12,6 +12,7 @@ import (
 	"lockstep/journal/mem"
 	repomem "lockstep/repository/mem"
 	"lockstep/source"
+	"lockstep/target"
 	"lockstep/target/local"
 )
 
@@ -21,6 +22,8 @@ type shop struct {
 	t    *testing.T
 	root string
 	ids  []string
+	// wrap, if not nil, makes the way to an instance a worse one.
+	wrap func(id string, t target.Target) target.Target
 }
 
 func newShop(t *testing.T, ids ...string) *shop {
@@ -63,9 +66,11 @@ func (s *shop) Resolve(context.Context, source.Tracker) (*source.Resolved, error
 		Release:   func(context.Context) error { return nil },
 	}
 	for i, id := range s.ids {
-		res.Instances = append(res.Instances, source.Instance{
-			Group: "node", ID: id, Index: string(rune('0' + i)), Target: local.New(filepath.Join(s.root, id)),
-		})
+		var way target.Target = local.New(filepath.Join(s.root, id))
+		if s.wrap != nil {
+			way = s.wrap(id, way)
+		}
+		res.Instances = append(res.Instances, source.Instance{Group: "node", ID: id, Index: string(rune('0' + i)), Target: way})
 	}
 	return res, nil
 }

@@ -42,9 +42,8 @@ func (a *App) Cancel(ctx context.Context, id lockstep.RunID, by string) error {
 }
 
 // watchCancel passes a cancel that another process asked for into the run's
-// inbox. The context it returns ends when the run is canceled before it is
-// driven.
-func (r *running) watchCancel(ctx context.Context) (context.Context, func()) {
+// inbox, until stop is called.
+func (r *running) watchCancel(ctx context.Context) (stop func()) {
 	watching, stop := context.WithCancel(ctx)
 	go func() {
 		tick := time.NewTicker(pollEvery)
@@ -66,5 +65,31 @@ func (r *running) watchCancel(ctx context.Context) (context.Context, func()) {
 			return
 		}
 	}()
-	return ctx, stop
+	return stop
+}
+
+var errCanceled = errors.New("the run was stopped while it was being prepared")
+
+// untilCanceled is a context for what is done before the engine drives the run
+// and reads its inbox. It ends when something arrives there: that early it can
+// only be a cancel, or that this process leaves. stop ends the looking and gives
+// what arrived, or nil.
+func (r *running) untilCanceled(ctx context.Context) (_ context.Context, stop func() lockstep.EventData) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	enough, done := make(chan struct{}), make(chan struct{})
+	var fact lockstep.EventData
+	go func() {
+		defer close(done)
+		select {
+		case fact = <-r.inbox:
+			cancel(errCanceled)
+		case <-enough:
+		}
+	}()
+	return ctx, func() lockstep.EventData {
+		close(enough)
+		<-done
+		cancel(nil)
+		return fact
+	}
 }

@@ -27,7 +27,11 @@ func (r *running) prepare(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := r.openSession(ctx)
+	last, err := r.app.lastBackup(ctx, r.run.Opened)
+	if err != nil {
+		return nil, err
+	}
+	s, err := r.openSession(ctx, last)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +60,11 @@ func (r *running) settleBefore(ctx context.Context) error {
 		return nil
 	}
 	_, err := r.app.settleKey(ctx, r.src, r.run.ID)
+	if err != nil && ctx.Err() == nil && r.run.Opened.Operation == lockstep.OperationCleanup {
+		// A run that cannot be settled, because its journal cannot be read,
+		// say, must not keep a cleanup from unlocking.
+		return r.note(ctx, lockstep.Noted{Level: "warn", Message: err.Error()})
+	}
 	return err
 }
 

@@ -30,16 +30,22 @@ type session struct {
 	// left: the instances were left to themselves, and what the source made
 	// remotely with them.
 	left bool
+
+	mu      sync.Mutex
+	claimed map[lockstep.InstanceID]bool
 }
 
 // openSession finds the instances and opens a way to each launcher. Nothing is
-// dialed yet.
-func (r *running) openSession(ctx context.Context) (*session, error) {
+// dialed yet. last is the backup to estimate sizes by, or nil.
+func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*session, error) {
 	resolved, err := r.src.Resolve(ctx, tracker{r})
 	if err != nil {
 		return nil, fmt.Errorf("find the instances of %s: %w", r.run.Opened.Deployment, err)
 	}
-	s := &session{resolved: resolved, policy: r.run.Opened.Policy, clients: map[lockstep.InstanceID]*launcher.Client{}}
+	s := &session{
+		resolved: resolved, policy: r.run.Opened.Policy,
+		clients: map[lockstep.InstanceID]*launcher.Client{}, claimed: map[lockstep.InstanceID]bool{},
+	}
 	if resolved.Overrides.Apply != nil {
 		s.policy = resolved.Overrides.Apply(s.policy)
 	}
@@ -48,18 +54,15 @@ func (r *running) openSession(ctx context.Context) (*session, error) {
 			Sudo: resolved.Sudo, RunDir: resolved.Locations.Launcher, StateDir: resolved.Locations.Claim,
 		})
 	}
-	last, err := r.app.lastBackup(ctx, r.run.Opened)
-	if err != nil {
-		return nil, err
-	}
 	s.executor = executor.New(executor.Config{
 		Clients:    s.clients,
+		Claim:      func(ctx context.Context, id lockstep.InstanceID) error { return r.claimLate(ctx, s, id) },
 		Last:       last,
 		Repository: r.app.cfg.Repository,
 		Policy:     s.policy,
 		Root:       resolved.Sudo,
 		Progress:   func(p lockstep.Progress) { r.app.hub.progress(r.run.ID, p) },
-		Fact:       func(f lockstep.EventData) { r.inbox <- f },
+		Fact:       r.tell,
 		Output: func(step lockstep.StepID, out lockstep.StepOutput) {
 			// Output that cannot be kept loses nothing that matters to a run.
 			_ = r.app.cfg.Journal.PutOutput(context.WithoutCancel(ctx), r.run.ID, step, out)
@@ -72,9 +75,8 @@ func (r *running) openSession(ctx context.Context) (*session, error) {
 func (s *session) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	for _, c := range s.clients {
-		_ = c.Close()
-	}
+	// All at once: an instance that hangs takes seconds to be given up.
+	_ = s.each(func(_ int, _ lockstep.InstanceID, c *launcher.Client) error { return c.Close() })
 	if !s.left {
 		_ = s.resolved.Release(ctx)
 	}
@@ -86,13 +88,17 @@ func (s *session) abandon(ctx context.Context) {
 	s.close(ctx)
 }
 
-// releaseAll lets go of every claim that can be reached in time; what cannot
-// is let go by its lease, or taken over by the next run.
+// releaseAll gives back every claim that can be reached in time; what cannot
+// is let go by its lease, or taken over by the next run. Where there never was
+// a session there is no claim either.
 func (s *session) releaseAll(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	_ = s.each(func(_ int, _ lockstep.InstanceID, c *launcher.Client) error {
-		return c.Release(ctx, launcher.ReleaseDone)
+		if !c.Met() {
+			return nil
+		}
+		return c.Release(ctx, launcher.ReleaseBack)
 	})
 }
 
@@ -162,14 +168,15 @@ func (r *running) claimResources(s *session) []lockstep.EventData {
 func (r *running) claimAll(ctx context.Context, s *session) (uint64, error) {
 	seen := make([]uint64, len(s.resolved.Instances))
 	err := s.each(func(i int, id lockstep.InstanceID, c *launcher.Client) (err error) {
-		seen[i], err = r.claimOne(ctx, id, c)
+		seen[i], err = r.claimOne(ctx, s, id, c)
 		return err
 	})
 	return slices.Max(append(seen, 0)), err
 }
 
 // claimOne claims one instance and returns the highest term that it had seen.
-func (r *running) claimOne(ctx context.Context, id lockstep.InstanceID, c *launcher.Client) (uint64, error) {
+// It may have claimed it although it gives an error of KindHeld.
+func (r *running) claimOne(ctx context.Context, s *session, id lockstep.InstanceID, c *launcher.Client) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	reply, err := c.Claim(ctx, launcher.ClaimRequest{
@@ -179,10 +186,39 @@ func (r *running) claimOne(ctx context.Context, id lockstep.InstanceID, c *launc
 	if err != nil {
 		return 0, r.claimError(ctx, id, err)
 	}
+	s.mu.Lock()
+	s.claimed[id] = true
+	s.mu.Unlock()
 	if d := reply.Displaced; d != nil {
 		r.later(lockstep.Noted{Level: "warn", Instance: id, Message: fmt.Sprintf("took instance %s over from run %s of %s", id, d.Run, d.Owner)})
 	}
 	return reply.Term, r.refuseOwed(id, reply.Owed)
+}
+
+// claimLate claims an instance that could not be reached when the run was taken
+// over, as soon as something is to be done there. It does nothing where the
+// claim was made before.
+func (r *running) claimLate(ctx context.Context, s *session, id lockstep.InstanceID) error {
+	s.mu.Lock()
+	claimed := s.claimed[id]
+	s.mu.Unlock()
+	if claimed {
+		return nil
+	}
+	_, err := r.claimOne(ctx, s, id, s.clients[id])
+	if lockstep.KindOf(err) == lockstep.KindHeld {
+		return nil // it is claimed, and what another run owes is not ours to judge now
+	}
+	return err
+}
+
+// tell hands a fact to whoever drives the run. It does not block for ever when
+// nobody does any more.
+func (r *running) tell(fact lockstep.EventData) {
+	select {
+	case r.inbox <- fact:
+	case <-r.over:
+	}
 }
 
 // refuseOwed stops a backup or restore where the instance's own record says

@@ -81,12 +81,14 @@ func (a *App) settleKey(ctx context.Context, src source.Source, except lockstep.
 	}
 	slices.Reverse(open) // oldest first
 	var settled []lockstep.RunSummary
+	var errs []error
 	for _, sum := range open {
 		if sum.ID == except {
 			continue
 		}
 		if err := a.settleRun(ctx, src, sum.ID); err != nil {
-			return settled, fmt.Errorf("settle run %s of %s: %w", sum.ID, src.Info().Name, err)
+			errs = append(errs, fmt.Errorf("settle run %s of %s: %w", sum.ID, src.Info().Name, err))
+			continue
 		}
 		ended, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{Key: key})
 		if err != nil {
@@ -97,7 +99,7 @@ func (a *App) settleKey(ctx context.Context, src source.Source, except lockstep.
 			settled = append(settled, ended[i])
 		}
 	}
-	return settled, nil
+	return settled, errors.Join(errs...)
 }
 
 // settleRun takes one dead run over and drives it to its end. An instance that
@@ -109,12 +111,15 @@ func (a *App) settleRun(ctx context.Context, src source.Source, id lockstep.RunI
 	}
 	r := a.running(src, run)
 	defer a.forgetInbox(id)
-	s, err := r.openSession(ctx)
+	s, err := r.openSession(ctx, nil) // no size is estimated any more
 	if err != nil {
 		return err
 	}
 	defer s.close(ctx)
 	unreached := r.reclaim(ctx, s)
+	if ctx.Err() != nil { // nothing is decided yet: the next recovery begins anew
+		return context.Cause(ctx)
+	}
 	if err := r.note(ctx, lockstep.RunRecovering{Owner: a.owner}); err != nil {
 		return err
 	}
@@ -141,7 +146,7 @@ func (r *running) reclaim(ctx context.Context, s *session) []lockstep.EventData 
 		highest := make([]uint64, len(s.resolved.Instances))
 		_ = s.each(func(i int, id lockstep.InstanceID, c *launcher.Client) error {
 			failed[i] = nil
-			seen, err := r.claimOne(ctx, id, c)
+			seen, err := r.claimOne(ctx, s, id, c)
 			if err != nil {
 				failed[i] = lockstep.Noted{Level: "warn", Instance: id, Message: err.Error()}
 			}

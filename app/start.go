@@ -74,6 +74,7 @@ type running struct {
 	run   *lockstep.Run
 	term  uint64 // of what this process journals and claims
 	inbox chan lockstep.EventData
+	over  chan struct{} // closed when nobody reads the inbox any more
 
 	mu      sync.Mutex
 	pending []lockstep.EventData // facts found by several goroutines at once
@@ -106,7 +107,7 @@ func (a *App) open(ctx context.Context, src source.Source, req lockstep.Request)
 // running takes a run into this process's hands: from now on it can be
 // canceled here.
 func (a *App) running(src source.Source, run *lockstep.Run) *running {
-	r := &running{app: a, src: src, run: run, term: run.Term + 1, inbox: make(chan lockstep.EventData, 1024)}
+	r := &running{app: a, src: src, run: run, term: run.Term + 1, inbox: make(chan lockstep.EventData, 1024), over: make(chan struct{})}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.inbox[run.ID] = r.inbox
@@ -120,18 +121,36 @@ func (a *App) forgetInbox(id lockstep.RunID) {
 	a.hub.event(lockstep.Event{Run: id}) // whoever waits looks once more
 }
 
-// toItsEnd prepares and drives a run. What it returns is in the journal.
+// toItsEnd prepares and drives a run. What comes of it is in the journal.
 func (r *running) toItsEnd(ctx context.Context) {
-	ctx, stopWatch := r.watchCancel(ctx)
-	defer stopWatch()
-	s, err := r.prepare(ctx)
-	if err != nil {
-		r.note(ctx, failure(err))
+	defer r.watchCancel(ctx)()
+	s, fact := r.prepareOrCancel(ctx)
+	if fact != nil {
+		// It is the engine that journals it, and ends the run even where the
+		// journal cannot be written.
+		select {
+		case r.inbox <- fact:
+		default: // full of cancels: that ends it too
+		}
 	}
 	if s != nil {
 		defer s.close(ctx)
 	}
 	r.drive(ctx, s)
+}
+
+// prepareOrCancel prepares the run, until something arrives in its inbox. It
+// gives what arrived, or how preparing failed, or nil.
+func (r *running) prepareOrCancel(ctx context.Context) (*session, lockstep.EventData) {
+	preparing, stop := r.untilCanceled(ctx)
+	s, err := r.prepare(preparing)
+	if fact := stop(); fact != nil {
+		return s, fact
+	}
+	if err != nil {
+		return s, failure(err)
+	}
+	return s, nil
 }
 
 // drive lets the engine bring the run to its end. An error there has been
@@ -154,10 +173,14 @@ func (r *running) drive(ctx context.Context, s *session) {
 			}
 		}()
 	}
+	// Before the leases' stop is waited for: it may wait to tell something.
+	defer close(r.over)
 	_, _ = e.Drive(ctx, r.run, r.inbox)
+	r.discardUncommitted(ctx)
 }
 
-// note appends facts that arise before the engine drives the run.
+// note appends facts that arise before the engine drives the run. They have
+// happened, so that they are written even when ctx has ended.
 func (r *running) note(ctx context.Context, facts ...lockstep.EventData) error {
 	events := make([]lockstep.Event, len(facts))
 	for i, f := range facts {

@@ -22,7 +22,10 @@ import (
 // and must not block for long.
 type Config struct {
 	// Clients are the launchers of the deployment's instances.
-	Clients    map[lockstep.InstanceID]*launcher.Client
+	Clients map[lockstep.InstanceID]*launcher.Client
+	// Claim, if not nil, is called before anything is started, settled or
+	// removed on an instance, and makes sure that the run owns it.
+	Claim      func(context.Context, lockstep.InstanceID) error
 	Repository repository.Repository
 	Policy     lockstep.Policy
 	// Root: the launcher is root, so that restored files get their owners.
@@ -119,10 +122,19 @@ func (e *Executor) client(t lockstep.Task) (*launcher.Client, error) {
 	return c, nil
 }
 
+// owned is the launcher of the step's instance, once the run owns it.
+func (e *Executor) owned(ctx context.Context, t lockstep.Task) (*launcher.Client, error) {
+	c, err := e.client(t)
+	if err == nil && e.cfg.Claim != nil {
+		err = e.cfg.Claim(ctx, t.Step.Instance)
+	}
+	return c, err
+}
+
 // clean removes what the run left on an instance and lets go of it.
 func (e *Executor) clean(ctx context.Context, t lockstep.Task) (lockstep.StepFinished, error) {
 	var f lockstep.StepFinished
-	c, err := e.client(t)
+	c, err := e.owned(ctx, t)
 	if err != nil {
 		return f, err
 	}

@@ -42,6 +42,9 @@ func (e *Executor) runScript(ctx context.Context, t lockstep.Task, broken <-chan
 
 // startAndWait starts the script, unless it was, and waits for its end.
 func (e *Executor) startAndWait(ctx context.Context, c *launcher.Client, t lockstep.Task, out *output) (launcher.Status, error) {
+	if _, err := e.owned(ctx, t); err != nil {
+		return launcher.Status{}, err
+	}
 	if err := e.stopAbandoned(ctx, c, t); err != nil {
 		return launcher.Status{}, err
 	}
@@ -193,7 +196,11 @@ func (e *Executor) Settle(ctx context.Context, t lockstep.Task, stop bool) locks
 
 func (e *Executor) settleScript(ctx context.Context, c *launcher.Client, t lockstep.Task, stop bool) (launcher.Status, error) {
 	asking, cancel := until(ctx, e.cfg.Policy.AbandonAfter)
-	status, err := c.Settle(asking, refOf(t))
+	_, err := e.owned(asking, t)
+	var status launcher.Status
+	if err == nil {
+		status, err = c.Settle(asking, refOf(t))
+	}
 	cancel()
 	if err != nil || !status.Running {
 		return status, err

@@ -1,0 +1,186 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"lockstep"
+	"lockstep/journal/mem"
+	"lockstep/repository"
+	"lockstep/target"
+)
+
+// way is a target on which every command goes through run first.
+type way struct {
+	target.Target
+	run func(context.Context) error
+}
+
+func (w way) Run(ctx context.Context, command string, streams target.Streams) (target.Exit, error) {
+	if err := w.run(ctx); err != nil {
+		return target.Exit{}, fmt.Errorf("%w: %w", target.ErrNotStarted, err)
+	}
+	return w.Target.Run(ctx, command, streams)
+}
+
+// TestCancelWhilePreparing: a run whose instances do not answer is canceled
+// before it has a plan.
+func TestCancelWhilePreparing(t *testing.T) {
+	t.Parallel()
+	s := twoInstances(t)
+	asked := make(chan struct{}, 100)
+	s.wrap = func(id string, t target.Target) target.Target {
+		return way{t, func(ctx context.Context) error {
+			if id == "a" {
+				return nil
+			}
+			asked <- struct{}{}
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}}
+	}
+	a := newApp(t, s)
+	id, err := a.Start(t.Context(), lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if err := a.Cancel(t.Context(), id, "test"); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	r, err := a.Run(t.Context(), id)
+	if err != nil || r.Ending == nil || r.Ending.State != lockstep.RunCanceled || r.Plan != nil {
+		t.Fatalf("ending: %+v, %v", r.Ending, err)
+	}
+	for _, left := range []string{"run", "lib"} {
+		if _, err := os.Stat(filepath.Join(s.root, "a", left)); err == nil {
+			t.Errorf("%s is left on the instance that had been claimed", left)
+		}
+	}
+}
+
+// fullJournal takes a run's first event and no other.
+type fullJournal struct{ *mem.Journal }
+
+func (j fullJournal) Append(ctx context.Context, events ...lockstep.Event) error {
+	if events[0].Seq > 1 {
+		return errors.New("no space left on device")
+	}
+	return j.Journal.Append(ctx, events...)
+}
+
+// TestJournalFullWhilePreparing: the run does not go on for ever.
+func TestJournalFullWhilePreparing(t *testing.T) {
+	t.Parallel()
+	a := newApp(t, twoInstances(t))
+	a.cfg.Journal = fullJournal{mem.New()}
+	id, err := a.Start(t.Context(), lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	if runs, err := a.Runs(t.Context(), lockstep.RunFilter{}); err != nil || len(runs) != 1 || runs[0].ID != id || !runs[0].Abandoned {
+		t.Fatalf("the run must be left to a recovery: %+v, %v", runs, err)
+	}
+}
+
+// deadBackup is a backup whose orchestrator died while a worked; j is its
+// journal, opened anew.
+func deadBackup(t *testing.T, s *shop) (id lockstep.RunID, heir *App) {
+	t.Helper()
+	s.script("a", "db", lockstep.ScriptBackup, "touch working; exec sleep 60")
+	dying := newApp(t, s)
+	id, err := dying.Start(t.Context(), lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { _, err := os.Stat(filepath.Join(s.root, "a", "working")); return err == nil })
+	j := dying.cfg.Journal.(*mem.Journal)
+	j.Close()
+	t.Cleanup(dying.Close)
+	heir = newApp(t, s)
+	heir.cfg.Journal, heir.cfg.Repository = j.Again(), dying.cfg.Repository
+	return id, heir
+}
+
+func unlocked(t *testing.T, s *shop) {
+	t.Helper()
+	for _, id := range s.ids {
+		if _, err := os.Stat(filepath.Join(s.root, id, "locked")); err == nil {
+			t.Errorf("%s is still locked", id)
+		}
+	}
+}
+
+// deafRepository cannot be listed.
+type deafRepository struct{ repository.Repository }
+
+func (deafRepository) List(context.Context, string) ([]lockstep.Backup, error) {
+	return nil, errors.New("input/output error")
+}
+
+// TestRecoveryWithoutRepository: unlocking does not wait for the repository.
+func TestRecoveryWithoutRepository(t *testing.T) {
+	t.Parallel()
+	s := twoInstances(t)
+	_, heir := deadBackup(t, s)
+	heir.cfg.Repository = deafRepository{heir.cfg.Repository}
+	settled, err := heir.Settle(t.Context(), lockstep.SettleRequest{Deployment: "shop"})
+	if err != nil || len(settled) != 1 || settled[0].Locks != lockstep.LocksReleased {
+		t.Fatalf("settled: %+v, %v", settled, err)
+	}
+	unlocked(t, s)
+}
+
+// TestRecoveryOfAnInstanceThatComesBack: one that could not be reached when the
+// run was taken over is unlocked by a later try.
+func TestRecoveryOfAnInstanceThatComesBack(t *testing.T) {
+	t.Parallel()
+	s := twoInstances(t)
+	_, heir := deadBackup(t, s)
+	var failures atomic.Int32
+	s.wrap = func(id string, t target.Target) target.Target {
+		return way{t, func(context.Context) error {
+			if id == "b" && failures.Add(1) <= 2 {
+				return errors.New("no route to host")
+			}
+			return nil
+		}}
+	}
+	settled, err := heir.Settle(t.Context(), lockstep.SettleRequest{Deployment: "shop"})
+	if err != nil || len(settled) != 1 || settled[0].Locks != lockstep.LocksReleased {
+		t.Fatalf("settled: %+v, %v", settled, err)
+	}
+	if failures.Load() <= 2 {
+		t.Error("b was always reachable")
+	}
+	unlocked(t, s)
+}
+
+// TestCleanupBesideARunThatCannotBeRead: a run of a newer program stays as it
+// is, and its locks go all the same.
+func TestCleanupBesideARunThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	s := twoInstances(t)
+	id, heir := deadBackup(t, s)
+	heir.cfg.Journal.(*mem.Journal).PutRaw(id, []byte(`{"v":1,"run":"`+string(id)+`","seq":999,"term":9,"time":"2026-01-01T00:00:00Z","type":"from-the-future","data":{}}`))
+	c, err := heir.Start(t.Context(), lockstep.Request{Operation: lockstep.OperationCleanup, Deployment: "shop", TakeOver: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	heir.Close()
+	r, err := heir.Run(t.Context(), c)
+	if err != nil || r.Ending == nil || r.Ending.State != lockstep.RunSucceeded {
+		t.Fatalf("cleanup: %+v, %v", r.Ending, err)
+	}
+	unlocked(t, s)
+	if _, err := heir.Run(t.Context(), id); !errors.Is(err, lockstep.ErrUnknownEvent) {
+		t.Errorf("the other run: %v", err)
+	}
+}
