@@ -45,7 +45,7 @@ func (s *saving) Begin(ctx context.Context, id lockstep.BackupID) (lockstep.Back
 		err = os.WriteFile(filepath.Join(dir, "manifest.yml"), []byte(text), 0o666)
 	}
 	if err != nil {
-		return "", errors.Join(err, s.Discard(ctx, id))
+		return "", errors.Join(err, s.Repository.Discard(ctx, id))
 	}
 	return id, nil
 }
@@ -67,6 +67,10 @@ func (s *saving) activity(dir string, start, finish time.Time) error {
 	return nil
 }
 
+// Discard keeps the folder of a backup that failed, as the original does: what
+// becomes of it is decided by finish.
+func (s *saving) Discard(context.Context, lockstep.BackupID) error { return nil }
+
 // finish leaves the folder of a run that has ended as the original does: none
 // where the backup was not even begun, one with nothing but times in it where
 // it failed before anything was collected.
@@ -87,7 +91,7 @@ func (s *saving) finish(ctx context.Context, run *lockstep.Run) error {
 		}
 	}
 	if !begun {
-		return s.Discard(ctx, id)
+		return s.Repository.Discard(ctx, id)
 	}
 	return s.activity(filepath.Join(s.path, string(id)), run.OpenedAt, s.now())
 }
