@@ -13,6 +13,8 @@ import (
 const (
 	maxLine    = 64 << 10
 	maxPayload = 1 << 20
+	// usualLine is the buffer of a session, of which there may be a thousand.
+	usualLine = 2 << 10
 )
 
 var errFrame = errors.New("the launcher's answer makes no sense")
@@ -37,11 +39,8 @@ func (f frame) word(i int) string {
 // readFrame reads one frame. The instance is not trusted: a line or payload
 // beyond the bounds is an error, never an allocation.
 func readFrame(r *bufio.Reader) (frame, error) {
-	line, err := r.ReadSlice('\n')
+	line, err := readLine(r)
 	if err != nil {
-		if errors.Is(err, bufio.ErrBufferFull) {
-			return frame{}, fmt.Errorf("%w: line is too long", errFrame)
-		}
 		return frame{}, err
 	}
 	fields := strings.Split(strings.TrimSuffix(string(line), "\n"), " ")
@@ -64,4 +63,22 @@ func readFrame(r *bufio.Reader) (frame, error) {
 		}
 	}
 	return f, nil
+}
+
+// readLine reads up to and with a newline. What it gives is good until the
+// next read.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	line, err := r.ReadSlice('\n')
+	if !errors.Is(err, bufio.ErrBufferFull) {
+		return line, err
+	}
+	var long []byte
+	for errors.Is(err, bufio.ErrBufferFull) && len(long) <= maxLine {
+		long = append(long, line...)
+		line, err = r.ReadSlice('\n')
+	}
+	if long = append(long, line...); len(long) > maxLine {
+		return nil, fmt.Errorf("%w: line is too long", errFrame)
+	}
+	return long, err
 }

@@ -95,7 +95,7 @@ func (s *session) write(w *io.PipeWriter, text string) {
 
 // read hands frames to their calls until the output ends.
 func (s *session) read(r io.Reader) error {
-	br := bufio.NewReaderSize(r, maxLine)
+	br := bufio.NewReaderSize(r, usualLine)
 	for {
 		f, err := readFrame(br)
 		if err != nil {

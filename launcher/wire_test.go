@@ -58,7 +58,7 @@ func FuzzReadFrame(f *testing.F) {
 	f.Add([]byte("0 hello 4 b 1.0 2.0 2\n/r/l"))
 	f.Add([]byte("1 out 99999999999999999999 0\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := bufio.NewReaderSize(bytes.NewReader(data), maxLine)
+		r := bufio.NewReaderSize(bytes.NewReader(data), usualLine)
 		s := &session{ready: make(chan struct{})}
 		w := &waiting{session: s}
 		c := &claimAnswer{session: s}
@@ -88,8 +88,24 @@ func FuzzInventory(f *testing.F) {
 // another session.
 func TestFalseFrames(t *testing.T) {
 	for _, text := range []string{"hello\n", "x ok 0\n", "1 ok 99999999\n", strings.Repeat("x", maxLine+1)} {
-		if _, err := readFrame(bufio.NewReaderSize(strings.NewReader(text), maxLine)); !isPermanent(err) {
+		if _, err := readFrame(bufio.NewReaderSize(strings.NewReader(text), usualLine)); !isPermanent(err) {
 			t.Errorf("%.20q: %v", text, err)
+		}
+	}
+}
+
+// TestLongFrame: a line that is longer than the buffer is one line, and what
+// follows it is whole.
+func TestLongFrame(t *testing.T) {
+	for _, size := range []int{1, usualLine - 12, usualLine - 11, usualLine, 3*usualLine + 1, maxLine - 20} {
+		word := strings.Repeat("w", size)
+		r := bufio.NewReaderSize(strings.NewReader("1 ok 4 "+word+"\ntext2 ok 0 next\n"), usualLine)
+		first, err := readFrame(r)
+		if err != nil || first.word(0) != word || string(first.payload) != "text" {
+			t.Fatalf("%d: %v, payload %q", size, err, first.payload)
+		}
+		if next, err := readFrame(r); err != nil || next.id != 2 || next.word(0) != "next" {
+			t.Fatalf("%d: next is %v, %v", size, next, err)
 		}
 	}
 }

@@ -10,18 +10,32 @@ import (
 )
 
 // A buffer begins small, so that a thousand sessions that wait cost little,
-// and becomes large once it was filled.
+// and becomes large once it was filled busyReads times in a row: a transfer
+// does that at once, pushing a script does not.
 const (
 	smallBuffer = 2 << 10
 	largeBuffer = 64 << 10
+	busyReads   = 32
 )
 
-// grow gives the buffer for the next read.
-func grow(buf []byte, n int) []byte {
-	if n == len(buf) && n < largeBuffer {
-		return make([]byte, largeBuffer)
+// buffer is what a stream is read into.
+type buffer struct {
+	bytes  []byte
+	filled int // reads in a row that filled it
+}
+
+func newBuffer() *buffer { return &buffer{bytes: make([]byte, smallBuffer)} }
+
+// saw notes how much a read gave, which chooses the size for the next one.
+func (b *buffer) saw(n int) {
+	switch {
+	case n < len(b.bytes):
+		b.filled = 0
+	case len(b.bytes) < largeBuffer:
+		if b.filled++; b.filled == busyReads {
+			b.bytes = make([]byte, largeBuffer)
+		}
 	}
-	return buf
 }
 
 // sink carries one output stream of a command to the caller's writer.
@@ -54,21 +68,21 @@ func (s *sink) drain(r io.Reader) {
 }
 
 func (s *sink) copy(r io.Reader) error {
-	buf := make([]byte, smallBuffer)
+	buf := newBuffer()
 	for {
 		s.reading.Store(true)
-		n, err := r.Read(buf)
+		n, err := r.Read(buf.bytes)
 		s.taken.Add(int64(n))
 		s.reading.Store(false)
 		if n > 0 {
-			if werr := s.write(buf[:n]); werr != nil {
+			if werr := s.write(buf.bytes[:n]); werr != nil {
 				return werr
 			}
 		}
 		if err != nil {
 			return nil // the end, or a broken connection: see wait
 		}
-		buf = grow(buf, n)
+		buf.saw(n)
 	}
 }
 
@@ -112,14 +126,11 @@ func (s *sink) stop() {
 // feed carries the caller's stdin to the command. An input that broke off is
 // not an input that ended: the command is not told an end then.
 func (s *session) feed(r io.Reader) {
-	buf := []byte(nil)
+	buf := newBuffer()
 	for r != nil {
-		if buf == nil {
-			buf = make([]byte, smallBuffer)
-		}
-		n, err := r.Read(buf)
+		n, err := r.Read(buf.bytes)
 		if n > 0 {
-			if _, werr := s.channel.Write(buf[:n]); werr != nil {
+			if _, werr := s.channel.Write(buf.bytes[:n]); werr != nil {
 				return // the command or the connection has ended, or closed its stdin
 			}
 		}
@@ -130,7 +141,7 @@ func (s *session) feed(r io.Reader) {
 			s.stdin <- fmt.Errorf("read the command's input: %w", err)
 			return
 		}
-		buf = grow(buf, n)
+		buf.saw(n)
 	}
 	_ = s.channel.CloseWrite()
 }
