@@ -192,6 +192,9 @@ func (r *running) claimOne(ctx context.Context, s *session, id lockstep.Instance
 	if d := reply.Displaced; d != nil {
 		r.later(lockstep.Noted{Level: "warn", Instance: id, Message: fmt.Sprintf("took instance %s over from run %s of %s", id, d.Run, d.Owner)})
 	}
+	if err := r.stopDisplaced(ctx, id, c, reply.Open); err != nil {
+		return reply.Term, err
+	}
 	return reply.Term, r.refuseOwed(id, reply.Owed)
 }
 

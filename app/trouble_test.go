@@ -184,3 +184,30 @@ func TestCleanupBesideARunThatCannotBeRead(t *testing.T) {
 		t.Errorf("the other run: %v", err)
 	}
 }
+
+// TestTakeOverStopsWhatLocks: a lock script of the displaced run that would end
+// after the cleanup must not lock again what the cleanup has unlocked.
+func TestTakeOverStopsWhatLocks(t *testing.T) {
+	t.Parallel()
+	s := twoInstances(t)
+	s.script("a", "db", lockstep.ScriptPreBackupLock, "touch locking; while [ ! -e go ]; do sleep 0.05; done; touch locked")
+	lost := newApp(t, s)
+	if _, err := lost.Start(t.Context(), lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"}); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { _, err := os.Stat(filepath.Join(s.root, "a", "locking")); return err == nil })
+	another := newApp(t, s) // with a journal of its own: it knows nothing of the run
+	id, err := another.Start(t.Context(), lockstep.Request{Operation: lockstep.OperationCleanup, Deployment: "shop", TakeOver: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	another.Close()
+	if c, err := another.Run(t.Context(), id); err != nil || c.Ending == nil || c.Ending.State != lockstep.RunSucceeded {
+		t.Fatalf("cleanup: %+v, %v", c.Ending, err)
+	}
+	if err := os.WriteFile(filepath.Join(s.root, "a", "go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	lost.Close()
+	unlocked(t, s)
+}
