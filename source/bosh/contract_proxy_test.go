@@ -1,0 +1,304 @@
+package bosh
+
+import (
+	"bufio"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	mock "lockstep/internal/mockdirector"
+	"lockstep/internal/sshtest"
+	"lockstep/target"
+)
+
+// socks is a SOCKS5 proxy without logins, which keeps where it was asked to
+// connect to.
+type socks struct {
+	listener net.Listener
+	mu       sync.Mutex
+	asked    []string
+	refuse   bool
+}
+
+func newSocks(t *testing.T) *socks {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &socks{listener: l}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() { s.serve(conn) })
+		}
+	})
+	return s
+}
+
+func (s *socks) serve(conn net.Conn) {
+	defer conn.Close()
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(conn, head); err != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, conn, int64(head[1]))
+	_, _ = conn.Write([]byte{5, 0})
+	request := make([]byte, 4)
+	if _, err := io.ReadFull(conn, request); err != nil || request[3] != 1 {
+		return // addresses only
+	}
+	address := make([]byte, 6)
+	if _, err := io.ReadFull(conn, address); err != nil {
+		return
+	}
+	to := fmt.Sprintf("%s:%d", net.IP(address[:4]), int(address[4])<<8|int(address[5]))
+	s.mu.Lock()
+	s.asked = append(s.asked, to)
+	refuse := s.refuse
+	s.mu.Unlock()
+	if refuse {
+		_, _ = conn.Write([]byte{5, 5, 0, 1, 0, 0, 0, 0, 0, 0})
+		return
+	}
+	_, _ = conn.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
+	join(conn, to)
+}
+
+func (s *socks) has(address string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.asked, address)
+}
+
+func TestContract_6_1_SOCKS5CarriesHTTPAndSSH(t *testing.T) {
+	t.Parallel()
+	in := mock.NewInstance(t, "redis", "a", 0)
+	director, proxy := mock.New(t), newSocks(t)
+	director.Expect(mock.Deployment("cf", "", in), mock.CleanupSSH("cf", in))
+	o := optionsFor(director)
+	o.Env = environment("BOSH_ALL_PROXY", "socks5://"+proxy.listener.Addr().String())
+	r := mustResolve(t, newSource(t, Options{Director: newDirector(t, o), Deployment: "cf", Exact: true}), nil)
+	big := output(t, r.Instances[0], "head -c 300000 /dev/zero | wc -c")
+	if big != "300000" {
+		t.Errorf("printed %s", big)
+	}
+	if !proxy.has(strings.TrimPrefix(director.URL(), "https://")) || !proxy.has(in.Address()) {
+		t.Errorf("the proxy was asked for %q", proxy.asked)
+	}
+	release(t, r)
+	if n := in.Server.Open(); n > 0 {
+		// The server sees the end a moment after the client.
+		for range 1000 {
+			if n = in.Server.Open(); n == 0 {
+				break
+			}
+			_ = pause(t.Context(), 1e6)
+		}
+		if n > 0 {
+			t.Errorf("%d connections are left", n)
+		}
+	}
+}
+
+func TestContract_6_1_AMachineThatTheProxyCannotReach(t *testing.T) {
+	t.Parallel()
+	in := mock.NewInstance(t, "redis", "a", 0)
+	director, proxy := mock.New(t), newSocks(t)
+	director.Expect(mock.Deployment("cf", "", in), mock.CleanupSSH("cf", in))
+	o := optionsFor(director)
+	o.Env = environment("BOSH_ALL_PROXY", "socks5://"+proxy.listener.Addr().String())
+	r := mustResolve(t, newSource(t, Options{Director: newDirector(t, o), Deployment: "cf", Exact: true}), nil)
+	proxy.mu.Lock()
+	proxy.refuse = true
+	proxy.mu.Unlock()
+	_, err := r.Instances[0].Target.Run(t.Context(), "true", target.Streams{})
+	wantError(t, err, "reach "+in.Address(), proxy.listener.Addr().String(), target.ErrNotStarted.Error())
+	proxy.mu.Lock()
+	proxy.refuse = false
+	proxy.mu.Unlock()
+	release(t, r)
+}
+
+func TestContract_6_1_NoProxyIsHonoured(t *testing.T) {
+	t.Parallel()
+	director, proxy := mock.New(t), newSocks(t)
+	director.Expect(mock.Info())
+	o := optionsFor(director)
+	o.Env = environment("BOSH_ALL_PROXY", "socks5://"+proxy.listener.Addr().String(), "NO_PROXY", "example.com,127.0.0.0/8")
+	if _, err := newDirector(t, o).Info(t.Context()); err != nil || len(proxy.asked) > 0 {
+		t.Errorf("%v; the proxy was asked for %q", err, proxy.asked)
+	}
+}
+
+func TestContract_6_1_ProxiesThatAreNone(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"socks5://host", "http://host:1", "ssh+socks5://host:22", "host:1080", "%zz", "socks5://u:geheim@%zz"} {
+		_, err := NewDirector(DirectorOptions{Target: "x", Env: environment("BOSH_ALL_PROXY", text)})
+		wantError(t, err, "BOSH_ALL_PROXY")
+		if strings.Contains(err.Error(), "geheim") {
+			t.Errorf("the password is in %v", err)
+		}
+	}
+}
+
+func TestContract_6_1_HTTPSProxyCarriesHTTPOnly(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 10)
+	proxy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	director := mock.New(t)
+	go func() {
+		for {
+			conn, err := proxy.Accept()
+			if err != nil {
+				return
+			}
+			r, err := http.ReadRequest(bufio.NewReader(conn))
+			if err != nil {
+				_ = conn.Close()
+				continue
+			}
+			asked <- r.Method + " " + r.Host
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+			go join(conn, strings.TrimPrefix(director.URL(), "https://"))
+		}
+	}()
+	t.Cleanup(func() { _ = proxy.Close() })
+	director.Expect(mock.Info())
+	o := optionsFor(director)
+	o.Target = "https://example.com:25555" // loopback is never asked through a proxy
+	o.Env = environment("HTTPS_PROXY", "http://"+proxy.Addr().String())
+	if _, err := newDirector(t, o).Info(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := <-asked; got != "CONNECT example.com:25555" {
+		t.Errorf("the proxy was asked for %q", got)
+	}
+}
+
+// newJumpbox is a jumpbox with the file of a key that it lets in.
+func newJumpbox(t *testing.T) (*sshtest.Server, string) {
+	t.Helper()
+	r := &resolution{}
+	if err := r.makeKey(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, r.pem, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key, _, _, _, err := gossh.ParseAuthorizedKey([]byte(r.public))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := sshtest.Start(sshtest.Config{User: "jumpbox", AuthorizedKeys: []gossh.PublicKey{key}, Forward: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	return server, file
+}
+
+func TestContract_6_1_AJumpboxCarriesHTTPAndSSHOverOneConnection(t *testing.T) {
+	t.Parallel()
+	in := mock.NewInstance(t, "redis", "a", 0)
+	director := mock.New(t)
+	jump, key := newJumpbox(t)
+	director.Expect(mock.Deployment("cf", "", in), mock.CleanupSSH("cf", in))
+	o := optionsFor(director)
+	home := filepath.Dir(key)
+	o.Env = environment("HOME", home, "BOSH_ALL_PROXY", "ssh+socks5://"+jump.Addr()+"?private-key=~/key")
+	d := newDirector(t, o)
+	r := mustResolve(t, newSource(t, Options{Director: d, Deployment: "cf", Exact: true}), nil)
+	output(t, r.Instances[0], "true")
+	if n := jump.Accepted(); n != 1 {
+		t.Errorf("%d connections to the jumpbox", n)
+	}
+	// A connection that is lost is made again.
+	jump.DropConnections()
+	for range 1000 {
+		if _, err := r.Instances[0].Target.Run(t.Context(), "true", target.Streams{}); err == nil {
+			break
+		}
+		_ = pause(t.Context(), 5e6)
+	}
+	release(t, r)
+	if n := jump.Accepted(); n != 2 {
+		t.Errorf("%d connections to the jumpbox", n)
+	}
+}
+
+func TestContract_6_5_TheJumpboxsKeyIsTrustedOnFirstUseAndRemembered(t *testing.T) {
+	t.Parallel()
+	jump, key := newJumpbox(t)
+	state := filepath.Join(t.TempDir(), "state")
+	dial := func(accept bool) (*logbook, error) {
+		director := mock.New(t)
+		var log logbook
+		o := optionsFor(director)
+		o.StateDir, o.AcceptChangedKeys, o.Log = state, accept, log.log
+		o.Env = environment("BOSH_ALL_PROXY", "ssh+socks5://jumpbox@"+jump.Addr()+"?private-key="+key)
+		d := newDirector(t, o)
+		conn, err := d.way.dial(t.Context(), "tcp", strings.TrimPrefix(director.URL(), "https://"))
+		if err == nil {
+			_ = conn.Close()
+		}
+		return &log, err
+	}
+	if log, err := dial(false); err != nil || !log.has("info: ", "is remembered") {
+		t.Errorf("first: %v %q", err, log.lines)
+	}
+	if log, err := dial(false); err != nil || log.has("remembered") {
+		t.Errorf("second: %v %q", err, log.lines)
+	}
+	fresh, err := sshtest.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	jump.SetHostKeys(fresh)
+	_, err = dial(false)
+	wantError(t, err, "has changed", filepath.Join(state, pinFile))
+	if log, err := dial(true); err != nil || !log.has("warn: ", "has changed") {
+		t.Errorf("accepted: %v %q", err, log.lines)
+	}
+	if _, err := dial(false); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(filepath.Join(state, pinFile)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+}
+
+func TestJumpboxKeysThatAreNone(t *testing.T) {
+	t.Parallel()
+	jump, _ := newJumpbox(t)
+	dir := t.TempDir()
+	bad := filepath.Join(dir, "bad")
+	other := pem.EncodeToMemory(&pem.Block{Type: "X", Bytes: []byte("x")})
+	if err := os.WriteFile(bad, other, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{bad, filepath.Join(dir, "absent")} {
+		d := newDirector(t, DirectorOptions{Target: "x", Env: environment("BOSH_ALL_PROXY", "ssh+socks5://"+jump.Addr()+"?private-key="+file)})
+		_, err := d.way.dial(t.Context(), "tcp", "127.0.0.1:1")
+		wantError(t, err, "read private key", file)
+	}
+}
