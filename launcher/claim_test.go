@@ -69,13 +69,16 @@ func (i *instance) fenced(run string) {
 	err4 := i.Arm(i.ctx(), Lease{Duration: time.Hour})
 	_, err5 := i.Renew(i.ctx(), time.Hour)
 	err6 := i.Release(i.ctx(), ReleaseDone)
-	for n, err := range []error{err1, err2, err3, err4, err5, err6} {
+	i.script("theirs", "")
+	err7 := i.RemoveDir(i.ctx(), i.dir+"/theirs")
+	err8 := i.MakeDir(i.ctx(), i.dir+"/ours")
+	for n, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8} {
 		if !errors.Is(err, ErrFenced) {
 			i.t.Errorf("verb %d of a displaced run: %v", n, err)
 		}
 	}
-	if i.exists("late-ran") {
-		i.t.Error("a displaced run started a script")
+	if i.exists("late-ran") || !i.exists("theirs") || i.exists("ours") {
+		i.t.Error("a displaced run did something")
 	}
 }
 

@@ -25,8 +25,8 @@ func (c *Client) anySession(ctx context.Context) (*session, error) {
 	return found, err
 }
 
-// onDir asks a verb whose only word is a path.
-func (c *Client) onDir(ctx context.Context, verb, dir string) (frame, error) {
+// onDir asks a verb whose first word is a path.
+func (c *Client) onDir(ctx context.Context, verb, dir string, more ...string) (frame, error) {
 	if err := checkDir(dir); err != nil {
 		return frame{}, err
 	}
@@ -34,7 +34,7 @@ func (c *Client) onDir(ctx context.Context, verb, dir string) (frame, error) {
 	if err != nil {
 		return frame{}, err
 	}
-	f, _, err := c.do(ctx, verb, word)
+	f, _, err := c.do(ctx, verb, append([]string{word}, more...)...)
 	return f, err
 }
 
@@ -48,16 +48,21 @@ func checkDir(dir string) error {
 }
 
 // MakeDir makes a folder and its parents; one that exists is left as it is.
+// Errors: ErrFenced when another run than that of the last claim owns the
+// instance.
 func (c *Client) MakeDir(ctx context.Context, dir string) error {
-	if _, err := c.onDir(ctx, "mkdir", dir); err != nil {
+	run, term := c.owner()
+	if _, err := c.onDir(ctx, "mkdir", dir, run, term); err != nil {
 		return fmt.Errorf("make folder %q: %w", dir, err)
 	}
 	return nil
 }
 
-// RemoveDir removes a folder with all that is in it; none is no error.
+// RemoveDir removes a folder with all that is in it; none is no error. Errors:
+// ErrFenced, as for MakeDir.
 func (c *Client) RemoveDir(ctx context.Context, dir string) error {
-	if _, err := c.onDir(ctx, "rmdir", dir); err != nil {
+	run, term := c.owner()
+	if _, err := c.onDir(ctx, "rmdir", dir, run, term); err != nil {
 		return fmt.Errorf("remove folder %q: %w", dir, err)
 	}
 	return nil

@@ -1,14 +1,24 @@
 # shellcheck shell=dash
 # Folders and files: what is done to artifacts. Paths come as encoded words.
 
-# make_dir ID DIR, remove_dir ID DIR
+# displaced ID RUN TERM: answers if another run owns the instance now: what lies
+# there is that one's. RUN is "-" where no claim was made.
+displaced() {
+	[ "$2" != - ] || return 1
+	if owns "$2" "$3" || [ -z "$C_RUN" ]; then return 1; fi
+	fenced "$1"
+}
+
+# make_dir ID DIR RUN TERM, remove_dir ID DIR RUN TERM
 make_dir() {
+	! displaced "$1" "$3" "$4" || return 0
 	dec "$2"
 	umask "$UM"
 	if text=$(mkdir -p -- "$W" 2>&1); then say "$1" ok; else fail "$1" error "$text"; fi
 }
 
 remove_dir() {
+	! displaced "$1" "$3" "$4" || return 0
 	dec "$2"
 	if text=$(rm -rf -- "$W" 2>&1); then say "$1" ok; else fail "$1" error "$text"; fi
 }
@@ -58,9 +68,10 @@ tools() {
 	say "$1" ok "$missing"
 }
 
-# tar_out DIR: the folder as a posix archive, times to the nanosecond.
+# tar_out DIR: the folder as a posix archive, times to the nanosecond. Records
+# of 32 KiB take a third less CPU than the usual ones of 10, here and below.
 tar_out() {
-	tar --format=posix --pax-option=delete=atime,delete=ctime --numeric-owner \
+	tar -b 64 --format=posix --pax-option=delete=atime,delete=ctime --numeric-owner \
 		--no-xattrs --no-acls --no-selinux -C "$1" -cf - .
 }
 
@@ -69,7 +80,7 @@ tar_in() {
 	(umask "$UM" && mkdir -p -- "$1") || return 1
 	owner=
 	[ "$(id -u)" != 0 ] || owner=--same-owner
-	tar -C "$1" -xp --numeric-owner $owner --no-xattrs --no-acls --no-selinux -f -
+	tar -b 64 -C "$1" -xp --numeric-owner $owner --no-xattrs --no-acls --no-selinux -f -
 }
 
 # die_with_client: for streams that could block for ever on a pipe: when our
