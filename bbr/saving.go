@@ -104,32 +104,6 @@ func (s *saving) Checksums(ctx context.Context, id lockstep.BackupID, name strin
 	return nil, repository.ErrNotFound
 }
 
-// nowhere is the repository of commands that keep and read nothing, and of a
-// backup whose folder cannot be used: why says so when it is begun.
-type nowhere struct {
-	repository.Repository
-	why error
-}
-
-// Begin implements repository.Repository.
-func (n nowhere) Begin(context.Context, lockstep.BackupID) (lockstep.BackupID, error) {
-	return "", n.why
-}
-
-// List implements repository.Repository.
-func (nowhere) List(context.Context, string) ([]lockstep.Backup, error) { return nil, nil }
-
-// Get implements repository.Repository.
-func (nowhere) Get(context.Context, lockstep.BackupID) (lockstep.Backup, error) {
-	return lockstep.Backup{}, repository.ErrNotFound
-}
-
-// Free implements repository.Repository.
-func (nowhere) Free(context.Context) (int64, error) { return -1, nil }
-
-// Location implements repository.Repository.
-func (nowhere) Location() string { return "nowhere" }
-
 // usable says why a folder named by the operator cannot take a backup.
 func usable(path, asNamed string) error {
 	info, err := os.Stat(path)
