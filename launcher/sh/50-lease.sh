@@ -21,7 +21,7 @@ lease_state() {
 # watched RUN: is there a watchdog?
 watched() {
 	[ -f "$RUN/r-$1/watch.lock" ] || return 1
-	! flock -s -n "$RUN/r-$1/watch.lock" true
+	! flock -s -n 9 9<"$RUN/r-$1/watch.lock"
 }
 
 # arm ID RUN TERM DURATION GAP GRACE [WAVE STEP ATT LOCKSTEP LOCKATT TIMEOUT PATH DIGEST ENV... ;]...
@@ -74,9 +74,11 @@ push() {
 	done
 }
 
+# start_watch RUN TERM: returns when the watchdog has its lock, or has ended:
+# it closes its output then, which is what the command substitution waits for.
 start_watch() {
-	setsid -f "$SH" "$L" watch "$RUN" "$STATE" "$SUDO" "$UM" "$LC" "$SH" "$1" "$2" \
-		</dev/null >/dev/null 2>&1 5>&- 6>&- 8>&-
+	: "$(setsid -f "$SH" "$L" watch "$RUN" "$STATE" "$SUDO" "$UM" "$LC" "$SH" "$1" "$2" \
+		</dev/null 2>/dev/null 5>&- 6>&- 8>&-)"
 }
 
 # stop_watch RUN: the watchdog and its sleep are a process group of their own.
@@ -87,7 +89,8 @@ stop_watch() {
 			rm -f "$RUN/r-$1/watch.pid"
 			kill -s KILL -- "-$w"
 		fi
-		sleep 0.02
+		# Free as soon as it is gone.
+		flock -s -w 0.02 9 9<"$RUN/r-$1/watch.lock"
 	done 2>/dev/null
 }
 
@@ -117,6 +120,7 @@ watch_main() {
 	exec 9>>"$RUN/r-$1/watch.lock" || return
 	flock -w 1 9 || return
 	echo "$$" >"$RUN/r-$1/watch.pid"
+	exec >/dev/null
 	while read -r deadline gap grace <"$RUN/r-$1/lease"; do
 		now
 		if [ "$deadline" -le "$CS" ]; then
