@@ -100,6 +100,13 @@ func (e *Executor) verify(ctx context.Context, t lockstep.Task) (lockstep.StepFi
 		return f, err
 	}
 	entries, err := inv.wait(ctx)
+	for try := 1; try < collectTries && errors.Is(err, target.ErrLost) && ctx.Err() == nil; try++ {
+		// It was lost with the same connection as the transfer was, which has
+		// been begun anew.
+		if inv, err = e.takeInventory(ctx, t); err == nil {
+			entries, err = inv.wait(ctx)
+		}
+	}
 	if err != nil {
 		return f, fmt.Errorf("take inventory of %s: %w", artifactDir(t), err)
 	}

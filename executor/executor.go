@@ -48,6 +48,7 @@ type Executor struct {
 	leases leases
 	// transfers bounds the artifacts that move at once; never scripts.
 	transfers chan struct{}
+	patience  time.Duration // with an instance that is out of reach of a transfer
 
 	mu          sync.Mutex
 	inventories map[string]*inventory // by artifact, from collect to verify
@@ -57,9 +58,14 @@ type Executor struct {
 // share the same disk and link, and each costs its buffers.
 const maxTransfers = 16
 
+// transferPatience is how long a transfer, whose own limit is long, bears an
+// instance that cannot be reached. Nothing is locked by then, so it is longer
+// than for scripts.
+const transferPatience = 10 * time.Minute
+
 // New makes an Executor.
 func New(cfg Config) *Executor {
-	e := &Executor{cfg: cfg, inventories: map[string]*inventory{}, transfers: make(chan struct{}, maxTransfers)}
+	e := &Executor{cfg: cfg, inventories: map[string]*inventory{}, transfers: make(chan struct{}, maxTransfers), patience: transferPatience}
 	e.leases.init(e)
 	return e
 }
@@ -71,6 +77,12 @@ func (e *Executor) Do(ctx context.Context, t lockstep.Task, broken <-chan struct
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, t.Step.Timeout, fmt.Errorf("it took longer than %s", t.Step.Timeout))
 	defer cancel()
+	if c := e.cfg.Clients[t.Step.Instance]; c != nil && t.Step.Timeout > e.patience {
+		var giveUp context.CancelCauseFunc
+		ctx, giveUp = context.WithCancelCause(ctx)
+		defer giveUp(nil)
+		go e.giveUpOutOfReach(ctx, c, giveUp)
+	}
 	f, err := e.doOwn(ctx, t)
 	if err != nil {
 		f.Outcome, f.Error, f.Hint = lockstep.Exited(1), explain(ctx, err), lockstep.HintOf(err)
@@ -78,6 +90,20 @@ func (e *Executor) Do(ctx context.Context, t lockstep.Task, broken <-chan struct
 	}
 	f.Outcome = lockstep.Exited(0)
 	return f
+}
+
+// giveUpOutOfReach ends a transfer whose instance has not been reached for too
+// long: without it, a machine that is gone would hold the run up for a day.
+func (e *Executor) giveUpOutOfReach(ctx context.Context, c *launcher.Client, giveUp context.CancelCauseFunc) {
+	for ctx.Err() == nil {
+		probe, cancel := until(ctx, e.patience)
+		_, err := c.LoginDir(probe) // asks for a session, and makes one where it was lost
+		<-probeInterval(probe, err)
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			giveUp(fmt.Errorf("%w for %s", errUnreachable, e.patience))
+		}
+	}
 }
 
 // doOwn does a step that is no script.

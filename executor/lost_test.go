@@ -1,0 +1,93 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lockstep"
+	"lockstep/launcher"
+	"lockstep/target"
+	"lockstep/target/local"
+)
+
+// saved makes the artifact that the world's backup script would have left.
+func (w *world) saved() {
+	w.t.Helper()
+	dir := filepath.Join(w.root, "store/pg")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "data"), []byte("data"), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestVerifyAfterALostConnection: the connection took the inventory with it;
+// the transfer was begun anew, so must the inventory be.
+func TestVerifyAfterALostConnection(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.saved()
+	if _, err := w.repo.Begin(t.Context(), w.plan.Backup); err != nil {
+		t.Fatal(err)
+	}
+	collected := w.do(w.task(lockstep.StageCollect, nil))
+	if !collected.Outcome.OK() {
+		t.Fatalf("collect: %+v", collected)
+	}
+	lost := &inventory{done: make(chan struct{}), cancel: func() {}, err: fmt.Errorf("list: %w", target.ErrLost)}
+	close(lost.done)
+	w.exec.inventories["db-0-pg"] = lost
+	verify := w.task(lockstep.StageVerify, nil)
+	verify.Artifact = collected.Artifact
+	if f := w.do(verify); !f.Outcome.OK() {
+		t.Fatalf("verify: %+v", f)
+	}
+	if err := os.WriteFile(filepath.Join(w.root, "store/pg/data"), []byte("else"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if f := w.do(verify); f.Outcome.OK() {
+		t.Fatal("verify took an old inventory")
+	}
+}
+
+// severed is a target that can be cut off.
+type severed struct {
+	target.Target
+	off atomic.Bool
+}
+
+func (s *severed) Run(ctx context.Context, command string, streams target.Streams) (target.Exit, error) {
+	if s.off.Load() {
+		return target.Exit{}, fmt.Errorf("%w: %w", target.ErrNotStarted, errors.New("no route to host"))
+	}
+	return s.Target.Run(ctx, command, streams)
+}
+
+// TestCollectFromAnInstanceThatIsGone ends long before its own limit.
+func TestCollectFromAnInstanceThatIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	way := &severed{Target: local.New(w.root)}
+	c := launcher.New(way, launcher.Config{RunDir: "run", StateDir: "lib"})
+	if _, err := c.Tools(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	way.off.Store(true)
+	_ = way.Target.Close() // its sessions end
+	w.exec.cfg.Clients["db/0"] = c
+	w.exec.patience = 50 * time.Millisecond
+	task := w.task(lockstep.StageCollect, nil)
+	task.Step.Timeout = 24 * time.Hour
+	f := w.do(task)
+	if f.Outcome != lockstep.Exited(1) || !strings.Contains(f.Error, "cannot be reached for 50ms") {
+		t.Fatalf("collect: %+v", f)
+	}
+}
