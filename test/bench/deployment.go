@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,6 +112,21 @@ type report struct {
 	Data     string  `json:"data"`
 	Window   float64 `json:"lock_window_seconds"`
 	Overhead float64 `json:"lock_window_overhead_seconds"`
+	Steps    []struct {
+		Stage   string    `json:"stage"`
+		Started time.Time `json:"started_at"`
+		Ended   time.Time `json:"ended_at"`
+	} `json:"steps"`
+}
+
+// collect is how many seconds the only collect step took.
+func (r report) collect() float64 {
+	for _, s := range r.Steps {
+		if s.Stage == "collect" {
+			return s.Ended.Sub(s.Started).Seconds()
+		}
+	}
+	return math.NaN()
 }
 
 // backup makes a whole backup and returns how many seconds it took.

@@ -13,6 +13,7 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -52,6 +53,9 @@ func benchMain() error {
 	flag.BoolVar(&quick, "quick", false, "one turn, smaller data, a small swarm: for a first look")
 	flag.StringVar(&only, "case", "", "only cases that match this regular expression")
 	flag.StringVar(&b.base, "dir", os.TempDir(), "where data and backups go; all on one file system")
+	flag.Func("swarm", "sizes of the swarms, as 250,500,1000", func(list string) error {
+		return json.Unmarshal([]byte("["+list+"]"), &b.swarms)
+	})
 	flag.StringVar(&b.reports, "reports", "", "keep the JSON of each run of lockstep in this folder")
 	flag.BoolVar(&asJSON, "json", false, "print JSON in place of the table")
 	flag.Parse()
@@ -62,9 +66,13 @@ func benchMain() error {
 	if b.lockstep, err = filepath.Abs(b.lockstep); err != nil {
 		return err
 	}
-	b.big, b.part, b.long, b.swarms = 1<<30, 128<<20, 256<<20, []int{250, 500, 1000}
+	b.big, b.part, b.long = 1<<30, 128<<20, 256<<20
+	sizes := []int{250, 500, 1000}
 	if quick {
-		b.turns, b.big, b.part, b.long, b.swarms = 1, 256<<20, 32<<20, 128<<20, []int{50, 200}
+		b.turns, b.big, b.part, b.long, sizes = 1, 256<<20, 32<<20, 128<<20, []int{50, 200}
+	}
+	if len(b.swarms) == 0 {
+		b.swarms = sizes
 	}
 	if err := b.open(); err != nil {
 		return err
