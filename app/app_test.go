@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -24,6 +25,8 @@ type shop struct {
 	ids  []string
 	// wrap, if not nil, makes the way to an instance a worse one.
 	wrap func(id string, t target.Target) target.Target
+	// launcher, if not "", is where the launcher lies.
+	launcher string
 }
 
 func newShop(t *testing.T, ids ...string) *shop {
@@ -62,7 +65,7 @@ func (s *shop) Reach() string { return "{}" }
 func (s *shop) Resolve(context.Context, source.Tracker) (*source.Resolved, error) {
 	res := &source.Resolved{
 		Name: "shop", Key: "test:shop",
-		Locations: lockstep.Locations{Scripts: "jobs/{job}/bin/bbr", Artifacts: "store", Launcher: "run", Claim: "lib"},
+		Locations: lockstep.Locations{Scripts: "jobs/{job}/bin/bbr", Artifacts: "store", Launcher: cmp.Or(s.launcher, "run"), Claim: cmp.Or(s.launcher, "lib")},
 		Release:   func(context.Context) error { return nil },
 	}
 	for i, id := range s.ids {

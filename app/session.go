@@ -49,9 +49,13 @@ func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*sess
 	if resolved.Overrides.Apply != nil {
 		s.policy = resolved.Overrides.Apply(s.policy)
 	}
+	at := resolved.Locations
+	if r.run.Plan != nil { // a dead run's: its claims and scripts are where it left them
+		at = r.run.Plan.Locations
+	}
 	for _, i := range resolved.Instances {
 		s.clients[i.Name()] = launcher.New(i.Target, launcher.Config{
-			Sudo: resolved.Sudo, RunDir: resolved.Locations.Launcher, StateDir: resolved.Locations.Claim,
+			Sudo: resolved.Sudo, RunDir: at.Launcher, StateDir: at.Claim,
 		})
 	}
 	s.executor = executor.New(executor.Config{

@@ -211,3 +211,29 @@ func TestTakeOverStopsWhatLocks(t *testing.T) {
 	lost.Close()
 	unlocked(t, s)
 }
+
+// TestRecoveryAfterTheLauncherMoved: what still runs under the launcher of the
+// dead run is found and stopped, although the configuration has changed since.
+func TestRecoveryAfterTheLauncherMoved(t *testing.T) {
+	t.Parallel()
+	s := twoInstances(t)
+	id, heir := deadBackup(t, s)
+	s.launcher = "moved"
+	settled, err := heir.Settle(t.Context(), lockstep.SettleRequest{Deployment: "shop"})
+	if err != nil || len(settled) != 1 || settled[0].Locks != lockstep.LocksReleased {
+		t.Fatalf("settled: %+v, %v", settled, err)
+	}
+	unlocked(t, s)
+	r, err := heir.Run(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := r.Steps["node/a/db/backup"].Last().Outcome; o.Kind != lockstep.OutcomeSignal {
+		t.Errorf("the backup script that still ran: %s", o)
+	}
+	for _, left := range []string{"run", "lib", "moved"} {
+		if _, err := os.Stat(filepath.Join(s.root, "a", left)); err == nil {
+			t.Errorf("%s is left", left)
+		}
+	}
+}
