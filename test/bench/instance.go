@@ -46,7 +46,6 @@ type instance struct {
 	cmd  *exec.Cmd
 }
 
-
 // sshPort is below the ports that the kernel gives to connections, and each
 // fleet has loopback addresses of its own: so an address is never taken.
 const sshPort = "2200"
