@@ -2,10 +2,12 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"lockstep"
 	"lockstep/launcher"
+	"lockstep/target"
 )
 
 // inventory is what an instance says that a folder holds, once it has.
@@ -17,14 +19,20 @@ type inventory struct {
 }
 
 // beginInventory has the instance list and digest a folder, while others move
-// it. The result waits for the artifact's verify step.
+// it; over a lost connection it is begun anew, as a transfer is. The result
+// waits for the artifact's verify step.
 func (e *Executor) beginInventory(ctx context.Context, c *launcher.Client, artifact, dir string) *inventory {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	inv := &inventory{done: make(chan struct{}), cancel: cancel}
 	go func() {
 		defer close(inv.done)
 		defer cancel()
-		inv.entries, inv.err = takeInventory(ctx, c, dir)
+		for try := 1; ; try++ {
+			inv.entries, inv.err = takeInventory(ctx, c, dir)
+			if inv.err == nil || try == collectTries || ctx.Err() != nil || !errors.Is(inv.err, target.ErrLost) {
+				return
+			}
+		}
 	}()
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -2,6 +2,7 @@ package instances
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,6 +20,9 @@ func (in *Instance) furnish() error {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
+	}
+	if err := hide(system); err != nil {
+		return err
 	}
 	if err := in.mountStore(store); err != nil {
 		return err
@@ -39,6 +43,19 @@ func (in *Instance) furnish() error {
 		return nil
 	}
 	return in.Furnish(system, store)
+}
+
+// hide keeps what the machine itself may have of jobs and launchers out of its
+// instances.
+func hide(system string) error {
+	jobs := filepath.Join(system, "var/vcap")
+	if err := errors.Join(os.MkdirAll(jobs, 0o755), os.MkdirAll(filepath.Join(system, "var/lib"), 0o755)); err != nil {
+		return err
+	}
+	if err := syscall.Setxattr(jobs, "trusted.overlay.opaque", []byte("y"), 0); err != nil {
+		return fmt.Errorf("hide %s: %w", jobs, err)
+	}
+	return syscall.Mknod(filepath.Join(system, "var/lib/lockstep"), syscall.S_IFCHR, 0) // a whiteout
 }
 
 func (in *Instance) mountStore(dir string) error {

@@ -43,8 +43,8 @@ func (s *Shop) Locked(ctx context.Context) ([]string, error) {
 // Hold makes a script wait; the function that is returned lets it go on.
 // script is JOB/KIND.
 func Hold(in *instances.Instance, script string) (func(), error) {
-	file := in.Path(filepath.Join(dataDir, "knobs", script+".hold"))
-	return func() { _ = os.Remove(file) }, touch(file)
+	file := filepath.Join(dataDir, "knobs", script+".hold")
+	return func() { _ = os.Remove(in.Path(file)) }, touch(in.Path(file))
 }
 
 // Fail makes a script fail, always or once.
