@@ -1,6 +1,11 @@
 package bbr
 
 import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -68,7 +73,7 @@ func TestContract_3_1_BackupAndRestoreInDirectorMode(t *testing.T) {
 		`INFO - Validating backup artifact for 127\.0\.0\.1`,
 		`INFO - Looking for scripts`,
 		`INFO - bosh/0/redis/restore`,
-		`INFO - Copying backup -- 12K uncompressed -- for job redis on bosh/0\.\.\.`,
+		`INFO - Copying backup -- `+regexp.QuoteMeta(humanSize(allocated(folder+"/bosh-0-redis.tar")))+` uncompressed -- for job redis on bosh/0\.\.\.`,
 		`INFO - Finished copying backup for job redis on bosh/0\.`,
 		`INFO - Running pre-restore-lock scripts\.\.\.`,
 		`INFO - Locking redis on bosh/0 for restore\.\.\.`,
@@ -201,5 +206,165 @@ func (s *session) checkErrorLog() {
 	text, err := os.ReadFile(logs[0])
 	if err != nil || !strings.Contains(string(text), "main.go") {
 		s.t.Errorf("error log: %v\n%s", err, text)
+	}
+}
+
+// foreign makes a backup as the original writes it: an unquoted index, no times,
+// a tar of 10240 bytes.
+func (s *session) foreign(sum string) string {
+	s.t.Helper()
+	dir := filepath.Join(s.dir, "director-backup-integration")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	text := "dump of the original\n"
+	for _, h := range []*tar.Header{
+		{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755},
+		{Name: "./backupdump1", Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))},
+	} {
+		if err := w.WriteHeader(h); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	b.Write(make([]byte, 10240-b.Len()))
+	if sum == "" {
+		sum = fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
+	}
+	metadata := "instances:\n- name: bosh\n  index: 0\n  artifacts:\n  - name: redis\n    checksums:\n      ./backupdump1: " + sum + "\n"
+	for name, data := range map[string][]byte{"metadata": []byte(metadata), "bosh-0-redis.tar": b.Bytes()} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return filepath.Base(dir)
+}
+
+func TestContract_4_3_RestoreOfTheOriginalsBackup(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.redis()
+	s := newSession(t)
+	r := s.director(m, "restore", "--artifact-path", s.foreign(""))
+	if r.code != 0 || m.read("data") != "dump of the original\n" {
+		t.Errorf("exit %d, data %q", r.code, m.read("data"))
+	}
+	inOrder(t, r.out, `INFO - Copying backup -- 12K uncompressed -- for job redis on bosh/0\.\.\.`, `Completed restore`)
+}
+
+func TestContract_4_4_CorruptedBackupContactsNothing(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	s := newSession(t)
+	path := s.foreign(strings.Repeat("0", 64))
+	r := s.run("director", "--host", m.server.Addr(), "-u", "vcap", "--key", "/no/such/key", "restore", "-a", path)
+	if r.code != 1 || m.server.Accepted() != 0 {
+		t.Errorf("exit %d, %d connections", r.code, m.server.Accepted())
+	}
+	inOrder(t, r.stderr, `^1 error occurred:\nerror 1:\nBackup is corrupted\n`)
+	lacks(t, r.stderr, "recommended")
+	r = s.run("director", "--host", m.server.Addr(), "-u", "vcap", "--key", "/no/such/key", "restore", "-a", "i-am-not-here")
+	inOrder(t, r.stderr, `failed opening the directory: stat i-am-not-here: no such file or directory`)
+}
+
+func TestContract_3_5_RestoreFailures(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		spoil func(*machine)
+		code  int
+		out   []string
+		errs  []string
+		order string
+	}{
+		{
+			"lock", func(m *machine) {
+				m.script("redis", lockstep.ScriptPreRestoreLock, "echo pre-restore-lock errored; exit 1")
+			}, 1, []string{"stdout: pre-restore-lock errored", "Error locking redis on bosh/0", "Finished unlocking redis on bosh/0"},
+			[]string{"Error attempting to run pre-restore-lock for job redis on bosh/0:"}, "restore-unlocked\n",
+		},
+		{
+			"script", func(m *machine) {
+				m.script("redis", lockstep.ScriptRestore, "echo 'NOPE!'; echo dear lord >&2; exit 1")
+			}, 1, []string{"stdout: NOPE!", "Error restoring redis on bosh/0"},
+			[]string{`Failed to restore: 1 error occurred:\nerror 1:\nError attempting to run restore for job redis on bosh/0: dear lord - exit code 1`}, "restore-locked\nrestore-unlocked\n",
+		},
+		{
+			"unlock", func(m *machine) {
+				m.script("redis", lockstep.ScriptPostRestoreUnlock, "echo post-restore-unlock errored; exit 1")
+			}, 8, []string{"Completed restore of", "stdout: post-restore-unlock errored"},
+			[]string{"Error attempting to run post-restore-unlock"}, "restore-locked\nrestored\n",
+		},
+		{
+			"leftover", func(m *machine) { m.write("store/bbr-backup/x", "") }, 1, nil,
+			[]string{"Check artifact dir failed: Directory store/bbr-backup already exists on instance bosh/0"}, "",
+		},
+		{
+			"nothing to restore", func(m *machine) { _ = os.Remove(filepath.Join(m.dir, "jobs/redis/bin/bbr/restore")) }, 1, nil,
+			[]string{"has no restore scripts"}, "",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t)
+			m.redis()
+			c.spoil(m)
+			s := newSession(t)
+			r := s.director(m, "restore", "--artifact-path", s.foreign(""))
+			if r.code != c.code {
+				t.Errorf("exit %d, not %d", r.code, c.code)
+			}
+			inOrder(t, r.out, c.out...)
+			inOrder(t, r.stderr, c.errs...)
+			lacks(t, r.stderr, "recommended")
+			if got := m.read("order"); got != c.order {
+				t.Errorf("scripts ran as %q", got)
+			}
+		})
+	}
+}
+
+func TestContract_7_5_DirectorThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	s := newSession(t)
+	o := s.run("director", "--host", "no-such-host.invalid", "-u", "vcap", "--key", m.key, "backup")
+	if o.code != 1 {
+		t.Errorf("exit %d", o.code)
+	}
+	inOrder(t, o.stderr, "no such host|server misbehaving|No address associated with hostname|Temporary failure in name resolution")
+	lacks(t, o.stderr, "recommended")
+	if err := os.WriteFile(m.key, []byte("this is not a key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o = s.director(m, "backup")
+	if o.code != 1 || !strings.Contains(o.stderr, "ssh.NewConnection.ParsePrivateKey failed") {
+		t.Errorf("exit %d", o.code)
+	}
+}
+
+func TestContract_3_4_DirectorPreBackupCheck(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.redis()
+	s := newSession(t)
+	c := s.director(m, "pre-backup-check")
+	if c.code != 0 || m.has("order") {
+		t.Errorf("exit %d", c.code)
+	}
+	inOrder(t, c.out, "INFO - Looking for scripts", "INFO - Running pre-checks", `(?m)^Director can be backed up\.$`)
+	m.write("store/bbr-backup/x", "")
+	c = s.director(m, "pre-backup-check")
+	inOrder(t, c.out, `(?m)^Director cannot be backed up\.$`)
+	inOrder(t, c.stderr, "already exists on instance bosh/0", "bbr backup-cleanup")
+	if c := s.director(m, "backup-cleanup"); c.code != 0 || m.has("store/bbr-backup") {
+		t.Errorf("cleanup: exit %d", c.code)
 	}
 }

@@ -38,6 +38,9 @@ type DirectorAccess struct {
 	// Log is told what is asked of the director; it may be called concurrently.
 	Log   func(tag, level, message string)
 	Debug bool // lines of level DEBUG are wanted
+	// Locations are the folders on instances, where they are others than the
+	// usual ones.
+	Locations lockstep.Locations
 }
 
 // Director is a director that has been connected to.

@@ -56,7 +56,7 @@ type connected struct {
 // Deployment implements Director.
 func (c *connected) Deployment(name string, g *grouped) (source.Source, error) {
 	return bosh.New(bosh.Options{
-		Director: c.Director, Deployment: name, Exact: true, AfterGroup: g.afterGroup, CleanUp: g.cleansUp,
+		Director: c.Director, Deployment: name, Locations: c.access.Locations, Exact: true, AfterGroup: g.afterGroup, CleanUp: g.cleansUp,
 	})
 }
 
