@@ -14,20 +14,14 @@ import (
 var version = "dev"
 
 func main() {
-	// A thousand instances are to fit into 256 MiB; collecting garbage more
-	// often costs nothing next to what is done for each. GOGC and GOMEMLIMIT
-	// of the environment come first.
+	// A thousand instances fit into 256 MiB. Who sets these knows better.
 	if os.Getenv("GOGC")+os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetGCPercent(50)
 		debug.SetMemoryLimit(208 << 20)
 	}
 	os.Exit(cli.Program{
-		Version: version,
-		Stdin:   os.Stdin,
-		Stdout:  os.Stdout,
-		Stderr:  os.Stderr,
-		Env:     os.Environ(),
-		Signals: cli.Signals(),
-		Setup:   cli.Wire(),
+		Version: version, Env: os.Environ(),
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Signals: cli.Signals(), Setup: cli.Wire(),
 	}.Run(context.Background(), os.Args[1:]))
 }
