@@ -52,7 +52,7 @@ func NewInstance(tb testing.TB, group, id string, index int) *Instance {
 	in := &Instance{Group: group, ID: id, Index: index, Bootstrap: index == 0, Dir: tb.TempDir(), users: tb.TempDir()}
 	bin := tb.TempDir()
 	for name, text := range standIns {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil { //nolint:gosec // it is a program
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(text), 0o700); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -98,7 +98,7 @@ func (in *Instance) Script(tb testing.TB, job, script, text string) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		tb.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, script), []byte(text), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(filepath.Join(dir, script), []byte(text), 0o700); err != nil {
 		tb.Fatal(err)
 	}
 }

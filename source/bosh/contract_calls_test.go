@@ -192,7 +192,7 @@ func hosts(t *testing.T, result string) ([]SSHHost, error) {
 	t.Helper()
 	director := mock.New(t)
 	director.Expect(mock.Info(), mock.SetupSSHRaw("cf", "redis", result))
-	return newDirector(t, optionsFor(director)).SetupSSH(t.Context(), "cf", "redis", "bosh_0123456789abcde", testKey)
+	return newDirector(t, optionsFor(director)).SetupSSH(t.Context(), SSHUser{"cf", "redis", "bosh_0123456789abcde", testKey})
 }
 
 // testKey is an RSA key that nobody has.

@@ -15,7 +15,7 @@ import (
 // newMachine is a director's machine with the file of a key that it lets in.
 func newMachine(t *testing.T) (*sshtest.Server, string) {
 	t.Helper()
-	server, file := newJumpbox(t) // its user is "jumpbox"
+	server, file := startJumpbox(t) // its user is "jumpbox"
 	return server, file
 }
 
@@ -167,7 +167,7 @@ func TestContract_6_5_SOCKS5ForTheDirectorsMachine(t *testing.T) {
 
 func TestPinsOfOtherMachinesStay(t *testing.T) {
 	t.Parallel()
-	p := newPins(t.TempDir(), func(string, string) {})
+	p := newPins(t.TempDir(), false, func(string, string) {})
 	keys := map[string]gossh.PublicKey{}
 	for _, name := range []string{"a:22", "b:22", "a:22"} {
 		key, err := sshtest.GenerateKey()
@@ -177,7 +177,7 @@ func TestPinsOfOtherMachinesStay(t *testing.T) {
 		keys[name] = key.PublicKey()
 		p.remember(name, key.PublicKey())
 	}
-	again := newPins(filepath.Dir(p.path), p.log)
+	again := newPins(filepath.Dir(p.path), false, p.log)
 	for name, key := range keys {
 		if got := again.known(name); got == nil || string(got.Marshal()) != string(key.Marshal()) {
 			t.Errorf("%s is %v", name, got)

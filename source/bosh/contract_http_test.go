@@ -211,7 +211,7 @@ func TestContract_6_1_APostIsTriedAgainAfterANetworkErrorToo(t *testing.T) {
 	}
 	dropping, count := front(t, address, 3)
 	d.url = "https://" + dropping
-	if err := d.CleanupSSH(t.Context(), "cf", "web", "bosh_0123456789abcde", "w"); err != nil || count.Load() != 5 {
+	if err := d.CleanupSSH(t.Context(), SSHUser{Deployment: "cf", Group: "web", Name: "bosh_0123456789abcde"}, "w"); err != nil || count.Load() != 5 {
 		t.Errorf("%v, %d connections", err, count.Load())
 	}
 }
@@ -232,7 +232,7 @@ func TestContract_6_1_WhichStatusesAreTriedAgain(t *testing.T) {
 	}
 	director := mock.New(t)
 	director.Expect(mock.Info(), mock.Fails("POST", "/deployments/cf/ssh", 503, "no"))
-	err := newDirector(t, optionsFor(director)).CleanupSSH(t.Context(), "cf", "web", "bosh_0123456789abcde")
+	err := newDirector(t, optionsFor(director)).CleanupSSH(t.Context(), SSHUser{Deployment: "cf", Group: "web", Name: "bosh_0123456789abcde"})
 	wantError(t, err, "Director responded with non-successful status code '503' response 'no'")
 }
 
@@ -302,7 +302,7 @@ func TestContract_6_1_ARedirectIsFollowedWithGetAtTheSameHost(t *testing.T) {
 			w.WriteHeader(http.StatusFound)
 		}
 	}, nil)
-	if err := newDirector(t, o).CleanupSSH(t.Context(), "cf", "web", "U", "w"); err != nil {
+	if err := newDirector(t, o).CleanupSSH(t.Context(), SSHUser{Deployment: "cf", Group: "web", Name: "U"}, "w"); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{

@@ -194,8 +194,8 @@ func TestContract_6_1_HTTPSProxyCarriesHTTPOnly(t *testing.T) {
 	}
 }
 
-// newJumpbox is a jumpbox with the file of a key that it lets in.
-func newJumpbox(t *testing.T) (*sshtest.Server, string) {
+// startJumpbox is a jumpbox with the file of a key that it lets in.
+func startJumpbox(t *testing.T) (*sshtest.Server, string) {
 	t.Helper()
 	r := &resolution{}
 	if err := r.makeKey(); err != nil {
@@ -221,7 +221,7 @@ func TestContract_6_1_AJumpboxCarriesHTTPAndSSHOverOneConnection(t *testing.T) {
 	t.Parallel()
 	in := mock.NewInstance(t, "redis", "a", 0)
 	director := mock.New(t)
-	jump, key := newJumpbox(t)
+	jump, key := startJumpbox(t)
 	director.Expect(mock.Deployment("cf", "", in), mock.CleanupSSH("cf", in))
 	o := optionsFor(director)
 	home := filepath.Dir(key)
@@ -244,11 +244,19 @@ func TestContract_6_1_AJumpboxCarriesHTTPAndSSHOverOneConnection(t *testing.T) {
 	if n := jump.Accepted(); n != 2 {
 		t.Errorf("%d connections to the jumpbox", n)
 	}
+	// So is one that was closed.
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	director.Expect(mock.Deployments("cf"))
+	if _, err := d.Deployments(t.Context()); err != nil || jump.Accepted() != 3 {
+		t.Errorf("%v; %d connections to the jumpbox", err, jump.Accepted())
+	}
 }
 
 func TestContract_6_5_TheJumpboxsKeyIsTrustedOnFirstUseAndRemembered(t *testing.T) {
 	t.Parallel()
-	jump, key := newJumpbox(t)
+	jump, key := startJumpbox(t)
 	state := filepath.Join(t.TempDir(), "state")
 	dial := func(accept bool) (*logbook, error) {
 		director := mock.New(t)
@@ -289,7 +297,7 @@ func TestContract_6_5_TheJumpboxsKeyIsTrustedOnFirstUseAndRemembered(t *testing.
 
 func TestJumpboxKeysThatAreNone(t *testing.T) {
 	t.Parallel()
-	jump, _ := newJumpbox(t)
+	jump, _ := startJumpbox(t)
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad")
 	other := pem.EncodeToMemory(&pem.Block{Type: "X", Bytes: []byte("x")})

@@ -84,7 +84,7 @@ func NewDirector(o DirectorOptions) (*Director, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWay(o.Env, o.Log, newPins(o.StateDir, o.Log), o.AcceptChangedKeys)
+	w, err := newWay(o.Env, newPins(o.StateDir, o.AcceptChangedKeys, o.Log))
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,8 @@ func NewDirector(o DirectorOptions) (*Director, error) {
 func (d *Director) URL() string { return d.url }
 
 // Close lets go of the connection to the jumpbox, if there is one. It may be
-// called twice. Targets that were opened through it end.
+// called twice. Targets that were opened through it lose their connections; whoever
+// uses one again has it connect anew.
 func (d *Director) Close() error { return d.way.Close() }
 
 // Info is what a director says of itself to everybody.

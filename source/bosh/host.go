@@ -62,8 +62,8 @@ func NewHost(o HostOptions) (*Host, error) {
 	if err != nil {
 		return nil, &lockstep.Error{Kind: lockstep.KindInvalid, Op: "invalid host", Err: err, Hint: "name the machine as HOST or HOST:PORT"}
 	}
-	p := newPins(o.StateDir, o.Log)
-	w, err := newWay(o.Env, o.Log, p, true)
+	p := newPins(o.StateDir, true, o.Log)
+	w, err := newWay(o.Env, p)
 	if err != nil {
 		return nil, err
 	}
@@ -240,5 +240,5 @@ func (h *Host) look(ctx context.Context) (gossh.PublicKey, error) {
 		}
 		return nil, &lockstep.Error{Op: op, Err: err, Hint: "is it an SSH server that answers on that port?"}
 	}
-	return seen, h.pins.check(h.address, seen, true)
+	return seen, h.pins.check(h.address, seen)
 }

@@ -1,10 +1,12 @@
 package bosh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -18,20 +20,32 @@ import (
 // gives none for as long is given up.
 const keepalivePause = 15 * time.Second
 
-var errJumpboxClosed = errors.New("the way through the jumpbox is closed")
-
 // jumpbox opens connections from a machine in front of the others. It keeps
 // one SSH connection, made when it is first needed and again after a loss. All
 // methods may be called concurrently.
 type jumpbox struct {
 	address, user, keyFile string
 	pins                   *pins
-	accept                 bool
 	log                    func(level, message string)
 
 	mu     sync.Mutex // held while connecting: others wait for the same
 	client *ssh.Client
-	closed bool
+}
+
+// newJumpbox reads ssh+socks5://user@jumpbox:22?private-key=PATH.
+func newJumpbox(u *url.URL, env func(string) string, p *pins) (*jumpbox, error) {
+	key := u.Query().Get("private-key")
+	if key == "" {
+		return nil, errors.New("it names no private-key")
+	}
+	user := "jumpbox"
+	if u.User != nil {
+		user = cmp.Or(u.User.Username(), user)
+	}
+	return &jumpbox{
+		address: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "22")), user: user,
+		keyFile: expandHome(key, env), pins: p, log: p.log,
+	}, nil
 }
 
 // Dial is DialContext without an end.
@@ -58,9 +72,6 @@ func (j *jumpbox) DialContext(ctx context.Context, network, address string) (net
 func (j *jumpbox) connected(ctx context.Context) (*ssh.Client, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.closed {
-		return nil, errJumpboxClosed
-	}
 	if j.client != nil {
 		return j.client, nil
 	}
@@ -96,7 +107,7 @@ func (j *jumpbox) connect(ctx context.Context) (*ssh.Client, error) {
 		Auth:              []ssh.AuthMethod{ssh.PublicKeys(signer)},
 		HostKeyAlgorithms: algorithms(j.pins.known(j.address)),
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
-			return j.pins.check(j.address, key, j.accept)
+			return j.pins.check(j.address, key)
 		},
 		Timeout: dialTimeout,
 	})
@@ -158,11 +169,10 @@ func (j *jumpbox) keepAlive(client *ssh.Client, ended <-chan struct{}) {
 }
 
 // Close ends the connection and all that go through it. It may be called
-// twice.
+// twice; the next dial connects anew.
 func (j *jumpbox) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.closed = true
 	if j.client == nil {
 		return nil
 	}

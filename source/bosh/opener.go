@@ -81,7 +81,7 @@ type relay struct {
 	way      *way
 	to       string
 	listener net.Listener
-	ctx      context.Context //nolint:containedctx // the life of the relay
+	ctx      context.Context // the life of the relay
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 

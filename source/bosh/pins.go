@@ -21,14 +21,16 @@ const pinFile = "bosh-host-keys"
 // moment they are first seen. All methods may be called concurrently.
 type pins struct {
 	path string // "" remembers in this process only
-	log  func(level, message string)
+	// accept takes a changed key in place of the remembered one.
+	accept bool
+	log    func(level, message string)
 
 	mu   sync.Mutex
 	keys map[string]ssh.PublicKey // those of this process, by HOST:PORT
 }
 
-func newPins(dir string, log func(level, message string)) *pins {
-	p := &pins{log: log, keys: map[string]ssh.PublicKey{}}
+func newPins(dir string, accept bool, log func(level, message string)) *pins {
+	p := &pins{accept: accept, log: log, keys: map[string]ssh.PublicKey{}}
 	if dir != "" {
 		p.path = filepath.Join(dir, pinFile)
 	}
@@ -116,14 +118,14 @@ func (p *pins) write(data []byte) error {
 // check accepts the key that is remembered of a machine, and remembers the
 // first. Another one is refused, or, where accept is set, taken in its place
 // with a warning.
-func (p *pins) check(name string, key ssh.PublicKey, accept bool) error {
+func (p *pins) check(name string, key ssh.PublicKey) error {
 	known := p.known(name)
 	switch {
 	case known == nil:
 		p.log("info", fmt.Sprintf("the host key of %s is remembered: %s", name, fingerprint(key)))
 	case bytes.Equal(known.Marshal(), key.Marshal()):
 		return nil
-	case !accept:
+	case !p.accept:
 		return fmt.Errorf("the host key of %s has changed from %s to %s; if the machine was rebuilt, remove its line from %s",
 			name, fingerprint(known), fingerprint(key), p.path)
 	default:

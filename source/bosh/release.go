@@ -46,7 +46,7 @@ func (r *resolution) release(ctx context.Context) error {
 		}
 	}
 	for _, in := range kept {
-		err := r.options.Director.CleanupSSH(ctx, r.options.Deployment, in.Group, r.user, in.ID)
+		err := r.options.Director.CleanupSSH(ctx, r.sshUser(in.Group), in.ID)
 		if err == nil {
 			r.track.released(ctx, r.resource(VM{Group: in.Group, ID: in.ID}))
 		}
@@ -88,7 +88,7 @@ func (r *resolution) removeThere(ctx context.Context, in source.Instance) {
 
 // cleanGroup removes the users of a whole group.
 func (r *resolution) cleanGroup(ctx context.Context, g *group) error {
-	if err := r.options.Director.CleanupSSH(ctx, r.options.Deployment, g.name, r.user); err != nil {
+	if err := r.options.Director.CleanupSSH(ctx, r.sshUser(g.name)); err != nil {
 		return err
 	}
 	for _, vm := range g.vms {
@@ -126,5 +126,5 @@ func (s *Source) RemoveUser(ctx context.Context, x lockstep.Resource) error {
 	if x.Kind != lockstep.ResourceSSHUser || !ok || !ourUser(x.Name) {
 		return fmt.Errorf("remove SSH user: %+v is none of a deployment of a director", x)
 	}
-	return s.options.Director.CleanupSSH(ctx, s.options.Deployment, group, x.Name, id)
+	return s.options.Director.CleanupSSH(ctx, SSHUser{Deployment: s.options.Deployment, Group: group, Name: x.Name}, id)
 }

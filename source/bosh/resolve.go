@@ -202,7 +202,7 @@ func (r *resolution) setUp(ctx context.Context, g *group) error {
 		}
 	}
 	g.attempted = true
-	hosts, err := r.options.Director.SetupSSH(ctx, r.options.Deployment, g.name, r.user, r.public)
+	hosts, err := r.options.Director.SetupSSH(ctx, r.sshUser(g.name))
 	if err != nil {
 		return err
 	}
@@ -218,6 +218,11 @@ func (r *resolution) setUp(ctx context.Context, g *group) error {
 		}
 	}
 	return nil
+}
+
+// sshUser is our user on the machines of a group.
+func (r *resolution) sshUser(group string) SSHUser {
+	return SSHUser{Deployment: r.options.Deployment, Group: group, Name: r.user, PublicKey: r.public}
 }
 
 // resource is our user on a machine.

@@ -16,15 +16,22 @@ type SSHHost struct {
 	HostKey string
 }
 
-// SetupSSH makes a user with a public key (a line of authorized_keys) on every
-// machine of an instance group and gives the machines in the director's order.
-func (d *Director) SetupSSH(ctx context.Context, deployment, group, user, publicKey string) ([]SSHHost, error) {
+// SSHUser is a user that a director makes on the machines of an instance group.
+type SSHUser struct {
+	Deployment, Group, Name string
+	// PublicKey is a line of authorized_keys; removing needs none.
+	PublicKey string
+}
+
+// SetupSSH makes a user on every machine of its group and gives the machines
+// in the director's order.
+func (d *Director) SetupSSH(ctx context.Context, u SSHUser) ([]SSHHost, error) {
 	fail := func(err error) ([]SSHHost, error) {
-		return nil, fmt.Errorf("set up SSH on %s of %s: %w", group, deployment, err)
+		return nil, fmt.Errorf("set up SSH on %s of %s: %w", u.Group, u.Deployment, err)
 	}
 	id, err := d.startTask(ctx, d.sshRequest(sshRequest{
-		Command: "setup", Deployment: deployment, Target: sshTarget{Group: group},
-		Params: map[string]string{"user": user, "public_key": publicKey},
+		Command: "setup", Deployment: u.Deployment, Target: sshTarget{Group: u.Group},
+		Params: map[string]string{"user": u.Name, "public_key": u.PublicKey},
 	}))
 	if err != nil {
 		return fail(err)
@@ -40,17 +47,17 @@ func (d *Director) SetupSSH(ctx context.Context, deployment, group, user, public
 	return hosts, nil
 }
 
-// CleanupSSH asks the director to remove a user from machines of an instance
-// group: those with that id, or, without ids, all. The director does so when
-// it gets to it; nobody waits for that.
-func (d *Director) CleanupSSH(ctx context.Context, deployment, group, user string, ids ...string) error {
+// CleanupSSH asks the director to remove a user from machines of its group:
+// those with these ids, or, without ids, all. The director does so when it
+// gets to it; nobody waits for that.
+func (d *Director) CleanupSSH(ctx context.Context, u SSHUser, ids ...string) error {
 	r := d.sshRequest(sshRequest{
-		Command: "cleanup", Deployment: deployment, Target: sshTarget{Group: group, Indexes: ids, IDs: ids},
-		Params: map[string]string{"user_regex": "^" + user},
+		Command: "cleanup", Deployment: u.Deployment, Target: sshTarget{Group: u.Group, Indexes: ids, IDs: ids},
+		Params: map[string]string{"user_regex": "^" + u.Name},
 	})
 	r.limit = maxSmall
 	if _, err := d.callAuthorized(ctx, r); err != nil {
-		return fmt.Errorf("remove SSH user %s from %s of %s: %w", user, group, deployment, err)
+		return fmt.Errorf("remove SSH user %s from %s of %s: %w", u.Name, u.Group, u.Deployment, err)
 	}
 	return nil
 }

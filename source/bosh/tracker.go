@@ -30,7 +30,6 @@ func (t *tracker) released(ctx context.Context, x lockstep.Resource) {
 	_ = t.tell(source.Tracker.Released, ctx, x)
 }
 
-//nolint:revive // the method comes first: it reads as "tell acquiring"
 func (t *tracker) tell(what func(source.Tracker, context.Context, lockstep.Resource) error, ctx context.Context, x lockstep.Resource) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

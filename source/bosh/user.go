@@ -111,7 +111,7 @@ type guardedTarget struct {
 	once    sync.Once
 	started sync.WaitGroup
 	stop    context.CancelFunc
-	ctx     context.Context //nolint:containedctx // the guard's start belongs to no command
+	ctx     context.Context // of the guard's start, which belongs to no command
 }
 
 func guarded(t target.Target, user string, grace time.Duration) target.Target {

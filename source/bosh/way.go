@@ -31,7 +31,7 @@ type way struct {
 // newWay reads BOSH_ALL_PROXY: "socks5://[user:password@]host:port", or
 // "ssh+socks5://user@jumpbox:22?private-key=PATH". It dials nothing. Hosts
 // that NO_PROXY names are reached directly.
-func newWay(env func(string) string, log func(level, message string), p *pins, accept bool) (*way, error) {
+func newWay(env func(string) string, p *pins) (*way, error) {
 	direct := &net.Dialer{Timeout: dialTimeout}
 	text := env("BOSH_ALL_PROXY")
 	if text == "" {
@@ -50,25 +50,14 @@ func newWay(env func(string) string, log func(level, message string), p *pins, a
 			return nil, badProxy("it names no port")
 		}
 		through, err = proxy.FromURL(u, direct)
-		if err != nil {
-			return nil, badProxy(err.Error())
-		}
 	case "ssh+socks5":
-		key := u.Query().Get("private-key")
-		if key == "" {
-			return nil, badProxy("it names no private-key")
-		}
-		user := "jumpbox"
-		if u.User != nil {
-			user = cmp.Or(u.User.Username(), user)
-		}
-		w.jumpbox = &jumpbox{
-			address: net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "22")), user: user,
-			keyFile: expandHome(key, env), pins: p, accept: accept, log: log,
-		}
+		w.jumpbox, err = newJumpbox(u, env, p)
 		through = w.jumpbox
 	default:
-		return nil, badProxy(fmt.Sprintf("the scheme %q is not known", u.Scheme))
+		err = fmt.Errorf("the scheme %q is not known", u.Scheme)
+	}
+	if err != nil {
+		return nil, badProxy(err.Error())
 	}
 	perHost := proxy.NewPerHost(through, direct)
 	perHost.AddFromString(noProxy(env))

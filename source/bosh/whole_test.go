@@ -50,6 +50,9 @@ func do(t *testing.T, a *app.App, r lockstep.Request) *lockstep.Run {
 	if err != nil || run.Ending == nil || run.Ending.State != lockstep.RunSucceeded {
 		t.Fatalf("%s: %+v, %v", r.Operation, run.Ending, err)
 	}
+	for _, x := range run.Resources {
+		t.Errorf("%s: the journal still has %+v", r.Operation, x)
+	}
 	return run
 }
 
