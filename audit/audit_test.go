@@ -86,6 +86,14 @@ func good() record {
 	return opened(plan()).do(0, "a.lock", "b.lock", "a.work", "b.unlock", "a.unlock", "a.collect", "a.verify", "r.commit", "a.clean").end(success)
 }
 
+// raised has a term one higher from that event on.
+func raised(r record, from int) record {
+	for i := range r[from:] {
+		r[from+i].Term++
+	}
+	return r
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	failed := lockstep.Ending{State: lockstep.RunFailedState, Data: lockstep.DataNone, Locks: lockstep.LocksReleased, ExitCode: 1}
@@ -107,6 +115,8 @@ func TestCheck(t *testing.T) {
 		{"no events", nil, audit.Journal},
 		{"no end", good()[:len(good())-1], audit.Terminal},
 		{"a gap", slices.Delete(good(), 5, 6), audit.Journal},
+		{"a higher term before the plan", raised(good(), 1), ""},
+		{"a higher term after the plan", raised(good(), 2), audit.Journal},
 		{"a failed lock that is unlocked", opened(plan()).do(1, "a.lock").do(0, "a.unlock", "a.clean").end(with(failed, func(e *lockstep.Ending) { e.ExitCode = 4 })), ""},
 		{"a failed lock that is not", opened(plan()).do(1, "a.lock").do(0, "a.clean").end(with(failed, func(e *lockstep.Ending) { e.ExitCode = 4 })), audit.Unlock},
 		{"the wrong exit bit", opened(plan()).do(1, "a.lock").do(0, "a.unlock", "a.clean").end(failed), audit.ExitCode},

@@ -90,7 +90,9 @@ func (h *history) envelope(e lockstep.Event) {
 		h.breaks(Journal, e.Seq, "it is of run %s, the one before of %s", e.Run, h.last.Run)
 	case e.Term < h.last.Term, recovers && e.Term == h.last.Term:
 		h.breaks(Journal, e.Seq, "its term is %d after %d", e.Term, h.last.Term)
-	case e.Term > h.last.Term && !opens && !recovers:
+	case e.Term > h.last.Term && !opens && !recovers && h.plan != nil:
+		// Until it has a plan, a run looks for a term that is higher than any
+		// instance has seen.
 		h.breaks(Journal, e.Seq, "its term is %d after %d without a recovery", e.Term, h.last.Term)
 	case h.ending != nil && !acknowledges && !releases(e.Data):
 		h.breaks(Journal, e.Seq, "%s after the run's end", e.Data.EventType())
