@@ -197,7 +197,8 @@ type ReleaseMode string
 // The modes of Release.
 const (
 	// ReleaseDone: the run is over. Its lease, claim and folders go, and those
-	// of earlier runs that owe no unlock.
+	// of earlier runs that owe no unlock. It is refused, and an armed lease
+	// fires now, when an unlock is owed that was never tried to its end.
 	ReleaseDone ReleaseMode = "done"
 	// ReleaseAll: as ReleaseDone, and what earlier runs owe has been settled:
 	// their folders go too.

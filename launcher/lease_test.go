@@ -158,6 +158,10 @@ func TestLeaseRenewedDoesNotFire(t *testing.T) {
 			t.Errorf("claim against a lease: %v", err)
 		}
 		_ = other.Close()
+		for _, n := range []int{0, 2} { // or the release would leave them to the lease
+			i.start(i.unlocks()[n].Step)
+			i.wait(i.unlocks()[n].Step)
+		}
 		i.leavesNothing()
 	})
 }
@@ -237,5 +241,29 @@ func TestLeaseWhenUnlockFailed(t *testing.T) {
 	i.until("the second try", func() bool {
 		st, err := i.Status(i.ctx(), again.StepRef)
 		return err == nil && st.Outcome.OK() && st.ByLease
+	})
+}
+
+// TestReleaseLeavesTheUnlockToTheLease: the orchestrator could not reach the
+// instance to unlock it, and then could to let go of it: what is locked must
+// not lose its timer.
+func TestReleaseLeavesTheUnlockToTheLease(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		u := i.unlocks()[0]
+		u.Wave = 1
+		i.arm(Lease{Duration: time.Hour, Unlocks: []Unlock{u}})
+		lock := step("r1", "lock-a", i.logScript("lock", ""))
+		i.start(lock)
+		i.wait(lock)
+		if err := i.Release(i.ctx(), ReleaseDone); err == nil {
+			t.Fatal("released, and nobody has unlocked")
+		}
+		i.until("the unlock", func() bool { return strings.Contains(i.log(), "unlock-a false") })
+		i.until("release", func() bool { return i.Release(i.ctx(), ReleaseDone) == nil })
+		if i.exists("var/lockstep") {
+			t.Error("the claim is left")
+		}
 	})
 }

@@ -180,7 +180,8 @@ give_back() {
 }
 
 # release ID RUN TERM MODE: done = the run's own things go, and those of other
-# runs that owe nothing; all = those of every run; back = as done, or the claim
+# runs that owe nothing; while the lease can still unlock what nobody could reach
+# it must not go with them; all = those of every run; back = as done, or the claim
 # goes back to whom it was taken from. "now" is in the lease's file.
 release() {
 	claim_lock
@@ -191,6 +192,10 @@ release() {
 	fi
 	if live_step "$2"; then
 		fail "$1" busy "step '$STEP' is still running"
+		return
+	fi
+	if [ "$4" = "done" ] && untried "$2" && unlocks_itself "$2" "$3"; then
+		fail "$1" error "it still owes an unlock of which no try has ended; its lease unlocks it now"
 		return
 	fi
 	holder=
@@ -214,6 +219,43 @@ release() {
 	[ ! -d "$STATE" ] || sync "$STATE"
 	rmdir "$STATE" 2>/dev/null
 	say "$1" ok
+}
+
+# untried RUN: does it owe an unlock of which no try has ended here?
+untried() {
+	[ -f "$STATE/r-$1/unlocks" ] || return 1
+	while read -r line; do
+		# shellcheck disable=SC2086
+		! is_owed "$1" $line || tried "$1" $line || return 0
+	done <"$STATE/r-$1/unlocks"
+	return 1
+}
+
+# tried RUN WAVE STEP...: has any try of it ended?
+tried() {
+	set +f
+	for D in "$RUN/r-$1/s-$3"@*.lock; do
+		set -f
+		D=${D%.lock}
+		read_record
+		[ "$R" != end ] || return 0
+	done
+	set -f
+	return 1
+}
+
+# unlocks_itself RUN TERM: the lease, if it is armed, fires now.
+unlocks_itself() {
+	lease_state "$1"
+	case $LEASE in
+	armed)
+		read -r _ gap grace <"$RUN/r-$1/lease"
+		stop_watch "$1"
+		push "$1" "$2" 0 "$gap" "$grace"
+		;;
+	firing) ;;
+	*) return 1 ;;
+	esac
 }
 
 # drop_run RUN: its folders go, and the timer of its lease.
