@@ -75,7 +75,7 @@ func (i *invocation) completeRuns(c *cobra.Command, args []string, _ string) ([]
 	if err != nil {
 		return nil, noFiles
 	}
-	var ids []string
+	ids := []string{latestRun + "\tthe newest one"}
 	for _, r := range runs {
 		ids = append(ids, string(r.ID)+"\t"+line(string(r.Operation)+" of "+r.Deployment+", "+string(r.State)))
 	}

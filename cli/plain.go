@@ -102,7 +102,7 @@ func factText(data lockstep.EventData) (string, slog.Level) {
 	case lockstep.CancelRequested:
 		return "canceled by " + d.By, slog.LevelWarn
 	case lockstep.RunFailed:
-		return withHint(d.Error, d.Hint), slog.LevelError
+		return withHint(brief(d.Error, 12), d.Hint), slog.LevelError
 	case lockstep.RunRecovering:
 		return "its orchestrator died; taken over by " + d.Owner, slog.LevelWarn
 	case lockstep.HoldAcknowledged:

@@ -68,7 +68,7 @@ func (i *invocation) rootCommand() *cobra.Command {
 	root.SetOut(i.Stdout)
 	root.SetErr(i.Stderr)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage(helpOf(c), "%s: %w", c.CommandPath(), err)
+		return usage(helpOf(c), "%s%w", toSay(c), err)
 	})
 	f := root.PersistentFlags()
 	f.SortFlags = false
@@ -117,7 +117,7 @@ func (i *invocation) group(c *cobra.Command, args []string) error {
 	}
 	if len(args) == 0 {
 		if c.HasParent() {
-			return usage(helpOf(c), "%s: say what to do: %s", c.CommandPath(), strings.Join(names, ", "))
+			return usage(helpOf(c), "%ssay what to do: %s", toSay(c), strings.Join(names, ", "))
 		}
 		return c.Help()
 	}
@@ -125,7 +125,7 @@ func (i *invocation) group(c *cobra.Command, args []string) error {
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = fmt.Sprintf("did you mean `%s %s`?", c.CommandPath(), near[0])
 	}
-	return usage(hint, "%s: no command %q", c.CommandPath(), args[0])
+	return usage(hint, "%sno command %q", toSay(c), args[0])
 }
 
 func (i *invocation) groupCommand(use, short, long string, sub ...*cobra.Command) *cobra.Command {
@@ -135,6 +135,15 @@ func (i *invocation) groupCommand(use, short, long string, sub ...*cobra.Command
 	return c
 }
 
+// toSay begins a message about a command: "runs show: ", or nothing for the
+// program itself, whose name stands before every message.
+func toSay(c *cobra.Command) string {
+	if !c.HasParent() {
+		return ""
+	}
+	return strings.TrimPrefix(c.CommandPath(), c.Root().Name()+" ") + ": "
+}
+
 func helpOf(c *cobra.Command) string { return fmt.Sprintf("`%s --help` says how", c.CommandPath()) }
 
 // wants checks the number of arguments and names the missing one.
@@ -142,9 +151,9 @@ func wants(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
 		case len(args) < len(names):
-			return usage(helpOf(c), "%s: %s is missing", c.CommandPath(), names[len(args)])
+			return usage(helpOf(c), "%s%s is missing", toSay(c), names[len(args)])
 		case len(args) > len(names):
-			return usage(helpOf(c), "%s: one argument too many: %q", c.CommandPath(), args[len(names)])
+			return usage(helpOf(c), "%sone argument too many: %q", toSay(c), args[len(names)])
 		}
 		return nil
 	}

@@ -1,14 +1,41 @@
 package cli
 
 import (
+	"context"
+	"errors"
+
 	"github.com/spf13/cobra"
+
+	"lockstep"
 )
 
 const runsHelp = `Look at and after runs. A run is one execution of a backup, restore, check,
-cleanup or plan; the journal keeps what happened in it, step by step.`
+cleanup or plan; the journal keeps what happened in it, step by step. Wherever
+a RUN is wanted, ` + "`latest`" + ` is the newest one.`
 
 func (i *invocation) runsCommand() *cobra.Command {
 	return i.groupCommand("runs", "List, show, watch, cancel, audit, acknowledge and prune runs", runsHelp,
 		i.runsListCommand(), i.runsShowCommand(), i.runsWatchCommand(), i.runsCancelCommand(),
 		i.runsAuditCommand(), i.runsAckCommand(), i.runsPruneCommand())
+}
+
+// latestRun is what may be typed in place of the newest run's id.
+const latestRun = "latest"
+
+// runNamed is the run that somebody named on the command line.
+func runNamed(ctx context.Context, svc lockstep.Service, name string) (lockstep.RunID, error) {
+	if name != latestRun {
+		return lockstep.RunID(name), nil
+	}
+	runs, err := svc.Runs(ctx, lockstep.RunFilter{Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	if len(runs) == 0 {
+		return "", &lockstep.Error{
+			Kind: lockstep.KindNotFound, Op: "find the latest run", Err: errors.New("there was none yet"),
+			Hint: "`lockstep runs list` shows what is there",
+		}
+	}
+	return runs[0].ID, nil
 }

@@ -33,7 +33,11 @@ func (i *invocation) runsAckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ack := lockstep.Acknowledgement{Run: lockstep.RunID(args[0]), Job: job, By: whoAmI(), Reason: reason}
+			id, err := runNamed(ctx, svc, args[0])
+			if err != nil {
+				return err
+			}
+			ack := lockstep.Acknowledgement{Run: id, Job: job, By: whoAmI(), Reason: reason}
 			if err := svc.Acknowledge(ctx, ack); err != nil {
 				return err
 			}

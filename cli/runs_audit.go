@@ -28,11 +28,15 @@ func (i *invocation) runsAuditCommand() *cobra.Command {
 				return err
 			}
 			i.notice(ctx, svc)
-			broken, err := svc.Audit(ctx, lockstep.RunID(args[0]))
+			id, err := runNamed(ctx, svc, args[0])
 			if err != nil {
 				return err
 			}
-			return i.showAudit(args[0], broken)
+			broken, err := svc.Audit(ctx, id)
+			if err != nil {
+				return err
+			}
+			return i.showAudit(string(id), broken)
 		},
 	}
 }

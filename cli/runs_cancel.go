@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"lockstep"
 )
 
 const runsCancelHelp = `Cancel a run: its scripts are stopped, what it locked is unlocked, and it ends
@@ -26,7 +24,10 @@ func (i *invocation) runsCancelCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			id := lockstep.RunID(args[0])
+			id, err := runNamed(ctx, svc, args[0])
+			if err != nil {
+				return err
+			}
 			run, err := svc.Run(ctx, id)
 			if err != nil {
 				return err

@@ -14,6 +14,7 @@ const runsShowHelp = `Show one run: how it stands or ended, and every try of eve
 and outcome. SCRIPT is how long the script itself ran, as its instance measured
 it; the lock window says which share of it was the orchestrator's own.
 
+  lockstep runs show latest
   lockstep runs show 0198c0de-…
   lockstep runs show 0198c0de-… -o json | jq '.steps[] | select(.exit_code != 0)'
   lockstep runs show 0198c0de-… --output db/0/postgres/backup
@@ -42,7 +43,11 @@ func (i *invocation) runsShowCommand() *cobra.Command {
 				return err
 			}
 			i.notice(ctx, svc)
-			run, err := svc.Run(ctx, lockstep.RunID(args[0]))
+			id, err := runNamed(ctx, svc, args[0])
+			if err != nil {
+				return err
+			}
+			run, err := svc.Run(ctx, id)
 			if err != nil {
 				return err
 			}

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"github.com/spf13/cobra"
-
-	"lockstep"
 )
 
 const runsWatchHelp = `Follow a run to its end, whoever drives it, and show how it ended. Ctrl-C stops
@@ -24,7 +22,10 @@ func (i *invocation) runsWatchCommand() *cobra.Command {
 				return err
 			}
 			i.notice(c.Context(), svc)
-			id := lockstep.RunID(args[0])
+			id, err := runNamed(c.Context(), svc, args[0])
+			if err != nil {
+				return err
+			}
 			if _, err := svc.Run(c.Context(), id); err != nil {
 				return err
 			}

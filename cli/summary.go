@@ -38,6 +38,9 @@ func runExitCode(run *lockstep.Run) int {
 	return code
 }
 
+// lastLinesShown is how much of a long error is repeated at the very end.
+const lastLinesShown = 4
+
 // complainOf says what went wrong in a run.
 func (i *invocation) complainOf(rep lockstep.RunReport) {
 	hint := rep.Hint
@@ -46,7 +49,11 @@ func (i *invocation) complainOf(rep lockstep.RunReport) {
 	}
 	switch {
 	case rep.Error != nil:
-		i.complain(fmt.Sprintf("%s %s: %s", rep.Operation, rep.Deployment, *rep.Error), hint)
+		what := brief(*rep.Error, lastLinesShown)
+		if what != *rep.Error {
+			hint = joinLines(hint, fmt.Sprintf("`lockstep runs show %s` shows all of it", rep.ID))
+		}
+		i.complain(fmt.Sprintf("%s %s: %s", rep.Operation, rep.Deployment, what), hint)
 	case rep.ExitCode != 0:
 		i.complain(fmt.Sprintf("%s %s: %s", rep.Operation, rep.Deployment, rep.State),
 			joinLines(hint, fmt.Sprintf("`lockstep runs show %s` shows every step", rep.ID)))

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -54,7 +55,7 @@ func Parse(path string, data []byte, env func(string) string) (*Config, error) {
 	if problems := d.sorted(); len(problems) > 0 {
 		return nil, &lockstep.Error{
 			Kind: lockstep.KindInvalid, Op: "read configuration", Err: problems,
-			Hint: "lockstep config generate prints a file to start from",
+			Hint: "lockstep config validate looks again; lockstep config generate shows every key in a file to start from",
 		}
 	}
 	cfg.Path = abs
@@ -160,6 +161,9 @@ func (d *decoder) syntax(data []byte, err error) {
 	if lines := bytes.Split(data, []byte("\n")); at.line <= len(lines) {
 		line := lines[at.line-1]
 		at.column = len(line) - len(bytes.TrimLeft(line, " \t")) + 1
+	}
+	if strings.Contains(text, "cannot start any token") {
+		text += " (YAML is indented with spaces, never with tabs)"
 	}
 	d.problem(at, "this is not YAML: %s", text)
 }
