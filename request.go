@@ -15,6 +15,10 @@ type Request struct {
 	Map  map[string]string `json:"map,omitempty"`
 	// AllowIncomplete allows a restore to read a backup that is not verified.
 	AllowIncomplete bool `json:"allow_incomplete,omitempty"`
+	// Proven says that the backup was read from end to end and compared a
+	// moment ago, so that a restore does not read it once more before it places
+	// it.
+	Proven bool `json:"proven,omitempty"`
 	// ForRestore makes a plan show, and a cleanup undo, a restore.
 	ForRestore bool `json:"for_restore,omitempty"`
 	// TakeOver makes a cleanup claim instances whoever holds them.

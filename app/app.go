@@ -37,6 +37,9 @@ type Config struct {
 	// Discover, if not nil, takes the place of discover.Discover, for a source
 	// that looks at its instances while it finds them.
 	Discover func(context.Context, *source.Resolved, discover.Options) (lockstep.Deployment, []lockstep.Noted, error)
+	// Provable, if not nil, is asked before an artifact of that instance is
+	// proven; its error fails that.
+	Provable func(context.Context, source.Instance) error
 	// Version is written into runs and backups; ContractVersion is what
 	// scripts are told in BBR_VERSION.
 	Version         string

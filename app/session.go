@@ -61,6 +61,7 @@ func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*sess
 	s.executor = executor.New(executor.Config{
 		Clients:    s.clients,
 		Claim:      func(ctx context.Context, id lockstep.InstanceID) error { return r.claimLate(ctx, s, id) },
+		Provable:   r.app.provable(resolved),
 		Last:       last,
 		Repository: r.app.cfg.Repository,
 		Policy:     s.policy,
@@ -73,6 +74,20 @@ func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*sess
 		},
 	})
 	return s, nil
+}
+
+// provable is the configured question for the instances that were found.
+func (a *App) provable(resolved *source.Resolved) func(context.Context, lockstep.InstanceID) error {
+	if a.cfg.Provable == nil {
+		return nil
+	}
+	return func(ctx context.Context, id lockstep.InstanceID) error {
+		i := slices.IndexFunc(resolved.Instances, func(in source.Instance) bool { return in.Name() == id })
+		if i < 0 {
+			return nil
+		}
+		return a.cfg.Provable(ctx, resolved.Instances[i])
+	}
 }
 
 // close lets go of the connections, and of what the source made remotely.

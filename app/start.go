@@ -93,7 +93,7 @@ func (a *App) open(ctx context.Context, src source.Source, req lockstep.Request)
 			Policy: a.cfg.Policy, Request: req, Version: a.cfg.Version, Reach: src.Reach(),
 		},
 	}
-	if err := a.cfg.Journal.Append(ctx, opened); err != nil {
+	if err := (leavable{a.cfg.Journal, a}).Append(ctx, opened); err != nil {
 		a.forgetInbox(id)
 		return nil, fmt.Errorf("open run of %s: %w", info.Name, err)
 	}

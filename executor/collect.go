@@ -95,6 +95,11 @@ func (e *Executor) verify(ctx context.Context, t lockstep.Task) (lockstep.StepFi
 	if t.Artifact == nil {
 		return f, errors.New("nothing was collected")
 	}
+	if e.cfg.Provable != nil {
+		if err := e.cfg.Provable(ctx, t.Step.Instance); err != nil {
+			return f, err
+		}
+	}
 	inv, err := e.takeInventory(ctx, t)
 	if err != nil {
 		return f, err

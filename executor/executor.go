@@ -33,6 +33,9 @@ type Config struct {
 	// Last is the deployment's last backup, to estimate sizes by; it may be
 	// nil.
 	Last *lockstep.Backup
+	// Provable, if not nil, is asked before an artifact of an instance is
+	// proven; its error is that of the verify step.
+	Provable func(context.Context, lockstep.InstanceID) error
 	// Progress is told how far a transfer is.
 	Progress func(lockstep.Progress)
 	// Output is given what a script printed, when it has ended.

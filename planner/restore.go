@@ -12,8 +12,8 @@ import (
 type RestoreOptions struct {
 	// Backup is the manifest of what is restored.
 	Backup lockstep.Backup
-	// Request narrows and permits: Jobs, Instances, From, Map and
-	// AllowIncomplete are read.
+	// Request narrows and permits: Jobs, Instances, From, Map,
+	// AllowIncomplete and Proven are read.
 	Request lockstep.Request
 }
 
@@ -48,7 +48,7 @@ func Restore(d lockstep.Deployment, p lockstep.Policy, o RestoreOptions) (lockst
 	if err != nil {
 		return lockstep.Plan{}, err
 	}
-	dr.restore(work)
+	dr.restore(work, o.Request.Proven)
 	return dr.plan, nil
 }
 
@@ -121,8 +121,8 @@ func shortcomings(b lockstep.Backup) string {
 }
 
 // restore adds all stages for the members to restore, which stand beside their
-// artifacts.
-func (d *draft) restore(work []member) {
+// artifacts. A proven backup is not read before it is placed.
+func (d *draft) restore(work []member, proven bool) {
 	d.check(false)
 	var reads, places, scripts []lockstep.Step
 	last := map[string]lockstep.StepID{} // by job: whom the next one waits for
@@ -135,7 +135,9 @@ func (d *draft) restore(work []member) {
 			reads = append(reads, read)
 		}
 		place := transfer(m, "place", a)
-		place.Of = read.ID
+		if !proven {
+			place.Of = read.ID
+		}
 		places = append(places, place)
 		script := d.worked(m, a)
 		if !m.job.Metadata.RestoreParallel {
@@ -144,7 +146,9 @@ func (d *draft) restore(work []member) {
 		}
 		scripts = append(scripts, script)
 	}
-	d.wave(lockstep.StageRead, reads)
+	if !proven {
+		d.wave(lockstep.StageRead, reads)
+	}
 	d.wave(lockstep.StagePlace, places)
 	d.lock()
 	d.wave(lockstep.StageWork, scripts)
