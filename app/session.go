@@ -42,6 +42,7 @@ func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*sess
 	if err != nil {
 		return nil, fmt.Errorf("find the instances of %s: %w", r.run.Opened.Deployment, err)
 	}
+	r.resolveMissing(ctx, resolved)
 	s := &session{
 		resolved: resolved, policy: r.run.Opened.Policy,
 		clients: map[lockstep.InstanceID]*launcher.Client{}, claimed: map[lockstep.InstanceID]bool{},
@@ -74,6 +75,37 @@ func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*sess
 		},
 	})
 	return s, nil
+}
+
+// resolveMissing adds to a dead run's instances those that the configuration
+// has no longer, reached as they were when the run was opened: what was locked
+// there must still be unlocked. One that cannot be reached so stays missing,
+// and what it holds is said to be held.
+func (r *running) resolveMissing(ctx context.Context, resolved *source.Resolved) {
+	if r.run.Plan == nil || r.app.cfg.Reopen == nil || r.run.Opened.Reach == "" {
+		return
+	}
+	has := func(list []source.Instance, id lockstep.InstanceID) bool {
+		return slices.ContainsFunc(list, func(i source.Instance) bool { return i.Name() == id })
+	}
+	if !slices.ContainsFunc(r.run.Plan.Instances, func(i lockstep.Instance) bool { return !has(resolved.Instances, i.Name()) }) {
+		return
+	}
+	src, err := r.app.cfg.Reopen(r.run.Opened.Reach)
+	if err != nil {
+		return
+	}
+	then, err := src.Resolve(ctx, tracker{r})
+	if err != nil {
+		return
+	}
+	for _, i := range then.Instances {
+		if !has(resolved.Instances, i.Name()) {
+			resolved.Instances = append(resolved.Instances, i)
+		}
+	}
+	release := resolved.Release
+	resolved.Release = func(ctx context.Context) error { return errors.Join(release(ctx), then.Release(ctx)) }
 }
 
 // provable is the configured question for the instances that were found.
@@ -243,12 +275,13 @@ func (r *running) tell(fact lockstep.EventData) {
 	}
 }
 
-// refuseOwed stops a backup or restore where the instance's own record says
-// that an earlier run still owes an unlock: it is all there is when the journal
-// of that run is lost.
+// refuseOwed stops a backup, restore or check where the instance's own record
+// says that another run still owes an unlock: it is all there is when the
+// journal of that run is lost or elsewhere. The claim is given back then.
 func (r *running) refuseOwed(id lockstep.InstanceID, owed []launcher.OwedUnlock) error {
 	i := slices.IndexFunc(owed, func(u launcher.OwedUnlock) bool { return u.Run != string(r.run.ID) })
-	if i < 0 || !r.locks() {
+	checks := r.run.Opened.Operation == lockstep.OperationCheck && !r.run.Opened.Policy.IgnoreHeld
+	if i < 0 || !r.locks() && !checks {
 		return nil
 	}
 	return &lockstep.Error{

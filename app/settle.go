@@ -71,6 +71,9 @@ func (a *App) sourceOf(ctx context.Context, run lockstep.RunSummary) (source.Sou
 	return a.cfg.Reopen(full.Opened.Reach)
 }
 
+// planLife is how long a plan may take before it is given up as dead.
+const planLife = time.Hour
+
 // settleKey settles every open run of the source's key but one. The caller
 // owns the key.
 func (a *App) settleKey(ctx context.Context, src source.Source, except lockstep.RunID) ([]lockstep.RunSummary, error) {
@@ -83,7 +86,9 @@ func (a *App) settleKey(ctx context.Context, src source.Source, except lockstep.
 	var settled []lockstep.RunSummary
 	var errs []error
 	for _, sum := range open {
-		if sum.ID == except {
+		// A plan claims nothing and is not driven under the deployment's lock:
+		// only its age says that it is dead.
+		if sum.ID == except || sum.Operation == lockstep.OperationPlan && time.Since(sum.StartedAt) < planLife {
 			continue
 		}
 		if err := a.settleRun(ctx, src, sum.ID); err != nil {

@@ -43,6 +43,12 @@ func (a *App) Start(ctx context.Context, req lockstep.Request) (lockstep.RunID, 
 }
 
 func checkRequest(req lockstep.Request) error {
+	if req.TakeOver && req.Operation != lockstep.OperationCleanup {
+		return &lockstep.Error{
+			Kind: lockstep.KindUsage, Op: fmt.Sprintf("%s %s", req.Operation, req.Deployment),
+			Err: errors.New("only a cleanup takes instances over"), Hint: "`lockstep cleanup " + req.Deployment + " --take-over`",
+		}
+	}
 	switch req.Operation {
 	case lockstep.OperationBackup, lockstep.OperationCheck, lockstep.OperationCleanup:
 		return nil

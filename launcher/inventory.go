@@ -39,6 +39,13 @@ type Item struct {
 // but find can meet longer ones.
 const maxField = 64 << 10
 
+// maxItems and maxNames bound what an instance may make us remember: entries,
+// and the bytes of all their names. An artifact cannot hold more either.
+const (
+	maxItems = 1_000_000
+	maxNames = 256 << 20
+)
+
 var errInventory = errors.New("the inventory makes no sense")
 
 // Inventory lists every entry of the folder, the folder first, in find's
@@ -92,6 +99,7 @@ func parseInventory(r io.Reader) ([]Item, error) {
 	br := bufio.NewReaderSize(r, maxField)
 	var items []Item
 	byInode := make(map[inode][]int)
+	names := 0
 	for {
 		item, last, err := parseItem(br)
 		if err != nil {
@@ -99,6 +107,10 @@ func parseInventory(r io.Reader) ([]Item, error) {
 		}
 		if last {
 			break
+		}
+		names += len(item.Path) + len(item.Link)
+		if len(items) == maxItems || names > maxNames {
+			return nil, fmt.Errorf("%w: more than %d entries, or %d bytes of names", errInventory, maxItems, maxNames)
 		}
 		if item.Type == 'f' {
 			key := inode{item.Dev, item.Inode}
