@@ -2,14 +2,19 @@ package bbr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"lockstep"
 	mock "lockstep/internal/mockdirector"
+	"lockstep/source"
+	"lockstep/target/local"
 )
 
 // newDirectorSession is a session whose deployments are those of a mock
@@ -360,5 +365,75 @@ func TestContract_3_7_CheckOfAllDeployments(t *testing.T) {
 	d.Expect(mock.Info())
 	if c := s.run("deployment", "--all-deployments", "restore-cleanup"); c.code != 1 || !strings.Contains(fmt.Sprint(c.stderr), "couldn't find deployment") {
 		t.Errorf("exit %d", c.code)
+	}
+}
+
+func TestContract_1_9_InterruptedDeploymentAsksTheDirectorNoMore(t *testing.T) {
+	t.Parallel()
+	s, d := newDirectorSession(t)
+	m, in := instance(t, "redis-dedicated-node", "fake-uuid", 0)
+	m.waiting()
+	d.Expect(mock.Deployment("cf", manifest, in))
+	l := s.begin("deployment", "--deployment", "cf", "backup")
+	eventually(t, "the backup script runs", func() bool { return m.has("working") })
+	s.signals <- syscall.SIGTERM
+	if o := l.end(); o.code != 1 {
+		t.Errorf("exit %d", o.code)
+	}
+	d.Verify()
+	eventually(t, "the instance unlocks by itself", func() bool { return m.read("order") == "locked\nunlocked false\n" })
+	s.signals = make(chan os.Signal, 1)
+	// The dead run is settled with the same calls that the cleanup makes.
+	d.Expect(mock.Deployment("cf", manifest, in), mock.Cleanup("cf", in))
+	if c := s.deployment("cf", "backup-cleanup"); c.code != 0 || m.has("store/bbr-backup") {
+		t.Errorf("cleanup: exit %d", c.code)
+	}
+}
+
+func TestContract_3_1_BackupAfterOneThatDiedIsRefusedWithAdvice(t *testing.T) {
+	t.Parallel()
+	s, d := newDirectorSession(t)
+	m, in := instance(t, "redis-dedicated-node", "fake-uuid", 0)
+	m.waiting()
+	d.Expect(mock.Deployment("cf", manifest, in))
+	l := s.begin("deployment", "--deployment", "cf", "backup")
+	eventually(t, "the backup script runs", func() bool { return m.has("working") })
+	s.signals <- syscall.SIGTERM
+	l.end()
+	eventually(t, "the instance unlocks by itself", func() bool { return strings.HasSuffix(m.read("order"), "unlocked false\n") })
+	s.signals = make(chan os.Signal, 1)
+	d.Expect(mock.Deployment("cf", manifest, in), mock.Cleanup("cf", in))
+	b := s.deployment("cf", "backup")
+	if b.code != 1 || !strings.Contains(b.stderr, adviceBackup) {
+		t.Errorf("exit %d", b.code)
+	}
+	if len(s.folders("cf_*")) != 1 {
+		t.Errorf("folders: %v", s.folders("cf_*"))
+	}
+}
+
+func TestContract_7_3_InstanceWithoutShasum(t *testing.T) {
+	t.Parallel()
+	s, d := newDirectorSession(t)
+	s.provable = func(context.Context, source.Instance) error { return errors.New("shasum: command not found") }
+	m, in := instance(t, "redis-dedicated-node", "fake-uuid", 0)
+	m.redis()
+	d.Expect(mock.Deployment("cf", manifest, in), mock.Cleanup("cf", in))
+	b := s.deployment("cf", "backup")
+	if b.code != 1 {
+		t.Errorf("exit %d", b.code)
+	}
+	inOrder(t, b.out, "Failed to create backup of cf")
+	lacks(t, b.out, "Backup created of")
+	inOrder(t, b.stderr, "shasum: command not found", "is recommended")
+}
+
+func TestProvableAsksForShasum(t *testing.T) {
+	t.Parallel()
+	_, in := instance(t, "g", "x", 0)
+	way := local.New(in.Dir)
+	_, missing := exec.LookPath("shasum")
+	if err := provable(t.Context(), source.Instance{Group: "g", ID: "x", Target: way}); (err == nil) != (missing == nil) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -16,10 +16,13 @@ import (
 const letGoTimeout = 5 * time.Second
 
 // enter makes an orchestrator known to whoever lets go of all runs.
-func (j *job) enter(o Orchestrator) {
+func (j *job) enter(o Orchestrator, s *shared) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.opened = append(j.opened, o)
+	j.opened = append(j.opened, func(ctx context.Context) {
+		_ = o.LetGo(ctx) // the leases do it where we could not
+		s.leave(ctx, j.Setup.RemoveUser)
+	})
 }
 
 // began makes a run known to whoever cancels all runs.
@@ -161,9 +164,9 @@ func (j *job) leave() {
 	j.leaving = true
 	j.mu.Unlock()
 	done := make(chan struct{}, len(opened))
-	for _, o := range opened {
+	for _, letGo := range opened {
 		go func() {
-			_ = o.LetGo(ctx) // the leases do it where we could not
+			letGo(ctx)
 			done <- struct{}{}
 		}()
 	}

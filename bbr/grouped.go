@@ -2,6 +2,7 @@ package bbr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,12 +32,7 @@ type grouped struct {
 // are no part of the deployment, and as in the original neither are those that
 // come after one without jobs.
 func (g *grouped) afterGroup(ctx context.Context, group *source.Resolved) ([]source.Instance, error) {
-	kept, err := g.withoutWindows(ctx, group.Instances)
-	if err != nil {
-		return nil, err
-	}
-	group.Instances = kept
-	d, notes, err := discover.Discover(ctx, group, discover.Options{Version: g.version})
+	d, notes, kept, err := g.look(ctx, group)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.notes = append(g.notes, notes...)
@@ -53,6 +49,32 @@ func (g *grouped) afterGroup(ctx context.Context, group *source.Resolved) ([]sou
 		}
 	}
 	return kept, nil
+}
+
+// look asks all instances of a group at once what they are and what they carry.
+// Only where some turn out to run Windows are the others asked once more.
+func (g *grouped) look(ctx context.Context, group *source.Resolved) (lockstep.Deployment, []lockstep.Noted, []source.Instance, error) {
+	all := group.Instances
+	type answer struct {
+		kept []source.Instance
+		err  error
+	}
+	asked := make(chan answer, 1)
+	go func() {
+		kept, err := g.withoutWindows(ctx, all)
+		asked <- answer{kept, err}
+	}()
+	d, notes, err := discover.Discover(ctx, group, discover.Options{Version: g.version})
+	a := <-asked
+	if a.err != nil {
+		return d, notes, nil, a.err
+	}
+	if len(a.kept) < len(all) {
+		rest := *group
+		rest.Instances = a.kept
+		d, notes, err = discover.Discover(ctx, &rest, discover.Options{Version: g.version})
+	}
+	return d, notes, a.kept, err
 }
 
 func someJobs(instances []lockstep.Instance) bool {
@@ -122,4 +144,21 @@ func (g *grouped) cleansUp(in source.Instance) bool {
 			return backup || restore
 		})
 	})
+}
+
+// provable asks for the program with which the original proves an artifact on
+// an instance. Where it is missing the original could not restore what is backed
+// up there, so that it is not called a backup.
+func provable(ctx context.Context, in source.Instance) error {
+	exit, err := in.Target.Run(ctx, "command -v shasum >/dev/null", target.Streams{})
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for shasum on %s: %w", in.Name(), err)
+	case !exit.OK():
+		return &lockstep.Error{
+			Op: fmt.Sprintf("calculate checksums on %s", in.Name()), Err: errors.New("shasum: command not found"),
+			Hint: "install it there (it comes with perl): the original needs it to restore this backup",
+		}
+	}
+	return nil
 }

@@ -23,8 +23,8 @@ type job struct {
 	log    *logger
 
 	mu      sync.Mutex
-	opened  []Orchestrator    // those with runs that may have to be let go
-	cancels []func(by string) // one for each run
+	opened  []func(context.Context) // each lets go of the runs of an orchestrator
+	cancels []func(by string)       // one for each run
 	leaving bool
 	exit    chan int // the exit code after a signal
 }
@@ -159,7 +159,7 @@ func (j *job) policy() lockstep.Policy {
 func (t *task) options() (Options, error) {
 	o := Options{
 		Sources: []source.Source{t.source}, Manifest: t.manifest, Policy: t.policy(),
-		Version: t.Version, Getenv: t.getenv, Warn: t.warn,
+		Version: t.Version, Getenv: t.getenv, Warn: t.warn, Provable: provable,
 	}
 	if t.groups != nil {
 		o.Discover = t.groups.discover
@@ -207,7 +207,7 @@ func (t *task) request(o Orchestrator) lockstep.Request {
 	case actionBackup:
 		req.Operation = lockstep.OperationBackup
 	case actionRestore:
-		req.Operation, req.Backup = lockstep.OperationRestore, o.Backup
+		req.Operation, req.Backup, req.Proven = lockstep.OperationRestore, o.Backup, true
 	case actionBackupCleanup:
 		req.Operation = lockstep.OperationCleanup
 	case actionRestoreCleanup:

@@ -32,7 +32,7 @@ func (t *task) perform(ctx context.Context) result {
 	if err != nil {
 		return failed(err)
 	}
-	t.enter(o)
+	t.enter(o, t.source)
 	defer o.Close()
 	if t.action == actionRestore {
 		if err := t.validate(ctx, o); err != nil {
@@ -140,7 +140,7 @@ func (t *task) follow(ctx context.Context, o Orchestrator, id lockstep.RunID) {
 		// What is not in the journal by now never will be; what is, is read.
 		time.AfterFunc(time.Second, stop)
 	}()
-	n := newNarrator(t.name, t.mode.director(), t.log.debug, &local{ctx: ctx, task: t, service: o.Service, id: id})
+	n := newNarrator(t.name, t.mode.director(), t.log.debug, &nearby{ctx: ctx, task: t, service: o.Service, id: id})
 	var after uint64
 	for ctx.Err() == nil {
 		for e, err := range o.Service.Events(ctx, id, after) {
@@ -162,20 +162,20 @@ func (t *task) follow(ctx context.Context, o Orchestrator, id lockstep.RunID) {
 	}
 }
 
-// local answers the narrator from the local disk and the journal.
-type local struct {
+// nearby answers the narrator from the local disk and the journal.
+type nearby struct {
 	ctx     context.Context
 	task    *task
 	service lockstep.Service
 	id      lockstep.RunID
 }
 
-func (l *local) placedSize(artifact string) string {
+func (l *nearby) placedSize(artifact string) string {
 	return humanSize(allocated(filepath.Join(l.task.inDir(l.task.order.own.text["artifact-path"]), artifact+".tar")))
 }
 
 // members reads the names in a tar that lies in the folder of the run's backup.
-func (l *local) members(artifact string) []string {
+func (l *nearby) members(artifact string) []string {
 	run, err := l.service.Run(l.ctx, l.id)
 	if err != nil {
 		return nil
@@ -198,7 +198,7 @@ func (l *local) members(artifact string) []string {
 	}
 }
 
-func (l *local) printed(step lockstep.StepID, attempt int) (stdout, stderr string) {
+func (l *nearby) printed(step lockstep.StepID, attempt int) (stdout, stderr string) {
 	outputs, err := l.service.Output(l.ctx, l.id, step)
 	if err != nil {
 		return "", ""

@@ -6,6 +6,7 @@ import (
 	"lockstep"
 	"lockstep/discover"
 	"lockstep/source"
+	"lockstep/target"
 )
 
 // Setup is what a Program is made of. Wire makes the real one; tests make their
@@ -15,6 +16,9 @@ type Setup struct {
 	Host func(HostAccess) (source.Source, error)
 	// Director connects to a director.
 	Director func(context.Context, DirectorAccess) (Director, error)
+	// RemoveUser has an instance remove an SSH user when its last session has
+	// ended.
+	RemoveUser func(context.Context, target.Target, string) error
 	// Open opens the Service for these sources.
 	Open func(context.Context, Options) (Orchestrator, error)
 }
@@ -65,6 +69,8 @@ type Options struct {
 	Manifest func(ctx context.Context, deployment string) (string, error)
 	// Discover is app.Config.Discover.
 	Discover func(context.Context, *source.Resolved, discover.Options) (lockstep.Deployment, []lockstep.Noted, error)
+	// Provable is app.Config.Provable.
+	Provable func(context.Context, source.Instance) error
 	Policy   lockstep.Policy
 	Version  string
 	Getenv   func(string) (string, bool)

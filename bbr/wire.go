@@ -21,7 +21,13 @@ import (
 // Wire is the real Setup: a director or its machine, a plain folder of backups
 // and a SQLite journal. This file is the only one of this package that knows
 // which adapters there are.
-func Wire() Setup { return Setup{Host: host, Director: director, Open: open} }
+func Wire() Setup {
+	return Setup{Host: host, Director: director, Open: open, RemoveUser: bosh.RemoveUserOn}
+}
+
+// userGrace is how long an SSH user stays on an instance that nobody comes back
+// to: longer than a lease.
+const userGrace = 15 * time.Minute
 
 // host is the source of director mode.
 func host(a HostAccess) (source.Source, error) {
@@ -56,7 +62,8 @@ type connected struct {
 // Deployment implements Director.
 func (c *connected) Deployment(name string, g *grouped) (source.Source, error) {
 	return bosh.New(bosh.Options{
-		Director: c.Director, Deployment: name, Locations: c.access.Locations, Exact: true, AfterGroup: g.afterGroup, CleanUp: g.cleansUp,
+		Director: c.Director, Deployment: name, Locations: c.access.Locations, Exact: true,
+		AfterGroup: g.afterGroup, CleanUp: g.cleansUp, UserGrace: userGrace,
 	})
 }
 
@@ -69,7 +76,7 @@ func open(ctx context.Context, o Options) (Orchestrator, error) {
 	}
 	j := openJournal(ctx, o)
 	a := app.New(app.Config{
-		Journal: j, Repository: repo, Sources: o.Sources, Policy: o.Policy, Discover: o.Discover,
+		Journal: j, Repository: repo, Sources: o.Sources, Policy: o.Policy, Discover: o.Discover, Provable: o.Provable,
 		Reopen:  func(reach string) (source.Source, error) { return bosh.FromReach(reach, plain(o.Getenv), nil) },
 		Version: o.Version, ContractVersion: o.Version,
 	})
