@@ -21,7 +21,7 @@ var errLost = errors.New("control session was lost")
 // command, or when the client closes it; it is never repaired, only replaced.
 type session struct {
 	cancel context.CancelFunc
-	input  chan string   // lines for the writer
+	input  chan string   // lines, taken by the one who reads its input
 	ready  chan struct{} // closed after the hello
 	done   chan struct{} // closed when err is set
 	eof    chan struct{} // closed to end the session in good order
@@ -52,7 +52,6 @@ func openSession(t target.Target, command, text string) *session {
 		cancel: cancel, input: make(chan string), ready: make(chan struct{}), done: make(chan struct{}),
 		eof: make(chan struct{}), calls: make(map[uint64]*call),
 	}
-	stdinR, stdinW := io.Pipe()
 	stdoutR, stdoutW := io.Pipe()
 	stderr := &tail{}
 	parsed := make(chan error, 1)
@@ -61,11 +60,9 @@ func openSession(t target.Target, command, text string) *session {
 		_ = stdoutR.CloseWithError(err)
 		parsed <- err
 	}()
-	go s.write(stdinW, text)
 	go func() {
-		exit, err := t.Run(ctx, command, target.Streams{Stdin: stdinR, Stdout: stdoutW, Stderr: stderr})
+		exit, err := t.Run(ctx, command, target.Streams{Stdin: &input{s, text}, Stdout: stdoutW, Stderr: stderr})
 		_ = stdoutW.Close()
-		_ = stdinR.CloseWithError(errLost)
 		perr := <-parsed
 		s.end(exit, err, perr, stderr.String())
 		cancel()
@@ -73,24 +70,27 @@ func openSession(t target.Target, command, text string) *session {
 	return s
 }
 
-// write feeds the launcher's text and then the lines.
-func (s *session) write(w *io.PipeWriter, text string) {
-	defer w.Close()
-	if _, err := io.WriteString(w, text); err != nil {
-		return
-	}
-	for {
+// input is what the launcher reads: its text, then lines as they are asked.
+// It is read from one goroutine.
+type input struct {
+	session *session
+	rest    string
+}
+
+// Read blocks until there is a line, or the session is to end.
+func (in *input) Read(p []byte) (int, error) {
+	for in.rest == "" {
 		select {
-		case line := <-s.input:
-			if _, err := io.WriteString(w, line); err != nil {
-				return
-			}
-		case <-s.eof:
-			return
-		case <-s.done:
-			return
+		case in.rest = <-in.session.input:
+		case <-in.session.eof:
+			return 0, io.EOF
+		case <-in.session.done:
+			return 0, io.EOF
 		}
 	}
+	n := copy(p, in.rest)
+	in.rest = in.rest[n:]
+	return n, nil
 }
 
 // read hands frames to their calls until the output ends.

@@ -35,7 +35,7 @@ type tarBuffersOf struct {
 }
 
 var tarBuffers = sync.Pool{New: func() any {
-	return &tarBuffersOf{bufio.NewReaderSize(nil, tarBuffer), make([]byte, tarBuffer)}
+	return &tarBuffersOf{bufio.NewReaderSize(nil, tarHeaders), make([]byte, tarBuffer)}
 }}
 
 // ErrTar is wrapped by errors of ReadTar about a stream that is not a whole
@@ -43,8 +43,12 @@ var tarBuffers = sync.Pool{New: func() any {
 var ErrTar = errors.New("not a whole tar stream")
 
 // tarBuffer is how much is read and digested at once. Reads of this size from
-// a file's content go around the buffer.
-const tarBuffer = 256 << 10
+// a file's content go around the smaller buffer, which serves headers. Sixteen
+// artifacts move at once, so what one takes counts.
+const (
+	tarBuffer  = 128 << 10
+	tarHeaders = 32 << 10
+)
 
 // ReadTar reads a tar stream to its end and returns the canonical entry list
 // of what it holds, digests of content included, and the stream's length with

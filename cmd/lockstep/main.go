@@ -16,7 +16,7 @@ var version = "dev"
 func main() {
 	// A thousand instances fit into 256 MiB. Who sets these knows better.
 	if os.Getenv("GOGC")+os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(40)
 		debug.SetMemoryLimit(208 << 20)
 	}
 	os.Exit(cli.Program{

@@ -16,7 +16,7 @@ import (
 const (
 	// putChunk is how much is written at once, and the only memory of a Put
 	// beside that of ReadTar and the entry list.
-	putChunk = 256 << 10
+	putChunk = 128 << 10
 	// writebackEvery is how often the kernel is asked to write to the medium
 	// while the stream still comes in.
 	writebackEvery = 8 << 20
