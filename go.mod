@@ -1,6 +1,6 @@
 module lockstep
 
-go 1.26.0
+go 1.26.6
 
 require (
 	charm.land/bubbletea/v2 v2.1.1
