@@ -222,6 +222,7 @@ unlock_main() {
 		sleep "$delay"
 		! unlocked "$run" "$step" || return 0
 		attempt "$@"
+		! unlocked "$run" "$step" || return 0
 		exec 8>&-
 	done
 }

@@ -116,7 +116,7 @@ func (s *site) honest(r result) {
 // unlock and of a transfer.
 func TestConnectionIsCut(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, siteOptions{Options: shop.Options{BigMiB: 256}, spec: shop.Spec{SSH: quick}})
+	s := newSite(t, siteOptions{Options: shop.Options{BigMiB: 96}, spec: shop.Spec{SSH: quick}})
 	for _, c := range []struct {
 		on     int
 		script string

@@ -37,7 +37,7 @@ type siteOptions struct {
 }
 
 // limit bounds one test, everything included.
-const limit = 150 * time.Second
+const limit = 4 * time.Minute
 
 // newSite makes a shop and its orchestrator's folders; both are gone when the
 // test ends.
