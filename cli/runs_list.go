@@ -93,11 +93,14 @@ func (i *invocation) runTable(runs []lockstep.RunSummary) {
 		if !r.EndedAt.IsZero() {
 			took = span(r.EndedAt.Sub(r.StartedAt))
 		}
+		locks := string(r.Locks)
 		if r.LockWindow > 0 {
 			locked = spanOfSeconds(r.LockWindow)
+		} else if r.Locks == lockstep.LocksReleased {
+			locks = noLock
 		}
 		t.add(r.ID, r.Deployment, r.Operation, cell{state, i.out.state}, cell{string(r.Data), i.out.state},
-			cell{string(r.Locks), i.out.state}, when(r.StartedAt), took, locked)
+			cell{locks, i.out.state}, when(r.StartedAt), took, locked)
 	}
 	t.write(i.Stdout, i.out)
 }

@@ -53,11 +53,16 @@ func (i *invocation) complainOf(rep lockstep.RunReport) {
 		if what != *rep.Error {
 			hint = joinLines(hint, fmt.Sprintf("`lockstep runs show %s` shows all of it", rep.ID))
 		}
-		i.complain(fmt.Sprintf("%s %s: %s", rep.Operation, rep.Deployment, what), hint)
+		i.complain(about(rep)+strings.TrimPrefix(what, about(rep)), hint)
 	case rep.ExitCode != 0:
-		i.complain(fmt.Sprintf("%s %s: %s", rep.Operation, rep.Deployment, rep.State),
+		i.complain(about(rep)+string(rep.State),
 			joinLines(hint, fmt.Sprintf("`lockstep runs show %s` shows every step", rep.ID)))
 	}
+}
+
+// about begins a message about a run: "backup shop: ".
+func about(rep lockstep.RunReport) string {
+	return fmt.Sprintf("%s %s: ", rep.Operation, rep.Deployment)
 }
 
 func heldHint(rep lockstep.RunReport) string {
@@ -100,7 +105,14 @@ func (i *invocation) summaryTable(rep lockstep.RunReport) {
 	i.warnings(rep.Warnings)
 }
 
+// noLock is shown of a run that ended before it locked anything: "released"
+// would read as if something that an earlier run holds had been unlocked.
+const noLock = "none taken"
+
 func locksText(rep lockstep.RunReport) string {
+	if *rep.Locks == lockstep.LocksReleased && rep.LockWindow == nil {
+		return noLock
+	}
 	if len(rep.Held) == 0 {
 		return string(*rep.Locks)
 	}

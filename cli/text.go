@@ -65,6 +65,17 @@ func indent(s, by string) string {
 	return strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n"+by)
 }
 
+// brief is a text of at most n lines, with what is left out before the last:
+// what is wrong with every instance has a line for each, and of what a script
+// printed the end matters.
+func brief(s string, n int) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	if len(lines) <= n {
+		return s
+	}
+	return fmt.Sprintf("%s\n… %d lines more …\n%s", strings.Join(lines[:n-2], "\n"), len(lines)-n+1, lines[len(lines)-1])
+}
+
 // clip shortens a line to that many columns.
 func clip(s string, width int) string {
 	if width <= 0 || utf8.RuneCountInString(s) <= width {
@@ -115,7 +126,7 @@ func (p palette) state(s string) string {
 		return p.good(s)
 	case "failed", "held", "partial":
 		return p.bad(s)
-	case "canceled", "interrupted", "incomplete", "none", "unproven", "abandoned":
+	case "canceled", "interrupted", "incomplete", "none", "unproven", "abandoned", noLock:
 		return p.warn(s)
 	}
 	return s

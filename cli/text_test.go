@@ -96,3 +96,20 @@ func TestTable(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestBrief(t *testing.T) {
+	for _, test := range []struct {
+		in   string
+		n    int
+		want string
+	}{
+		{"a", 4, "a"},
+		{"a\nb\nc\nd", 4, "a\nb\nc\nd"},
+		{"a\nb\nc\nd\ne\n", 4, "a\nb\n… 2 lines more …\ne"},
+		{"", 4, ""},
+	} {
+		if got := brief(test.in, test.n); got != test.want {
+			t.Errorf("brief(%q, %d) = %q, want %q", test.in, test.n, got, test.want)
+		}
+	}
+}
