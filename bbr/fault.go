@@ -75,11 +75,7 @@ func advised(a action, faults []fault) bool {
 
 // faultOf is an error from outside of a run.
 func faultOf(err error) fault {
-	f := fault{text: err.Error(), hint: lockstep.HintOf(err)}
-	if lockstep.KindOf(err) == lockstep.KindConflict {
-		f.class = classLeftover
-	}
-	return f
+	return fault{text: err.Error(), hint: lockstep.HintOf(err)}
 }
 
 // faultsOf are what went wrong in a run, in the order of its stages.

@@ -132,18 +132,42 @@ type session struct {
 
 func newSession(t *testing.T) *session {
 	t.Helper()
-	s := &session{t: t, dir: t.TempDir(), state: t.TempDir(), setup: Wire(), signals: make(chan os.Signal, 8)}
-	open := s.setup.Open
-	s.setup.Open = func(ctx context.Context, o Options) (Orchestrator, error) {
-		o.Provable = s.provable
+	s := &session{t: t, dir: t.TempDir(), state: t.TempDir(), signals: make(chan os.Signal, 8)}
+	s.setup = testSetup(func(ctx context.Context, in source.Instance) error {
+		if s.provable == nil {
+			return nil
+		}
+		return s.provable(ctx, in)
+	})
+	return s
+}
+
+// testSetup is the real Setup for machines of this package's tests.
+func testSetup(provable func(context.Context, source.Instance) error) Setup {
+	setup := Wire()
+	open, host := setup.Open, setup.Host
+	setup.Open = func(ctx context.Context, o Options) (Orchestrator, error) {
+		o.Provable = provable
 		return open(ctx, o)
 	}
-	real := s.setup.Host
-	s.setup.Host = func(a HostAccess) (source.Source, error) {
-		src, err := real(a)
+	setup.Host = func(a HostAccess) (source.Source, error) {
+		src, err := host(a)
 		return relocated{src}, err
 	}
-	return s
+	return setup
+}
+
+// asProgram makes this test binary the program itself, for tests that kill it.
+const asProgram = "BBR_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) == "" {
+		os.Exit(m.Run())
+	}
+	os.Exit(Program{
+		Version: "1.9.99", Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.Environ(), Signals: Signals(),
+		Setup: testSetup(func(context.Context, source.Instance) error { return nil }),
+	}.Run(context.Background(), os.Args[1:]))
 }
 
 // outcome is what one command line left.

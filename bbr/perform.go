@@ -68,17 +68,26 @@ func (t *task) attempts(ctx context.Context, o Orchestrator) (*lockstep.Run, err
 	cleanup := req.Operation == lockstep.OperationCleanup
 	for deadline := t.Now().Add(cleanupPatience); ; {
 		run, err := t.once(ctx, o, req)
-		claimed := err == nil && run.Plan == nil && len(run.Failures) > 0 && run.Failures[0].Kind == lockstep.KindConflict
-		if !cleanup || !claimed || run.Ending == nil || req.TakeOver || ctx.Err() != nil {
+		over := t.Now().After(deadline)
+		if !cleanup || !held(run, err) || req.TakeOver || ctx.Err() != nil || over && err != nil {
 			return run, err
 		}
-		t.log.log(info, "An earlier run still holds an instance; waiting for it to let go.")
+		t.log.log(info, "An earlier run has not let go yet; waiting for it.")
 		select {
 		case <-time.After(cleanupPause):
 		case <-ctx.Done():
 		}
-		req.TakeOver = t.Now().After(deadline)
+		req.TakeOver = over
 	}
+}
+
+// held reports whether a run could not be begun because another one holds the
+// deployment here (the error says so), or an instance of it.
+func held(run *lockstep.Run, err error) bool {
+	if err != nil {
+		return lockstep.KindOf(err) == lockstep.KindConflict
+	}
+	return run.Plan == nil && run.Ending != nil && len(run.Failures) > 0 && run.Failures[0].Kind == lockstep.KindConflict
 }
 
 // once runs the request once, and returns when it has ended.

@@ -111,6 +111,26 @@ func TestContract_1_9_TermLetsGoEvenWhileTheQuestionIsOpen(t *testing.T) {
 	}
 }
 
+// A cleanup that comes while the run before it is still leaving waits for that.
+func TestContract_3_6_CleanupWaitsForARunThatIsLeaving(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.waiting()
+	s := newSession(t)
+	l := s.begin(append(directorArgs(m), "backup")...)
+	eventually(t, "the backup script runs", func() bool { return m.has("working") })
+	other := &session{t: t, dir: t.TempDir(), state: s.state, setup: s.setup}
+	c := other.begin(append(directorArgs(m), "backup-cleanup")...)
+	eventually(t, "the cleanup waits", func() bool { return strings.Contains(c.out.String(), "waiting for it") })
+	m.write("go", "")
+	if o := l.end(); o.code != 0 {
+		t.Errorf("backup: exit %d\n%s", o.code, o.stderr)
+	}
+	if o := c.end(); o.code != 0 || m.has("locked") {
+		t.Errorf("cleanup: exit %d\n%s", o.code, o.stderr)
+	}
+}
+
 func TestContract_1_9_RestoreAsksInItsOwnWords(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
