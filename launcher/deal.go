@@ -18,7 +18,7 @@ import (
 // trip. So the archive is dealt out in blocks, in turn, to several channels.
 const (
 	channels   = 8       // with the control session and an inventory: ten, what sshd allows
-	block      = 1 << 20 // as in the launcher's deal_blocks
+	block      = 2 << 20 // as in the launcher's deal_blocks
 	chunk      = 32 << 10
 	perChannel = 1 << 20 // what may wait here, beside the channel's own window
 )

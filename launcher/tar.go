@@ -12,10 +12,11 @@ import (
 	"lockstep/target"
 )
 
-// longLink is the round trip from which one channel's window is too small, and
-// worthDealing the size from which several channels save more than they cost.
+// longLink is the round trip from which one channel's window is too small: less
+// than a gigabit link carries. A busy machine seldom looks that far away.
+// worthDealing is the size from which several channels save more than they cost.
 const (
-	longLink     = 8 * time.Millisecond
+	longLink     = 20 * time.Millisecond
 	worthDealing = 8 << 20
 )
 

@@ -94,7 +94,7 @@ die_with_client() {
 	exec 9<&- </dev/null
 }
 
-# deal N NAME DIR: the archive in blocks of 1 MiB, dealt in turn to N channels:
+# deal N NAME DIR: the archive in blocks of 2 MiB, dealt in turn to N channels:
 # standard output and the pipes NAME.1 and so on, each read by another session.
 deal() {
 	die_with_client
@@ -121,9 +121,9 @@ deal_blocks() {
 		fd=1
 		[ "$i" = 1 ] || fd=$((i + 1))
 		# shellcheck disable=SC2261
-		dd bs=1M count=1 iflag=fullblock >&"$fd" 2>"$2" || return 1
+		dd bs=256K count=8 iflag=fullblock >&"$fd" 2>"$2" || return 1
 		read -r rec <"$2"
-		[ "${rec%% *}" = 1+0 ] || return 0
+		[ "${rec%% *}" = 8+0 ] || return 0
 		i=$((i % $1 + 1))
 	done
 }
