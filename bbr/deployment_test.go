@@ -382,6 +382,8 @@ func TestContract_1_9_InterruptedDeploymentAsksTheDirectorNoMore(t *testing.T) {
 	}
 	d.Verify()
 	eventually(t, "the instance unlocks by itself", func() bool { return m.read("order") == "locked\nunlocked false\n" })
+	in.Server.DropConnections() // as the end of the process would
+	noUsers(t, in)
 	s.signals = make(chan os.Signal, 1)
 	// The dead run is settled with the same calls that the cleanup makes.
 	d.Expect(mock.Deployment("cf", manifest, in), mock.Cleanup("cf", in))
