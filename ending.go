@@ -166,7 +166,8 @@ func (r *Run) exitCode(e *Ending) int {
 	}
 	broken := len(r.Failures) > 0 || len(r.Leases) > 0 || r.Overrun
 	incomplete := e.Data == DataIncomplete || e.Data == DataNone || e.Data == DataUntouched || e.Data == DataPartial
-	interrupted := (r.Canceled || r.Recovered) && (r.Plan == nil || incomplete || e.Data == "")
+	interrupted := (r.Canceled || r.Recovered) && (r.Plan == nil || incomplete || e.Data == "") ||
+		r.Recovered && !r.Resumable
 	if broken || interrupted || incomplete && code == 0 {
 		code |= ExitError
 	}

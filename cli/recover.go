@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -99,6 +100,14 @@ func (i *invocation) showSettled(ctx context.Context, svc lockstep.Service, depl
 	if err != nil {
 		return err
 	}
+	// What a run under way has locked, whoever drives it unlocks.
+	open, err := svc.Runs(ctx, lockstep.RunFilter{Deployment: deployment, State: lockstep.RunRunning})
+	if err != nil {
+		return err
+	}
+	held = slices.DeleteFunc(held, func(h lockstep.Hold) bool {
+		return slices.ContainsFunc(open, func(r lockstep.RunSummary) bool { return r.ID == h.Run })
+	})
 	code := 0
 	for _, s := range settled {
 		code |= s.ExitCode & (lockstep.ExitUnlock | lockstep.ExitClean)

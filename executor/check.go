@@ -143,7 +143,7 @@ func (e *Executor) checkRepository(ctx context.Context) (lockstep.StepFinished, 
 func noSpace(where string, need, free int64) error {
 	return &lockstep.Error{
 		Op: "check free space in " + where, Err: fmt.Errorf("%s will be needed, %s is free", size(need), size(free)),
-		Hint: "make room there; nothing has been locked",
+		Hint: "make room there, and begin again",
 	}
 }
 

@@ -214,7 +214,7 @@ func TestRestoreKilled(t *testing.T) {
 	r = s.lockstep("recover", "shop")
 	s.unlocked()
 	// All of them had been started, and all ended well.
-	if last := s.last(); r.code != 0 || last.Data != "restored" || last.Locks != "released" {
+	if last := s.last(); r.code != 0 || last.State != "interrupted" || last.Data != "restored" || last.Locks != "released" {
 		t.Errorf("the run is %s, data %s; recover: %s", last.State, last.Data, r)
 	}
 	calls, err := s.Calls()
