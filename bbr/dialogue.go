@@ -180,7 +180,7 @@ func (j *job) leave() {
 func (j *job) cancelAll(by string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.leaving { // the second time
+	if j.leaving || len(j.cancels) == 0 { // the second time, or nothing has begun
 		j.exit <- lockstep.ExitError
 		return
 	}
