@@ -106,7 +106,7 @@ func (i *invocation) showSettled(ctx context.Context, svc lockstep.Service, depl
 		return err
 	}
 	held = slices.DeleteFunc(held, func(h lockstep.Hold) bool {
-		return slices.ContainsFunc(open, func(r lockstep.RunSummary) bool { return r.ID == h.Run })
+		return slices.ContainsFunc(open, func(r lockstep.RunSummary) bool { return !r.Abandoned && r.ID == h.Run })
 	})
 	code := 0
 	for _, s := range settled {
