@@ -144,7 +144,7 @@ var mutants = []mutant{
 	{
 		Name: "overrun is ignored", File: "next.go",
 		Why: "production stands still for longer than max_lock",
-		Old: "	return !at.IsZero() && !at.After(now)\n", New: "	return !at.IsZero() && at.After(now.AddDate(1, 0, 0))\n",
+		Old: "	if r.Plan == nil || r.Plan.Policy.MaxLock == 0 ||", New: "	if now := 0; now == 0 || r.Plan == nil || r.Plan.Policy.MaxLock == 0 ||",
 	},
 	{
 		Name: "max_lock ends with the first failure", File: "next.go",
