@@ -96,7 +96,7 @@ func (p *plainReporter) watch(e lockstep.Event) {
 func factText(data lockstep.EventData) (string, slog.Level) {
 	switch d := data.(type) {
 	case lockstep.LeaseFired:
-		return fmt.Sprintf("%s unlocked by itself: its lease ran out", d.Instance), slog.LevelWarn
+		return fmt.Sprintf("%s: its lease ran out; if it is up, it unlocks by itself", d.Instance), slog.LevelWarn
 	case lockstep.LockWindowExceeded:
 		return "the lock window is longer than max_lock: stopping and unlocking", slog.LevelWarn
 	case lockstep.CancelRequested:
