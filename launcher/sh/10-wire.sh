@@ -22,7 +22,13 @@ prepare() {
 }
 
 # take and give pass the token: a FIFO that holds one newline. It costs no fork.
-take() { read -r _ <&6; }
+# A client that is gone must not end the holder of the token, nor of the claim
+# lock: whoever waits for them would wait for ever. A trap, unlike an ignored
+# signal, is not passed on to what is started.
+take() {
+	trap : PIPE
+	read -r _ <&6
+}
 give() { echo >&6; }
 
 # say ID TYPE [WORD...]: a frame without payload. ID "-" asks for no answer.
@@ -30,6 +36,7 @@ say() {
 	[ "$1" != - ] || return 0
 	id_=$1 type_=$2
 	shift 2
+	[ "$type_" != ok ] || exec 8>&- # the last frame may wait for a slow client
 	take
 	printf '%s %s 0 %s\n' "$id_" "$type_" "$*" >&5
 	give
@@ -39,6 +46,7 @@ say() {
 fail() {
 	[ "$1" != - ] || return 0
 	text_=$(printf '%.3000s' "$3")
+	exec 8>&-
 	take
 	printf '%s no %s %s\n%s' "$1" "${#text_}" "$2" "$text_" >&5
 	give
