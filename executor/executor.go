@@ -86,13 +86,37 @@ func (e *Executor) Do(ctx context.Context, t lockstep.Task, broken <-chan struct
 		defer giveUp(nil)
 		go e.giveUpOutOfReach(ctx, c, giveUp)
 	}
-	f, err := e.doOwn(ctx, t)
+	err := e.reach(ctx, t, broken)
+	var f lockstep.StepFinished
+	if err == nil {
+		f, err = e.doOwn(ctx, t)
+	}
 	if err != nil {
 		f.Outcome, f.Error, f.Hint = lockstep.Exited(1), explain(ctx, err), lockstep.HintOf(err)
 		return f
 	}
 	f.Outcome = lockstep.Exited(0)
 	return f
+}
+
+// reach makes sure that an instance which is to be cleaned after something went
+// wrong is there at all, for the policy's time and no longer.
+func (e *Executor) reach(ctx context.Context, t lockstep.Task, broken <-chan struct{}) error {
+	c := e.cfg.Clients[t.Step.Instance]
+	if t.Step.Stage != lockstep.StageClean || c == nil {
+		return nil
+	}
+	select {
+	case <-broken:
+	default:
+		return nil
+	}
+	ctx, cancel := until(ctx, e.cfg.Policy.AbandonAfter)
+	defer cancel()
+	if _, err := c.Exists(ctx, t.Plan.Locations.Artifacts); err != nil {
+		return fmt.Errorf("reach the instance within %s: %w", e.cfg.Policy.AbandonAfter, err)
+	}
+	return nil
 }
 
 // giveUpOutOfReach ends a transfer whose instance has not been reached for too

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"lockstep"
 	"lockstep/launcher"
@@ -103,12 +104,17 @@ func (e *Executor) stopAbandoned(ctx context.Context, c *launcher.Client, t lock
 
 // giveUpUnreachable ends the wait for a script once the run is broken and its
 // instance has not been reached for the policy's time: others must be
-// unlocked.
+// unlocked. An unlock, which is tried again, is given up on in any run.
 func (e *Executor) giveUpUnreachable(ctx context.Context, c *launcher.Client, t lockstep.Task, giveUp context.CancelCauseFunc, broken <-chan struct{}) {
+	var patience <-chan time.Time
+	if t.Step.Stage == lockstep.StageUnlock {
+		patience = time.After(e.cfg.Policy.AbandonAfter)
+	}
 	select {
 	case <-ctx.Done():
 		return
 	case <-broken:
+	case <-patience:
 	}
 	for ctx.Err() == nil {
 		probe, cancel := until(ctx, e.cfg.Policy.AbandonAfter)
