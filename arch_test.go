@@ -22,10 +22,14 @@ var rooms = map[string][]string{
 	"retention": {""},
 	"audit":     {""},
 
+	"schedule": {""},
+
 	"target":     {""},
 	"source":     {"", "target"},
 	"repository": {""},
 	"journal":    {""},
+	"state":      {""},
+	"notify":     {""},
 
 	"engine":   {""},
 	"launcher": {"", "target"},
@@ -36,6 +40,8 @@ var rooms = map[string][]string{
 	"source/*":     {"", "source", "target", "internal/*"},
 	"repository/*": {"", "repository", "internal/*"},
 	"journal/*":    {"", "journal", "internal/*"},
+	"state/*":      {"", "state", "internal/*"},
+	"notify/*":     {"", "notify", "internal/*"},
 	// The two sources that open targets of two kinds: the one exception among
 	// adapters.
 	"source/spec": {"", "source", "target", "target/ssh", "target/local", "internal/*"},
@@ -44,7 +50,18 @@ var rooms = map[string][]string{
 	"app": {"", "planner", "retention", "audit", "target", "source", "repository", "journal",
 		"engine", "launcher", "discover", "executor"},
 
-	"config": {""},
+	// What an orchestrator has beside its runs; see docs/adr/0008.
+	"access":    {"", "auditlog", "state"},
+	"auditlog":  {""},
+	"scheduler": {"", "schedule", "retention", "state", "journal"},
+	"outbox":    {"", "notify", "schedule", "state", "journal"},
+	"telemetry": {"", "journal"},
+
+	"config":     {"", "access"},
+	"api":        {"", "access", "auditlog"},
+	"api/client": {"", "api"},
+	"ui":         {"", "access", "auditlog"},
+	"server":     {"", "access", "auditlog", "api", "ui"},
 
 	"cli": {"*"},
 	"bbr": {"*"},
@@ -55,9 +72,9 @@ var rooms = map[string][]string{
 }
 
 // wires are the only files above the adapters that may import them.
-var wires = []string{"cli/wire.go", "cli/demo.go", "bbr/wire.go"}
+var wires = []string{"cli/wire.go", "cli/wire_server.go", "cli/demo.go", "bbr/wire.go"}
 
-var adapterPorts = []string{"target/", "source/", "repository/", "journal/"}
+var adapterPorts = []string{"target/", "source/", "repository/", "journal/", "state/", "notify/"}
 
 func TestArchitecture(t *testing.T) {
 	for _, dir := range packageDirs(t) {
@@ -75,7 +92,7 @@ func TestArchitecture(t *testing.T) {
 }
 
 func TestOnlyWiresImportAdapters(t *testing.T) {
-	for _, dir := range []string{"cli", "bbr", "app"} {
+	for _, dir := range []string{"cli", "bbr", "app", "access", "scheduler", "outbox", "api", "ui", "server"} {
 		files, _ := filepath.Glob(filepath.Join(dir, "*.go"))
 		for _, file := range files {
 			if strings.HasSuffix(file, "_test.go") || slices.Contains(wires, filepath.ToSlash(file)) {

@@ -3,35 +3,13 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"net/url"
 	"path/filepath"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // databasePath is the database of a state folder. Nothing but SQLite may ever
 // open and close this file: closing any descriptor of it drops all of the
 // process's locks on it.
 func databasePath(dir string) string { return filepath.Join(dir, "lockstep.db") }
-
-// connect opens a pool on the database, with transactions that take the write
-// lock as they begin: none can find out half-way that another one has written.
-func connect(path, synchronous string, conns int) (*sql.DB, error) {
-	q := url.Values{
-		"_pragma": {
-			"busy_timeout(15000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)",
-		},
-		"_txlock": {"immediate"},
-	}
-	dsn := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	return db, nil
-}
 
 // statements are prepared once, each on the pool that it is for.
 type statements struct {

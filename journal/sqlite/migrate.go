@@ -10,9 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pressly/goose/v3"
-
 	"lockstep"
+	"lockstep/internal/sqlitedb"
 )
 
 //go:embed migrations/*.sql
@@ -41,7 +40,7 @@ func makeReady(ctx context.Context, dir string) error {
 // migrate brings the database to the last of those migrations. A database
 // that is there already is copied beside itself first.
 func migrate(ctx context.Context, dir string, migrations fs.FS) error {
-	db, err := connect(databasePath(dir), "FULL", 2)
+	db, err := sqlitedb.Open(databasePath(dir), "FULL", 2)
 	if err != nil {
 		return err
 	}
@@ -67,15 +66,7 @@ func migrate(ctx context.Context, dir string, migrations fs.FS) error {
 			return err
 		}
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, migrations,
-		goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return err
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("update it to this version: %w", err)
-	}
-	return nil
+	return sqlitedb.Update(ctx, db, migrations, versionTable)
 }
 
 // schemaVersion is the number of the last migration of the database, 0 for an
@@ -92,9 +83,7 @@ func schemaVersion(ctx context.Context, db *sql.DB) (int64, error) {
 	case versions == 0:
 		return 0, nil
 	}
-	var version int64
-	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM `+versionTable+` WHERE is_applied`).Scan(&version)
-	return version, err
+	return sqlitedb.Version(ctx, db, versionTable)
 }
 
 // keepCopy writes the database, as it is before an update, to a file of its

@@ -13,13 +13,14 @@ import (
 	"testing/fstest"
 
 	"lockstep"
+	"lockstep/internal/sqlitedb"
 	"lockstep/journal/journaltest"
 )
 
 // raw opens the database past the journal.
 func raw(t *testing.T, dir string) *sql.DB {
 	t.Helper()
-	db, err := connect(databasePath(dir), "FULL", 1)
+	db, err := sqlitedb.Open(databasePath(dir), "FULL", 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"sync"
 
 	"lockstep"
+	"lockstep/internal/sqlitedb"
 	"lockstep/journal"
 )
 
@@ -95,13 +96,13 @@ func (j *Journal) connect(ctx context.Context) error {
 	if err := makeReady(ctx, j.dir); err != nil {
 		return err
 	}
-	if j.write, err = connect(j.path(), "FULL", 1); err != nil {
+	if j.write, err = sqlitedb.Open(j.path(), "FULL", 1); err != nil {
 		return err
 	}
-	if j.lazy, err = connect(j.path(), "NORMAL", 1); err != nil {
+	if j.lazy, err = sqlitedb.Open(j.path(), "NORMAL", 1); err != nil {
 		return err
 	}
-	if j.read, err = connect(j.path(), "FULL", 4); err != nil {
+	if j.read, err = sqlitedb.Open(j.path(), "FULL", 4); err != nil {
 		return err
 	}
 	if err := j.stmts.prepare(ctx, j); err != nil {

@@ -1,0 +1,37 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Setting implements state.Settings.
+func (s *Store) Setting(ctx context.Context, name string) ([]byte, error) {
+	if err := s.live(); err != nil {
+		return nil, err
+	}
+	var value []byte
+	err := s.read.QueryRowContext(ctx, `SELECT value FROM state_settings WHERE name = ?`, name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read setting %q: %w", name, err)
+	}
+	return value, nil
+}
+
+// SetSetting implements state.Settings.
+func (s *Store) SetSetting(ctx context.Context, name string, value []byte, at time.Time) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO state_settings (name, value, changed) VALUES (?, ?, ?)`, name, value, nanos(at))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("keep setting %q: %w", name, err)
+	}
+	return nil
+}

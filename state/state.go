@@ -1,0 +1,41 @@
+// Package state is the port to what an orchestrator keeps beside the journal:
+// tokens and sessions, approvals, idempotency keys, schedules and the outbox of
+// notices. The journal says what happened to deployments; nothing here is
+// needed to unlock one.
+//
+// Each part is an interface in a file of its own, and Store is all of them. A
+// write is durable when its method returns.
+package state
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Store is everything that is kept. All methods may be called concurrently, by
+// several processes of one host at once.
+type Store interface {
+	Settings
+	// Close may be called twice; every other call after it fails.
+	Close() error
+}
+
+// Settings are single values that an orchestrator keeps for itself, such as
+// how far its outbox has read the journal.
+type Settings interface {
+	// Setting is the value kept under that name, nil if there is none.
+	Setting(ctx context.Context, name string) ([]byte, error)
+	// SetSetting keeps a value under that name, in place of the one before.
+	SetSetting(ctx context.Context, name string, value []byte, at time.Time) error
+}
+
+// Errors, to be matched with errors.Is.
+var (
+	// ErrNotFound: nothing is kept under that name.
+	ErrNotFound = errors.New("not found")
+	// ErrExists: something else is kept under that name.
+	ErrExists = errors.New("exists already")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("state is closed")
+)

@@ -1,0 +1,74 @@
+// Package statetest is the conformance suite of the port state: every adapter
+// runs it. Each part of the store has a file here.
+package statetest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"lockstep/state"
+)
+
+// Open opens a store on what is in the folder dir, which exists. The suite
+// closes it. Called again with the same folder it finds what was kept there.
+type Open func(t *testing.T, dir string) state.Store
+
+// now is the time of whatever a test does first.
+var now = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
+
+// Run runs the whole suite.
+func Run(t *testing.T, open Open) {
+	for name, test := range map[string]func(*testing.T, Open){
+		"Settings": testSettings,
+		"Closed":   testClosed,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open) })
+	}
+}
+
+// fresh opens a new store and closes it with the test.
+func fresh(t *testing.T, open Open) state.Store {
+	t.Helper()
+	return reopen(t, open, t.TempDir())
+}
+
+func reopen(t *testing.T, open Open, dir string) state.Store {
+	t.Helper()
+	s := open(t, dir)
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func testSettings(t *testing.T, open Open) {
+	ctx, dir := context.Background(), t.TempDir()
+	s := reopen(t, open, dir)
+	if v, err := s.Setting(ctx, "cursor"); err != nil || v != nil {
+		t.Errorf("a setting that was never made: %q, %v; want nil, nil", v, err)
+	}
+	for _, v := range []string{"41", "42"} {
+		if err := s.SetSetting(ctx, "cursor", []byte(v), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.SetSetting(ctx, "other", []byte("x"), now); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := reopen(t, open, dir).Setting(ctx, "cursor"); err != nil || string(v) != "42" {
+		t.Errorf("after opening it again: %q, %v; want the last value, 42", v, err)
+	}
+}
+
+func testClosed(t *testing.T, open Open) {
+	s := fresh(t, open)
+	if err := errors.Join(s.Close(), s.Close()); err != nil {
+		t.Errorf("closing twice: %v", err)
+	}
+	if _, err := s.Setting(context.Background(), "x"); !errors.Is(err, state.ErrClosed) {
+		t.Errorf("a call after Close: %v; want state.ErrClosed", err)
+	}
+}
