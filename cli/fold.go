@@ -26,43 +26,6 @@ func stepState(r *lockstep.Run, id lockstep.StepID) string {
 	return "failed"
 }
 
-// stillLocked are the slots that may be locked now: their unlock is owed and
-// has not ended well.
-func stillLocked(r *lockstep.Run) []lockstep.Slot {
-	if r.Ending != nil {
-		return r.Ending.Held
-	}
-	if r.Plan == nil {
-		return nil
-	}
-	var slots []lockstep.Slot
-	if r.Plan.Operation == lockstep.OperationCleanup {
-		return nil
-	}
-	// Whether an unlock without a lock of its own is owed is the same for all.
-	var others *bool
-	for _, s := range r.Plan.Steps(lockstep.StageUnlock) {
-		if stepState(r, s.ID) == "ok" {
-			continue
-		}
-		if s.Of != "" && lastTry(r, s.Of) != nil {
-			slots = append(slots, s.Slot)
-			continue
-		}
-		if s.Of != "" && !r.Plan.Policy.UnlockAll {
-			continue
-		}
-		if others == nil {
-			owed := r.Owed(s)
-			others = &owed
-		}
-		if *others {
-			slots = append(slots, s.Slot)
-		}
-	}
-	return slots
-}
-
 // lockAttempted reports whether any lock script was started.
 func lockAttempted(r *lockstep.Run) bool {
 	return r.Plan != nil && slices.ContainsFunc(r.Plan.Steps(lockstep.StageLock), func(s lockstep.Step) bool {
@@ -76,7 +39,7 @@ func lockedFor(r *lockstep.Run, now time.Time) (d time.Duration, still, ever boo
 	if !lockAttempted(r) {
 		return 0, false, false
 	}
-	return r.LockWindow(now), len(stillLocked(r)) > 0, true
+	return r.LockWindow(now), len(r.Locked()) > 0, true
 }
 
 // waveName is "lock", or "lock 1/2" where the stage has several waves.
@@ -121,96 +84,33 @@ func stages(p *lockstep.Plan) []lockstep.Stage {
 	return out
 }
 
-// meter follows the transfers of a run: bytes and rate, per step.
-type meter struct {
-	flows map[lockstep.StepID]*flow
-}
-
-// flow is one transfer. The rate is smoothed over some seconds.
-type flow struct {
-	bytes, total int64
-	at, began    time.Time
-	perSecond    float64
-}
-
-// begin starts a step's count anew.
-func (m *meter) begin(id lockstep.StepID, at time.Time) {
-	if m.flows == nil {
-		m.flows = map[lockstep.StepID]*flow{}
+// flowText is "1.2 GiB of 3.4 GiB, 85.1 MiB/s, about 26.0s left".
+func flowText(f lockstep.Flow) string {
+	s := size(f.Bytes)
+	if f.Total > 0 {
+		s += " of " + size(f.Total)
 	}
-	m.flows[id] = &flow{at: at, began: at}
-}
-
-// progress takes one report in.
-func (m *meter) progress(p lockstep.Progress, at time.Time) {
-	f := m.flows[p.Step]
-	if f == nil {
-		m.begin(p.Step, at)
-		f = m.flows[p.Step]
-	}
-	passed := at.Sub(f.at).Seconds()
-	if passed > 0.2 {
-		now := float64(p.Bytes-f.bytes) / passed
-		weight := min(1, passed/5)
-		if f.perSecond == 0 {
-			weight = 1
-		}
-		f.perSecond += weight * (now - f.perSecond)
-		f.at = at
-		f.bytes = p.Bytes
-	}
-	f.total = max(f.total, p.Total)
-}
-
-func (m *meter) end(id lockstep.StepID) { delete(m.flows, id) }
-
-// sum adds the transfers that are under way. The total is 0 unless all know it.
-func (m *meter) sum() (all flow, n int) {
-	known := true
-	for _, f := range m.flows {
-		if f.bytes == 0 && f.total == 0 {
-			continue
-		}
-		n++
-		all.bytes += f.bytes
-		all.total += f.total
-		all.perSecond += f.perSecond
-		known = known && f.total > 0
-	}
-	if !known {
-		all.total = 0
-	}
-	return all, n
-}
-
-// text is "1.2 GiB of 3.4 GiB, 85.1 MiB/s, about 26.0s left".
-func (f flow) text() string {
-	s := size(f.bytes)
-	if f.total > 0 {
-		s += " of " + size(f.total)
-	}
-	if f.perSecond > 0 {
-		s += ", " + rate(f.perSecond)
-		if left := float64(f.total-f.bytes) / f.perSecond; f.total > f.bytes {
-			s += ", about " + clock(time.Duration(left*float64(time.Second))) + " left"
+	if f.PerSecond > 0 {
+		s += ", " + rate(f.PerSecond)
+		if left := f.Left(); left > 0 {
+			s += ", about " + clock(left) + " left"
 		}
 	}
 	return s
 }
 
-// short is text in few characters: "33% 85.1 MiB/s 0:26 left".
-func (f flow) short() string {
-	if f.total == 0 {
-		s := size(f.bytes)
-		if f.perSecond > 0 {
-			s += " " + rate(f.perSecond)
+// flowShort is flowText in few characters: "33% 85.1 MiB/s 0:26 left".
+func flowShort(f lockstep.Flow) string {
+	if f.Total == 0 {
+		s := size(f.Bytes)
+		if f.PerSecond > 0 {
+			s += " " + rate(f.PerSecond)
 		}
 		return s
 	}
-	s := fmt.Sprintf("%d%%", 100*min(f.bytes, f.total)/f.total)
-	if f.perSecond > 0 {
-		left := float64(f.total-f.bytes) / f.perSecond
-		s += fmt.Sprintf(" %s %s left", rate(f.perSecond), clock(time.Duration(left*float64(time.Second))))
+	s := fmt.Sprintf("%d%%", 100*min(f.Bytes, f.Total)/f.Total)
+	if f.PerSecond > 0 {
+		s += fmt.Sprintf(" %s %s left", rate(f.PerSecond), clock(f.Left()))
 	}
 	return s
 }

@@ -64,7 +64,7 @@ func (i *invocation) follow(ctx context.Context, svc lockstep.Service, id lockst
 // leftError says that a run ends only by recovery.
 func leftError(run *lockstep.Run) error {
 	kind := lockstep.KindConflict
-	if len(stillLocked(run)) > 0 {
+	if len(run.Locked()) > 0 {
 		kind = lockstep.KindHeld
 	}
 	return &lockstep.Error{
@@ -217,7 +217,7 @@ func (f *follower) stopped() bool {
 
 // stillLockedText answers the second Ctrl-C.
 func stillLockedText(run *lockstep.Run) string {
-	held := stillLocked(run)
+	held := run.Locked()
 	if len(held) == 0 {
 		return "nothing is locked; still stopping and cleaning up"
 	}

@@ -107,7 +107,7 @@ func (v *liveView) lockLine(now time.Time, width int) string {
 		text += " of at most " + clock(most)
 	}
 	if v.run.Broken() {
-		text += ": unlocking " + strings.Join(slotNames(stillLocked(v.run)), ", ")
+		text += ": unlocking " + strings.Join(slotNames(v.run.Locked()), ", ")
 	}
 	return v.colour.warn(clip(text, width))
 }
@@ -196,8 +196,8 @@ func (v *liveView) narrowRows(rows []liveRow, now time.Time, width int) []string
 // bottom is the sum of the transfers and the last failures.
 func (v *liveView) bottom(width int) []string {
 	var out []string
-	if all, n := v.meter.sum(); n > 1 {
-		out = append(out, "", clip(fmt.Sprintf("%s: %s", plural(n, "transfer"), all.text()), width))
+	if all, n := v.meter.Sum(); n > 1 {
+		out = append(out, "", clip(fmt.Sprintf("%s: %s", plural(n, "transfer"), flowText(all)), width))
 	}
 	if len(v.failed) == 0 {
 		return out

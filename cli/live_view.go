@@ -13,7 +13,7 @@ import (
 // events, drawn by render. It knows no terminal and no clock.
 type liveView struct {
 	run    *lockstep.Run
-	meter  meter
+	meter  lockstep.Meter
 	colour palette
 	// failed are the failures so far, a line each, oldest first.
 	failed []string
@@ -37,8 +37,8 @@ func newLiveView(colour palette) *liveView {
 
 // event folds the next event in. One that does not follow is left out.
 func (v *liveView) event(e lockstep.Event) {
-	if p, ok := e.Data.(lockstep.Progress); ok {
-		v.meter.progress(p, e.Time)
+	if _, ok := e.Data.(lockstep.Progress); ok {
+		v.meter.Follow(e)
 		return
 	}
 	if v.run.Apply(e) != nil {
@@ -48,9 +48,9 @@ func (v *liveView) event(e lockstep.Event) {
 	case lockstep.RunPlanned:
 		v.layOut(&d.Plan)
 	case lockstep.StepStarted:
-		v.meter.begin(d.Step, e.Time)
+		v.meter.Follow(e)
 	case lockstep.StepFinished:
-		v.meter.end(d.Step)
+		v.meter.Follow(e)
 		if !d.Outcome.OK() && d.Outcome.Final() {
 			v.failed = append(v.failed, fmt.Sprintf("%s: %s", d.Step, tryText(lastTry(v.run, d.Step))))
 		}
@@ -142,8 +142,8 @@ func (v *liveView) doing(r liveRow, now time.Time) string {
 				continue
 			}
 			text := clock(now.Sub(t.StartedAt))
-			if f := v.meter.flows[id]; f != nil && f.bytes > 0 {
-				text = f.short()
+			if f := v.meter.Of(id); f.Bytes > 0 {
+				text = flowShort(f)
 			}
 			if job := v.jobs[id]; job != "" {
 				text = job + " " + text

@@ -20,7 +20,7 @@ type plainReporter struct {
 	fields bool
 	// prefix goes before each line where several runs are followed at once.
 	prefix string
-	meter  meter
+	meter  lockstep.Meter
 	told   time.Time // of the last line about progress
 	// released says that the line about the end of the lock window is out.
 	released bool
@@ -85,9 +85,9 @@ func (p *plainReporter) watch(e lockstep.Event) {
 	case lockstep.RunPlanned:
 		p.waves = wavesByStep(&d.Plan)
 	case lockstep.StepStarted:
-		p.meter.begin(d.Step, e.Time)
+		p.meter.Follow(e)
 	case lockstep.StepFinished:
-		p.meter.end(d.Step)
+		p.meter.Follow(e)
 	default:
 	}
 }
@@ -145,7 +145,7 @@ type sayFunc func(level slog.Level, format string, args ...any)
 
 // started tells of a wave with its first step, and of steps when verbose.
 func (p *plainReporter) started(run *lockstep.Run, d lockstep.StepStarted, e lockstep.Event, say sayFunc) {
-	p.meter.begin(d.Step, e.Time)
+	p.meter.Follow(e)
 	w, ok := p.waves[d.Step]
 	if !ok {
 		return
@@ -169,7 +169,7 @@ func (p *plainReporter) started(run *lockstep.Run, d lockstep.StepStarted, e loc
 // finished tells of what failed, what came in, and of the end of a wave and of
 // the lock window.
 func (p *plainReporter) finished(run *lockstep.Run, d lockstep.StepFinished, e lockstep.Event, tail []string) {
-	p.meter.end(d.Step)
+	p.meter.Follow(e)
 	fields := []any{
 		"run_id", string(e.Run), "deployment", run.Opened.Deployment, "event", d.EventType(),
 		"step", string(d.Step), "attempt", d.Attempt, "outcome", d.Outcome.String(),
@@ -269,7 +269,7 @@ func waveEnd(run *lockstep.Run, w lockstep.Wave, at time.Time) string {
 }
 
 func (p *plainReporter) progress(d lockstep.Progress, e lockstep.Event, say sayFunc) {
-	p.meter.progress(d, e.Time)
+	p.meter.Follow(e)
 	if p.told.IsZero() {
 		p.told = e.Time
 	}
@@ -277,8 +277,8 @@ func (p *plainReporter) progress(d lockstep.Progress, e lockstep.Event, say sayF
 		return
 	}
 	p.told = e.Time
-	if all, n := p.meter.sum(); n > 0 {
-		say(slog.LevelInfo, "%s: %s", plural(n, "transfer"), all.text())
+	if all, n := p.meter.Sum(); n > 0 {
+		say(slog.LevelInfo, "%s: %s", plural(n, "transfer"), flowText(all))
 	}
 }
 

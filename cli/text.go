@@ -95,14 +95,6 @@ func lastLines(s string, n int) []string {
 	return lines[max(0, len(lines)-n):]
 }
 
-// plural counts things: "1 step", "2 steps".
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // palette colours text for a terminal, or leaves it as it is.
 type palette struct{ on bool }
 
