@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: all help build check fmt vet test race lint e2e bench mutants fuzz demo clean
+.PHONY: all help build image check fmt vet test race lint e2e bench mutants fuzz demo clean
 
 all: check test ## Formatting, vet and all tests that need nothing but Go
 
@@ -11,7 +11,12 @@ help: ## This list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
 build: ## bin/lockstep
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/lockstep ./cmd/lockstep
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/lockstep ./cmd/lockstep
+
+image: build ## A container image, lockstep:VERSION (Docker; the build host's certificates go into it)
+	@context=$$(mktemp -d) && trap 'rm -rf "$$context"' EXIT && mkdir -m 0700 "$$context/state" && \
+	cp bin/lockstep /etc/ssl/certs/ca-certificates.crt "$$context" && \
+	docker build -q -t lockstep:$(subst +,-,$(VERSION)) -f packaging/Dockerfile "$$context"
 
 check: fmt vet ## Formatting and vet
 
