@@ -58,7 +58,7 @@ var rooms = map[string][]string{
 	"telemetry": {"", "journal"},
 
 	"config":     {"", "access"},
-	"api":        {"", "access", "auditlog"},
+	"api":        {"", "access", "auditlog", "state"},
 	"api/client": {"", "api"},
 	"ui":         {"", "access", "auditlog"},
 	"server":     {"", "access", "auditlog", "api", "ui"},

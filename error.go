@@ -18,6 +18,10 @@ const (
 	KindConflict Kind = "conflict"  // another run, or its leftovers, stand in the way
 	KindHeld     Kind = "held"      // jobs may still be locked by an earlier run
 	KindRefused  Kind = "refused"   // a safety rule says no
+
+	KindUnauthenticated Kind = "unauthenticated" // nobody knows who asks
+	KindForbidden       Kind = "forbidden"       // whoever asks may not do that
+	KindUnavailable     Kind = "unavailable"     // no answer now; the same may work later
 )
 
 // Error is an error that an operator can act on: what happened to what, why,

@@ -2,6 +2,10 @@ package lockstep
 
 // Request asks for one run.
 type Request struct {
+	// ID, if not "", is the run's id, chosen by whoever asks: a new version 7
+	// UUID of now (NewRunID). Starting the same id again gives the run that
+	// there is, and never a second one.
+	ID         RunID     `json:"id,omitempty"`
 	Operation  Operation `json:"operation"`
 	Deployment string    `json:"deployment"`
 	// Backup is what a restore reads: an id, or "latest".

@@ -53,6 +53,9 @@ type App struct {
 	owner string
 	hub   *hub
 
+	// chosen is held while a run whose id its caller chose is begun.
+	chosen sync.Mutex
+
 	mu     sync.Mutex
 	inbox  map[lockstep.RunID]chan lockstep.EventData
 	active sync.WaitGroup

@@ -3,8 +3,6 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -25,6 +23,49 @@ func (a *App) Start(ctx context.Context, req lockstep.Request) (lockstep.RunID, 
 	if err := checkRequest(req); err != nil {
 		return "", err
 	}
+	if req.ID == "" {
+		return a.begin(ctx, src, req)
+	}
+	// Whoever asks for the same id again must find the first one's run.
+	a.chosen.Lock()
+	defer a.chosen.Unlock()
+	if there, err := a.begun(ctx, req); there || err != nil {
+		return req.ID, err
+	}
+	return a.begin(ctx, src, req)
+}
+
+// idLife is how long after it was made an id may begin a run: runs are listed
+// in the order of their ids.
+const idLife = 24 * time.Hour
+
+// begun reports whether the run that the request names is in the journal. The
+// error says why no run may have that id.
+func (a *App) begun(ctx context.Context, req lockstep.Request) (bool, error) {
+	made, ok := req.ID.Time()
+	op := fmt.Sprintf("begin run %q", req.ID)
+	if !ok {
+		return false, &lockstep.Error{Kind: lockstep.KindUsage, Op: op, Err: errors.New("its id is no version 7 UUID")}
+	}
+	events, err := a.cfg.Journal.Events(ctx, req.ID, 0)
+	if len(events) > 0 {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", op, err)
+	}
+	if age := time.Since(made); age > idLife || age < -time.Minute {
+		return false, &lockstep.Error{
+			Kind: lockstep.KindUsage, Op: op, Err: fmt.Errorf("its id is of %s", made.Format(time.RFC3339)),
+			Hint: "ask again, with an id of now",
+		}
+	}
+	return false, nil
+}
+
+// begin makes this process the driver of the deployment's key, and opens the
+// run.
+func (a *App) begin(ctx context.Context, src source.Source, req lockstep.Request) (lockstep.RunID, error) {
 	release, err := a.cfg.Journal.Own(ctx, src.Info().Key, a.owner)
 	if err != nil {
 		return "", ownedError(req, err)
@@ -90,7 +131,11 @@ type running struct {
 // durable.
 func (a *App) open(ctx context.Context, src source.Source, req lockstep.Request) (*running, error) {
 	info := src.Info()
-	id := newRunID(time.Now())
+	id := req.ID
+	if id == "" {
+		id = newRunID(time.Now())
+	}
+	req.ID = "" // the event's envelope has it
 	r := a.running(src, &lockstep.Run{ID: id})
 	opened := lockstep.Event{
 		V: lockstep.EventVersion, Run: id, Seq: 1, Term: r.term, Time: time.Now().UTC(),
@@ -230,15 +275,9 @@ func failure(err error) lockstep.RunFailed {
 	return lockstep.RunFailed{Error: err.Error(), Hint: lockstep.HintOf(err), Kind: lockstep.KindOf(err)}
 }
 
-// newRunID is a version 7 UUID (RFC 9562): ids sort by the time of their run.
+// newRunID is the id of a run that begins now.
 func newRunID(now time.Time) lockstep.RunID {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails since Go 1.24
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli())<<16)
-	copy(b[:6], ms[:6])
-	b[6] = b[6]&0x0f | 0x70
-	b[8] = b[8]&0x3f | 0x80
-	h := hex.EncodeToString(b[:])
-	return lockstep.RunID(h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:])
+	var random [10]byte
+	_, _ = rand.Read(random[:]) // never fails since Go 1.24
+	return lockstep.NewRunID(now, random)
 }

@@ -17,6 +17,7 @@ import (
 // several processes of one host at once.
 type Store interface {
 	Settings
+	RunKeys
 	// Close may be called twice; every other call after it fails.
 	Close() error
 }

@@ -22,6 +22,7 @@ var now = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
 func Run(t *testing.T, open Open) {
 	for name, test := range map[string]func(*testing.T, Open){
 		"Settings": testSettings,
+		"RunKeys":  testRunKeys,
 		"Closed":   testClosed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
