@@ -7,5 +7,6 @@
 // calls (Info, VMs, SetupSSH …) give all the calls that one operation takes.
 //
 // An Instance is a machine of a deployment: an SSH server inside the process,
-// whose users the director makes and removes while it answers.
+// or a Machine outside of it. The director makes and removes its users while it
+// answers.
 package mockdirector

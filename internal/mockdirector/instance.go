@@ -12,19 +12,40 @@ import (
 	"lockstep/internal/sshtest"
 )
 
-// Instance is a machine of a deployment, inside the process. Its folder is
-// where commands run, and so where relative locations lead; sudo, id and
-// userdel are stand-ins there that need no rights.
+// Instance is a machine of a deployment. Its folder, if it is inside the
+// process, is where commands run, and so where relative locations lead; sudo,
+// id and userdel are stand-ins there that need no rights.
 type Instance struct {
 	Group, ID string
 	Index     int
 	Bootstrap bool
+	// IPs are what the list of machines says; nil is the machine's address.
+	IPs []string
 	// Dir is the working folder of commands.
 	Dir string
 	// Server is the SSH server.
 	Server *sshtest.Server
 
-	users string // folder with a file for each user, which holds its key
+	users   string  // folder with a file for each user, which holds its key
+	machine Machine // nil inside the process
+}
+
+// Machine is what an Instance is that lies outside of the process. Its methods
+// are called while the director answers.
+type Machine interface {
+	// Address is where its SSH server listens, HOST:PORT.
+	Address() string
+	// HostKey is its host key as in authorized_keys.
+	HostKey() string
+	// AddUser makes a user that logs in with a key, a line of authorized_keys.
+	AddUser(name, key string)
+	// RemoveUsers removes the users whose names match a pattern.
+	RemoveUsers(pattern string)
+}
+
+// On makes a machine outside of the process an instance of a deployment.
+func On(m Machine, group, id string, index int) *Instance {
+	return &Instance{Group: group, ID: id, Index: index, Bootstrap: index == 0, machine: m}
 }
 
 // maxUsers bounds the users that an instance has at once.
@@ -73,10 +94,25 @@ func NewInstance(tb testing.TB, group, id string, index int) *Instance {
 }
 
 // Address is where the machine's SSH server listens, HOST:PORT.
-func (in *Instance) Address() string { return in.Server.Addr() }
+func (in *Instance) Address() string {
+	if in.machine != nil {
+		return in.machine.Address()
+	}
+	return in.Server.Addr()
+}
+
+func (in *Instance) ips() []string {
+	if in.IPs != nil {
+		return in.IPs
+	}
+	return []string{in.Address()}
+}
 
 // HostKey is the machine's host key as in authorized_keys.
 func (in *Instance) HostKey() string {
+	if in.machine != nil {
+		return in.machine.HostKey()
+	}
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(in.Server.HostKey())))
 }
 
@@ -104,10 +140,18 @@ func (in *Instance) Script(tb testing.TB, job, script, text string) {
 }
 
 func (in *Instance) addUser(name, key string) {
+	if in.machine != nil {
+		in.machine.AddUser(name, key)
+		return
+	}
 	_ = os.WriteFile(filepath.Join(in.users, name), []byte(key), 0o600)
 }
 
 func (in *Instance) removeUsers(pattern string) {
+	if in.machine != nil {
+		in.machine.RemoveUsers(pattern)
+		return
+	}
 	for _, name := range in.Users() {
 		if matched, err := regexp.MatchString(pattern, name); err == nil && matched {
 			_ = os.Remove(filepath.Join(in.users, name))
