@@ -285,6 +285,15 @@ func (r *Run) BackupID() BackupID {
 	return r.Plan.Backup
 }
 
+// Begun reports whether the run is a backup whose id is reserved in the
+// repository.
+func (r *Run) Begun() bool {
+	if r.Opened.Operation != OperationBackup || r.Plan == nil {
+		return false
+	}
+	return !r.Plan.Policy.BeginLate || r.ok(StepBegin)
+}
+
 // lockStart is when the first lock script was started, or, where there is
 // none, the first work script; zero before that.
 func (r *Run) lockStart() time.Time {

@@ -42,6 +42,10 @@ const (
 	StageClean   Stage = "clean"
 )
 
+// StepBegin is the step that begins a backup in the repository, in plans whose
+// policy is to do so late.
+const StepBegin StepID = "repository/begin"
+
 // StepID names a step uniquely within its plan. It begins with the instance
 // where there is one: "db/0/postgres/pre-backup-lock", "db/0/check",
 // "repository/commit".

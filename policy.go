@@ -37,6 +37,9 @@ type Policy struct {
 	// SettleInCleanup: only a cleanup settles what dead orchestrators left; a
 	// backup or restore finds it and stops.
 	SettleInCleanup bool `json:"settle_in_cleanup,omitempty"`
+	// BeginLate: the repository is told of a backup when every check ended
+	// well, in a step of its own, and not before the plan is made.
+	BeginLate bool `json:"begin_late,omitempty"`
 	// LockFree: no lock and no unlock script is run.
 	LockFree bool `json:"lock_free,omitempty"`
 	// HoldFailedRestore: after a failed restore script jobs stay locked.
@@ -71,5 +74,6 @@ func BBRPolicy() Policy {
 	p.IgnoreHeld = true
 	p.RenameCollisions = true
 	p.SettleInCleanup = true
+	p.BeginLate = true
 	return p
 }

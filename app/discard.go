@@ -10,7 +10,7 @@ import (
 // staged in the repository: nobody can list, open or restore it.
 func (r *running) discardUncommitted(ctx context.Context) {
 	run := r.run
-	if run.Opened.Operation != lockstep.OperationBackup || run.Plan == nil || run.Ending == nil || run.Ending.Data != lockstep.DataNone {
+	if !run.Begun() || run.Ending == nil || run.Ending.Data != lockstep.DataNone {
 		return
 	}
 	// A repository that cannot be reached now keeps an invisible leftover.

@@ -10,6 +10,7 @@ import (
 	"lockstep"
 	"lockstep/discover"
 	"lockstep/planner"
+	"lockstep/repository"
 )
 
 // prepare brings a run from its first event to its plan: it settles what dead
@@ -151,7 +152,7 @@ func (r *running) plan(ctx context.Context, s *session, found lockstep.Deploymen
 		}
 	}
 	if p.Operation == lockstep.OperationBackup && r.run.Opened.Operation == lockstep.OperationBackup {
-		if p.Backup, err = r.app.cfg.Repository.Begin(ctx, p.Backup); err != nil {
+		if p.Backup, err = r.begin(ctx, p); err != nil {
 			return fmt.Errorf("begin backup in %s: %w", r.app.cfg.Repository.Location(), err)
 		}
 	}
@@ -159,6 +160,18 @@ func (r *running) plan(ctx context.Context, s *session, found lockstep.Deploymen
 		return err
 	}
 	return r.note(ctx, lockstep.RunPlanned{Plan: p, Digest: p.Digest(), Found: found, Expected: expected})
+}
+
+// begin begins the planned backup in the repository, or, where a step of the
+// plan will do that, only finds out what it can be called.
+func (r *running) begin(ctx context.Context, p lockstep.Plan) (lockstep.BackupID, error) {
+	if !p.Policy.BeginLate {
+		return r.app.cfg.Repository.Begin(ctx, p.Backup)
+	}
+	if n, ok := r.app.cfg.Repository.(repository.Naming); ok {
+		return n.Unused(ctx, p.Backup)
+	}
+	return p.Backup, nil
 }
 
 // makePlan asks the planner for the run's operation, or for the one that a

@@ -196,8 +196,6 @@ func (n *narrator) enter(p part) {
 	}
 	free := n.run.Plan.Policy.LockFree
 	switch {
-	case p == partLock && kind == "backup":
-		n.say(info, "Starting backup of %s...\n", n.name)
 	case p == partUnlock && free && n.worked():
 		n.say(info, "Skipping unlock after successful backup for deployment")
 	case p == partUnlock && free:

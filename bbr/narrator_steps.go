@@ -59,7 +59,11 @@ func (n *narrator) started(d lockstep.StepStarted) {
 		if n.director && n.tally(lockstep.StageClean).tried == 1 {
 			n.say(info, "Cleaning up...")
 		}
-	case lockstep.StageCheck, lockstep.StageRead, lockstep.StageCommit:
+	case lockstep.StageCheck:
+		if s.ID == lockstep.StepBegin {
+			n.say(info, "Starting backup of %s...\n", n.name)
+		}
+	case lockstep.StageRead, lockstep.StageCommit:
 	}
 }
 

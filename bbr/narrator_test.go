@@ -105,7 +105,7 @@ func TestContract_3_1_LinesOfABackup(t *testing.T) {
 	t.Parallel()
 	a := newTale(t, lockstep.Request{Operation: lockstep.OperationBackup}, true)
 	a.plan(planner.Backup(found(), lockstep.BBRPolicy(), planner.BackupOptions{ID: "cf_20261122T120000Z"}))
-	a.well("db/x/check", "web/y/check", "repository/check", "db/x/pg/pre-backup-lock", "web/y/web/pre-backup-lock", "db/x/pg/backup",
+	a.well("db/x/check", "web/y/check", "repository/check", "repository/begin", "db/x/pg/pre-backup-lock", "web/y/web/pre-backup-lock", "db/x/pg/backup",
 		"db/x/pg/post-backup-unlock", "web/y/web/post-backup-unlock")
 	a.tell(lockstep.Progress{Step: "db/x/pg/collect", Total: 3004 << 10}) // before its step is known to have started
 	a.tell(lockstep.StepStarted{Step: "db/x/pg/collect", Attempt: 1})
@@ -151,7 +151,7 @@ func TestContract_3_1_LinesOfABackupThatFails(t *testing.T) {
 	t.Parallel()
 	a := newTale(t, lockstep.Request{Operation: lockstep.OperationBackup}, false)
 	a.plan(planner.Backup(found(), lockstep.BBRPolicy(), planner.BackupOptions{ID: "cf_20261122T120000Z"}))
-	a.well("db/x/check", "web/y/check", "repository/check")
+	a.well("db/x/check", "web/y/check", "repository/check", "repository/begin")
 	a.tell(lockstep.StepStarted{Step: "db/x/pg/pre-backup-lock", Attempt: 1})
 	a.tell(lockstep.StepStarted{Step: "web/y/web/pre-backup-lock", Attempt: 1})
 	a.tell(lockstep.StepFinished{Step: "db/x/pg/pre-backup-lock", Attempt: 1, Outcome: lockstep.Exited(1)})

@@ -35,7 +35,10 @@ func (s *saving) Begin(ctx context.Context, id lockstep.BackupID) (lockstep.Back
 			return "", err
 		}
 	}
-	id, err := s.Repository.Begin(ctx, id)
+	got, err := s.Repository.Begin(ctx, id)
+	if err == nil && got != id {
+		err = errors.Join(errors.New("there is one of that name"), s.Repository.Discard(ctx, got))
+	}
 	if err != nil {
 		return "", errors.New("failed creating artifact directory: " + err.Error())
 	}
@@ -46,6 +49,14 @@ func (s *saving) Begin(ctx context.Context, id lockstep.BackupID) (lockstep.Back
 	}
 	if err != nil {
 		return "", errors.Join(err, s.Repository.Discard(ctx, id))
+	}
+	return id, nil
+}
+
+// Unused implements repository.Naming where the repository below does.
+func (s *saving) Unused(ctx context.Context, id lockstep.BackupID) (lockstep.BackupID, error) {
+	if n, ok := s.Repository.(repository.Naming); ok {
+		return n.Unused(ctx, id)
 	}
 	return id, nil
 }
@@ -76,7 +87,7 @@ func (s *saving) Discard(context.Context, lockstep.BackupID) error { return nil 
 // it failed before anything was collected.
 func (s *saving) finish(ctx context.Context, run *lockstep.Run) error {
 	id := run.BackupID()
-	if id == "" || run.Plan == nil {
+	if id == "" || !run.Begun() {
 		return nil
 	}
 	for _, c := range run.Plan.Steps(lockstep.StageCommit) {

@@ -22,7 +22,10 @@ const (
 // check asks whether one instance, or the repository, is ready for the run,
 // and arms the instance's lease as the last thing before anything is locked.
 func (e *Executor) check(ctx context.Context, t lockstep.Task) (lockstep.StepFinished, error) {
-	if t.Step.Instance == "" {
+	switch {
+	case t.Step.ID == lockstep.StepBegin:
+		return lockstep.StepFinished{}, e.begin(ctx, t.Plan.Backup)
+	case t.Step.Instance == "":
 		return e.checkRepository(ctx)
 	}
 	var f lockstep.StepFinished
@@ -138,6 +141,15 @@ func (e *Executor) checkRepository(ctx context.Context) (lockstep.StepFinished, 
 		return f, noSpace("repository "+e.cfg.Repository.Location(), need, free)
 	}
 	return f, nil
+}
+
+// begin begins the backup in the repository under the id that the plan has.
+func (e *Executor) begin(ctx context.Context, id lockstep.BackupID) error {
+	got, err := e.cfg.Repository.Begin(ctx, id)
+	if err == nil && got != id {
+		err = errors.Join(fmt.Errorf("begin backup %q: another run has just taken that id", id), e.cfg.Repository.Discard(ctx, got))
+	}
+	return err
 }
 
 func noSpace(where string, need, free int64) error {

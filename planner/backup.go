@@ -22,6 +22,9 @@ func Backup(d lockstep.Deployment, p lockstep.Policy, o BackupOptions) (lockstep
 	}
 	dr.plan.Backup = o.ID
 	dr.check(true)
+	if p.BeginLate {
+		dr.wave(lockstep.StageCheck, []lockstep.Step{{ID: lockstep.StepBegin, Timeout: briefTimeout}})
+	}
 	dr.lock()
 	var scripts, collects, verifies []lockstep.Step
 	for i, m := range work {

@@ -95,6 +95,12 @@ var (
 	ErrCorrupt = errors.New("the repository's data is damaged")
 )
 
+// Naming is implemented by repositories that can say, reserving nothing, which
+// id Begin would give at this moment.
+type Naming interface {
+	Unused(ctx context.Context, id lockstep.BackupID) (lockstep.BackupID, error)
+}
+
 // Staging is implemented by repositories that can show an artifact's entries
 // before its backup is committed: it lets a mismatch be named.
 type Staging interface {

@@ -102,10 +102,7 @@ func (r *Repository) Begin(_ context.Context, id lockstep.BackupID) (lockstep.Ba
 	}
 	defer base.Close()
 	for n := 1; n <= maxSuffix; n++ {
-		try := id
-		if n > 1 {
-			try = lockstep.BackupID(fmt.Sprintf("%s_%d", id, n))
-		}
+		try := numbered(id, n)
 		err := base.Mkdir(string(try), 0o700)
 		if errors.Is(err, fs.ErrExist) {
 			continue
@@ -119,6 +116,31 @@ func (r *Repository) Begin(_ context.Context, id lockstep.BackupID) (lockstep.Ba
 		return try, nil
 	}
 	return "", fmt.Errorf("begin backup %q: %d others have that id", id, maxSuffix)
+}
+
+// Unused implements repository.Naming.
+func (r *Repository) Unused(_ context.Context, id lockstep.BackupID) (lockstep.BackupID, error) {
+	if err := checkID(id); err != nil {
+		return "", err
+	}
+	for n := 1; n <= maxSuffix; n++ {
+		_, err := os.Lstat(filepath.Join(r.path, string(numbered(id, n))))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return numbered(id, n), nil
+		case err != nil:
+			return "", r.trouble("name backup", id, err)
+		}
+	}
+	return "", fmt.Errorf("name backup %q: %d others have that id", id, maxSuffix)
+}
+
+// numbered is the n-th id for backups that were begun under the same one.
+func numbered(id lockstep.BackupID, n int) lockstep.BackupID {
+	if n > 1 {
+		return lockstep.BackupID(fmt.Sprintf("%s_%d", id, n))
+	}
+	return id
 }
 
 const stagedText = "A backup was begun here and is not finished. If no lockstep process is running\nfor it, nothing of value is in this folder.\n"

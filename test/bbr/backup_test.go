@@ -258,7 +258,7 @@ func TestContract_2_4_Metadata(t *testing.T) {
 		{
 			name: "one of two is disabled", scripts: map[string]string{"backup": twoDumps, "metadata": "echo 'skip_bbr_scripts: true'"},
 			set: func(p place) { p.m.script("redis-writer", "backup", twoDumps) },
-			out: []string{`Found disabled jobs on instance redis-dedicated-node/fake-uuid jobs: redis\n`, `INFO - redis-dedicated-node/fake-uuid/redis-writer/backup`, `Backup created of`},
+			out: []string{`INFO - redis-dedicated-node/fake-uuid/redis-writer/backup`, `Backup created of`},
 			after: func(t *testing.T, p place, _ outcome) {
 				if got := readBackup(t, p.backup(name)).tars(); len(got) != 1 || got[0] != "redis-dedicated-node-0-redis-writer.tar" {
 					t.Errorf("tars: %v", got)
