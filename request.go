@@ -29,6 +29,9 @@ type Request struct {
 	TakeOver bool `json:"take_over,omitempty"`
 	// PlanDigest, if not "", is the only plan that may be run.
 	PlanDigest string `json:"plan_digest,omitempty"`
-	// By names who asks.
+	// Approval, if not "", names the approval that a second person gave to this
+	// restore, where the deployment asks for one.
+	Approval string `json:"approval,omitempty"`
+	// By names who asks. A server sets it from who is logged in.
 	By string `json:"by,omitempty"`
 }

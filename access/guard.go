@@ -1,0 +1,187 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"lockstep"
+	"lockstep/auditlog"
+)
+
+// GuardConfig is what a guard stands around and writes to.
+type GuardConfig struct {
+	Service lockstep.Service
+	Audit   auditlog.Recorder
+	// Log is told what the audit log could not take; nil is slog.Default.
+	Log *slog.Logger
+}
+
+// Guard is a Service that asks, for each call, whether the principal of its
+// context may do that to the deployment concerned. Lists hold what may be seen.
+// What may not be seen looks like what does not exist: KindNotFound. What may
+// be seen and not be done is KindForbidden.
+//
+// Whatever has an effect is in the audit log before it happens, and is refused
+// if it cannot be written there (KindUnavailable), except what lets go of
+// locks: Cancel, cleanups, Settle, Acknowledge.
+func Guard(cfg GuardConfig) lockstep.Service {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	return &guard{
+		svc: cfg.Service, log: cfg.Log, entries: cfg.Audit,
+		owners: owners{of: map[lockstep.RunID]string{}},
+		// Whoever is denied again and again does not fill the disk.
+		denials: rate.NewLimiter(rate.Every(time.Second), 60),
+	}
+}
+
+// guard has every method of Service written out: a new one does not compile
+// until somebody has decided who may call it.
+type guard struct {
+	svc     lockstep.Service
+	entries auditlog.Recorder
+	log     *slog.Logger
+	owners  owners
+	denials *rate.Limiter
+}
+
+var _ lockstep.Service = (*guard)(nil)
+
+// who is the principal that asks.
+func (g *guard) who(ctx context.Context) (Principal, error) {
+	p, ok := PrincipalFrom(ctx)
+	if !ok {
+		return p, errNobody()
+	}
+	return p, nil
+}
+
+// allow decides about one deployment that the caller named. Whoever may not
+// even see it is told that there is none.
+func (g *guard) allow(ctx context.Context, perm Permission, deployment string) (Principal, error) {
+	p, err := g.who(ctx)
+	if err != nil {
+		return p, err
+	}
+	if p.May(perm, deployment) {
+		return p, nil
+	}
+	g.deny(ctx, p, auditlog.Entry{Action: string(perm), Deployment: deployment})
+	if deployment != ServerWide && !p.May(DeploymentsRead, deployment) {
+		return p, errNoDeployment(deployment)
+	}
+	return p, errForbidden(p, perm, deployment)
+}
+
+// allowRun decides about a run. A principal that may do it to every deployment
+// is let through without a look at the run: a cancel does not depend on whether
+// the journal can be read. The deployment is "" where nobody remembers it.
+func (g *guard) allowRun(ctx context.Context, perm Permission, id lockstep.RunID) (Principal, string, error) {
+	p, err := g.who(ctx)
+	if err != nil {
+		return p, "", err
+	}
+	if p.May(perm, ServerWide) {
+		return p, g.owners.known(id), nil
+	}
+	deployment, err := g.owners.find(ctx, g.svc, id)
+	if err != nil {
+		return p, "", err
+	}
+	if p.May(perm, deployment) {
+		return p, deployment, nil
+	}
+	g.deny(ctx, p, auditlog.Entry{Action: string(perm), Deployment: deployment, Object: string(id)})
+	if !p.May(RunsRead, deployment) {
+		return p, "", errNoRun(id)
+	}
+	return p, "", errForbidden(p, perm, deployment)
+}
+
+// allowBackup decides about a backup, and gives it.
+func (g *guard) allowBackup(ctx context.Context, perm Permission, id lockstep.BackupID) (Principal, lockstep.Backup, error) {
+	p, err := g.who(ctx)
+	if err != nil {
+		return p, lockstep.Backup{}, err
+	}
+	b, err := g.svc.Backup(ctx, "", id)
+	if lockstep.KindOf(err) == lockstep.KindNotFound || err == nil && !p.May(BackupsRead, b.Deployment) {
+		return p, lockstep.Backup{}, errNoBackup(id)
+	}
+	if err != nil {
+		return p, lockstep.Backup{}, err
+	}
+	if !p.May(perm, b.Deployment) {
+		g.deny(ctx, p, auditlog.Entry{Action: string(perm), Deployment: b.Deployment, Object: string(id)})
+		return p, lockstep.Backup{}, errForbidden(p, perm, b.Deployment)
+	}
+	return p, b, nil
+}
+
+// deny records that somebody was kept from something, as far as there is room.
+func (g *guard) deny(ctx context.Context, p Principal, e auditlog.Entry) {
+	e.Result = auditlog.Denied
+	if !g.denials.Allow() {
+		g.log.WarnContext(ctx, "denied, and too many denials to record each", "by", p.String(), "action", e.Action, "deployment", e.Deployment)
+		return
+	}
+	if err := g.record(ctx, p, e); err != nil {
+		g.log.ErrorContext(ctx, "denial is not in the audit log", "by", p.String(), "action", e.Action, "deployment", e.Deployment, "error", err)
+	}
+}
+
+func (g *guard) record(ctx context.Context, p Principal, e auditlog.Entry) error {
+	return record(ctx, g.entries, p, e)
+}
+
+// record writes an entry of what p does in the request of ctx.
+func record(ctx context.Context, log auditlog.Recorder, p Principal, e auditlog.Entry) error {
+	e.By, e.Token, e.From = p.String(), p.Token, addressFrom(ctx)
+	// A client that goes away does not keep the entry from being written.
+	return log.Record(context.WithoutCancel(ctx), e)
+}
+
+// effect is something that changes the world.
+type effect struct {
+	entry auditlog.Entry
+	// unlocks: it lets go of locks, and waits for nothing.
+	unlocks bool
+	do      func() error
+}
+
+// carryOut writes ahead, then does it, and tells if it failed.
+func (g *guard) carryOut(ctx context.Context, p Principal, x effect) error {
+	x.entry.Result = auditlog.Allowed
+	if err := g.record(ctx, p, x.entry); err != nil {
+		g.log.ErrorContext(ctx, "the audit log cannot be written", "by", p.String(), "action", x.entry.Action,
+			"deployment", x.entry.Deployment, "object", x.entry.Object, "done_nevertheless", x.unlocks, "error", err)
+		if !x.unlocks {
+			return errUnrecorded(x.entry.Action, err)
+		}
+	}
+	err := x.do()
+	if err != nil {
+		g.failed(ctx, p, x.entry, err)
+	}
+	return err
+}
+
+func (g *guard) failed(ctx context.Context, p Principal, e auditlog.Entry, why error) {
+	e.Result, e.Detail = auditlog.Failed, map[string]string{"error": why.Error()}
+	if err := g.record(ctx, p, e); err != nil {
+		g.log.ErrorContext(ctx, "a failure is not in the audit log", "by", p.String(), "action", e.Action, "error", err)
+	}
+}
+
+// errUnrecorded: nothing is done that cannot be recorded.
+func errUnrecorded(action string, cause error) error {
+	return &lockstep.Error{
+		Kind: lockstep.KindUnavailable, Op: action, Err: errors.Join(errors.New("the audit log cannot be written, so nothing was done"), cause),
+		Hint: "see whether the disk of the orchestrator's state folder is full; canceling and unlocking work meanwhile",
+	}
+}

@@ -1,0 +1,98 @@
+package access
+
+import (
+	"slices"
+)
+
+// What a route may want beside a permission.
+const (
+	// Public: anybody, without being known.
+	Public Permission = "public"
+	// Anyone: whoever is known, whatever their grants.
+	Anyone Permission = "anyone"
+)
+
+// Routes is the one table from route, as METHOD and pattern of http.ServeMux,
+// to what it wants. A GET is a HEAD too. A route that is not here is answered
+// as if it did not exist. What a route wants must be had for some deployment;
+// for which one, Guard looks at.
+var Routes = map[string]Permission{
+	"GET /healthz":      Public,
+	"GET /readyz":       Public,
+	"GET /version":      Public,
+	"GET /openapi.json": Public,
+	"GET /openapi.yaml": Public,
+	"GET /metrics":      MetricsRead,
+
+	"GET /api/v1/me": Anyone,
+
+	"GET /api/v1/deployments":                Anyone, // a list of what may be seen, maybe empty
+	"GET /api/v1/deployments/{name}":         DeploymentsRead,
+	"POST /api/v1/deployments/{name}/settle": RunsUnlock,
+	"POST /api/v1/plans":                     PlansMake,
+	"GET /api/v1/held":                       RunsRead,
+	"POST /api/v1/settle":                    RunsUnlock,
+
+	"GET /api/v1/runs":                           RunsRead,
+	"POST /api/v1/runs":                          Anyone, // what it wants depends on the operation: Guard
+	"GET /api/v1/runs/{id}":                      RunsRead,
+	"GET /api/v1/runs/{id}/events":               RunsRead,
+	"GET /api/v1/runs/{id}/audit":                RunsRead,
+	"GET /api/v1/runs/{id}/steps/{step}/output":  OutputRead,
+	"POST /api/v1/runs/{id}/cancel":              RunsCancel,
+	"POST /api/v1/runs/{id}/ack":                 RunsUnlock,
+	"POST /api/v1/runs/prune":                    RunsPrune,
+	"GET /api/v1/backups":                        BackupsRead,
+	"GET /api/v1/backups/{id}":                   BackupsRead,
+	"POST /api/v1/backups/{id}/verify":           BackupsVerify,
+	"DELETE /api/v1/backups/{id}":                BackupsForget,
+	"GET /api/v1/backups/{id}/artifacts/{name}":  BackupsExport,
+	"GET /api/v1/deployments/{name}/backups":     BackupsRead,
+	"GET /api/v1/deployments/{name}/latest":      BackupsRead,
+	"GET /api/v1/schedules":                      SchedulesRead,
+	"GET /api/v1/schedules/{name}":               SchedulesRead,
+	"PUT /api/v1/schedules/{name}":               SchedulesWrite,
+	"DELETE /api/v1/schedules/{name}":            SchedulesWrite,
+	"POST /api/v1/schedules/{name}/pause":        SchedulesWrite,
+	"POST /api/v1/schedules/{name}/resume":       SchedulesWrite,
+	"POST /api/v1/notifications/{receiver}/test": NotifyTest,
+
+	"GET /api/v1/tokens":                  TokensManage,
+	"POST /api/v1/tokens":                 TokensManage,
+	"DELETE /api/v1/tokens/{id}":          TokensManage,
+	"GET /api/v1/approvals":               ApprovalsRead,
+	"POST /api/v1/approvals":              RunsRestore,
+	"GET /api/v1/approvals/{id}":          ApprovalsRead,
+	"POST /api/v1/approvals/{id}/approve": ApprovalsGive,
+	"POST /api/v1/approvals/{id}/deny":    ApprovalsGive,
+	"GET /api/v1/audit":                   AuditRead,
+	"GET /api/v1/audit/verify":            AuditRead,
+}
+
+// MayUse reports whether the principal passes a route that wants that.
+func (p Principal) MayUse(wants Permission) bool {
+	switch wants {
+	case Public:
+		return true
+	case Anyone:
+		return p.Name != ""
+	case "":
+		return false
+	}
+	return p.Name != "" && p.MaySomewhere(wants)
+}
+
+// Permissions are all permissions that some role has, sorted.
+func Permissions() []Permission {
+	var all []Permission
+	for _, list := range permissions {
+		all = append(all, list...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// RolesWith are the roles that have the permission.
+func RolesWith(perm Permission) []Role {
+	return slices.DeleteFunc(Roles(), func(r Role) bool { return !r.Permits(perm) })
+}

@@ -1,0 +1,158 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"lockstep"
+)
+
+// holder authenticates everybody as one principal, or nobody.
+type holder struct {
+	p   Principal
+	err error
+}
+
+func (h holder) Authenticate(*http.Request) (Principal, error) { return h.p, h.err }
+
+func statusOf(err error) int {
+	switch lockstep.KindOf(err) {
+	case lockstep.KindUnauthenticated:
+		return 401
+	case lockstep.KindForbidden:
+		return 403
+	case lockstep.KindNotFound:
+		return 404
+	}
+	return 500
+}
+
+func wallOf(auth Authenticator, patterns ...string) http.Handler {
+	mux := http.NewServeMux()
+	for _, p := range patterns {
+		mux.HandleFunc(p, func(w http.ResponseWriter, r *http.Request) {
+			who, _ := PrincipalFrom(r.Context())
+			_, _ = fmt.Fprint(w, who, " from ", addressFrom(r.Context()))
+		})
+	}
+	return &Wall{Mux: mux, Auth: auth, Refuse: func(w http.ResponseWriter, _ *http.Request, err error) {
+		http.Error(w, err.Error(), statusOf(err))
+	}}
+}
+
+func get(h http.Handler, route string) *httptest.ResponseRecorder {
+	method, path, _ := strings.Cut(route, " ")
+	path = strings.NewReplacer("{", "", "}", "", "...", "", "$", "").Replace(path)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	return w
+}
+
+// Every route with every role, from the table itself.
+func TestWall_EveryRouteWithEveryRole(t *testing.T) {
+	for route, wants := range Routes {
+		nobody := wallOf(holder{err: errUnknownCredential()}, route)
+		if got, want := get(nobody, route).Code, map[bool]int{true: 200, false: 401}[wants == Public]; got != want {
+			t.Errorf("%s for nobody: %d, want %d", route, got, want)
+		}
+		for _, role := range Roles() {
+			may := wants == Public || wants == Anyone || role.Permits(wants)
+			for _, pattern := range []string{"*", "shop"} {
+				w := get(wallOf(holder{p: Principal{Name: "ann", Kind: KindToken, Grants: []Grant{{role, pattern}}}}, route), route)
+				if want := map[bool]int{true: 200, false: 403}[may]; w.Code != want {
+					t.Errorf("%s for %s: %d, want %d", route, role, w.Code, want)
+				}
+			}
+		}
+	}
+}
+
+func TestRoutes_WantWhatSomeRoleHas(t *testing.T) {
+	for route, wants := range Routes {
+		if wants != Public && wants != Anyone && len(RolesWith(wants)) == 0 {
+			t.Errorf("%s wants %q, which no role has", route, wants)
+		}
+		if method, _, ok := strings.Cut(route, " "); !ok || method == "" {
+			t.Errorf("route %q has no method: it would be open to all of them", route)
+		}
+	}
+}
+
+func TestWall_WhatIsNotInTheTableDoesNotExist(t *testing.T) {
+	admin := holder{p: Principal{Name: "ann", Grants: []Grant{{RoleAdmin, "*"}}}}
+	if w := get(wallOf(admin, "GET /secret"), "GET /secret"); w.Code != 404 {
+		t.Errorf("a route that is not in the table: %d", w.Code)
+	}
+	h := wallOf(admin, "GET /healthz")
+	for route, want := range map[string]int{"GET /nowhere": 404, "POST /healthz": 405, "GET /healthz": 200} {
+		if w := get(h, route); w.Code != want {
+			t.Errorf("%s: %d, want %d", route, w.Code, want)
+		}
+	}
+}
+
+func TestWall_AnAuthenticatorThatSaysNothingLetsNobodyIn(t *testing.T) {
+	if w := get(wallOf(holder{}, "GET /api/v1/runs"), "GET /api/v1/runs"); w.Code != 401 {
+		t.Errorf("an empty principal without an error: %d, want 401", w.Code)
+	}
+}
+
+func TestFirstOf(t *testing.T) {
+	ann, none, bad := Principal{Name: "ann"}, holder{err: ErrNoCredential}, holder{err: errors.New("bad")}
+	r := httptest.NewRequest("GET", "/", nil)
+	for name, tc := range map[string]struct {
+		list []Authenticator
+		want string
+		kind lockstep.Kind
+	}{
+		"nobody":                  {nil, "", lockstep.KindUnauthenticated},
+		"none of them":            {[]Authenticator{none, nil, none}, "", lockstep.KindUnauthenticated},
+		"the second":              {[]Authenticator{none, holder{p: ann}}, "ann", ""},
+		"a bad one is final":      {[]Authenticator{bad, holder{p: ann}}, "", ""},
+		"nothing said is nothing": {[]Authenticator{holder{}, holder{p: ann}}, "", lockstep.KindUnauthenticated},
+	} {
+		p, err := FirstOf(tc.list...).Authenticate(r)
+		if p.Name != tc.want || (err == nil) != (tc.want != "") || lockstep.KindOf(err) != tc.kind {
+			t.Errorf("%s: %v, %v", name, p, err)
+		}
+	}
+}
+
+func TestPrincipal_Other(t *testing.T) {
+	ann := Principal{Name: "ann", Kind: KindOIDC}
+	for _, tc := range []struct {
+		name string
+		q    Principal
+		want bool
+	}{
+		{"herself", ann, false},
+		{"her name by another way", Principal{Name: "ann", Kind: KindToken}, false},
+		{"a token that she made", Principal{Name: "bob", Kind: KindToken, Issuer: "oidc:ann"}, false},
+		{"somebody else", Principal{Name: "bob", Kind: KindToken, Issuer: "token:root"}, true},
+		{"nobody", Principal{}, false},
+	} {
+		if got := ann.Other(tc.q); got != tc.want || tc.q.Other(ann) != got {
+			t.Errorf("%s: %v, want %v, the same both ways", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestParseGrant(t *testing.T) {
+	for s, want := range map[string]Grant{
+		"viewer":                 {RoleViewer, "*"},
+		"backup-operator@shop-*": {RoleBackupOperator, "shop-*"},
+	} {
+		if g, err := ParseGrant(s); err != nil || g != want {
+			t.Errorf("%q: %v, %v", s, g, err)
+		}
+	}
+	for _, s := range []string{"", "root", "viewer@", "viewer@[a", "viewer@a b", "@shop"} {
+		if g, err := ParseGrant(s); lockstep.KindOf(err) != lockstep.KindUsage {
+			t.Errorf("%q: %v, %v; want it refused", s, g, err)
+		}
+	}
+}
