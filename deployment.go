@@ -1,6 +1,7 @@
 package lockstep
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -76,6 +77,15 @@ type Instance struct {
 
 // Name is the instance's id as people write it.
 func (i Instance) Name() InstanceID { return InstanceID(i.Group + "/" + i.ID) }
+
+// MovesArtifacts reports whether some job of the instance backs up or restores.
+func (i Instance) MovesArtifacts() bool {
+	return slices.ContainsFunc(i.Jobs, func(j Job) bool {
+		_, backup := j.Script(ScriptBackup)
+		_, restore := j.Script(ScriptRestore)
+		return backup || restore
+	})
+}
 
 // Job is a program on an instance that ships scripts.
 type Job struct {

@@ -40,6 +40,9 @@ type Policy struct {
 	// BeginLate: the repository is told of a backup when every check ended
 	// well, in a step of its own, and not before the plan is made.
 	BeginLate bool `json:"begin_late,omitempty"`
+	// SpareLockOnly: on instances whose jobs neither back up nor restore, no
+	// artifact folder is taken for ours.
+	SpareLockOnly bool `json:"spare_lock_only,omitempty"`
 	// LockFree: no lock and no unlock script is run.
 	LockFree bool `json:"lock_free,omitempty"`
 	// HoldFailedRestore: after a failed restore script jobs stay locked.
@@ -75,5 +78,6 @@ func BBRPolicy() Policy {
 	p.RenameCollisions = true
 	p.SettleInCleanup = true
 	p.BeginLate = true
+	p.SpareLockOnly = true
 	return p
 }

@@ -41,7 +41,7 @@ type Task struct {
 func (r *Run) Task(a Attempt) Task {
 	t := Task{
 		Run: r.ID, Term: r.Term, Plan: r.Plan, Step: a.Step, Attempt: a.N, Env: a.Step.Env,
-		Artifacts: r.ownsArtifacts(),
+		Artifacts: r.ownsArtifacts(a.Step.Instance),
 		Armed:     r.Plan.Operation == OperationBackup && r.Plan.Policy.Lease > 0,
 	}
 	switch a.Step.Stage {
@@ -84,8 +84,11 @@ func (r *Run) abandoned(instance InstanceID) []Attempt {
 }
 
 // ownsArtifacts reports whether this run may have made the artifact folders
-// on the instances, or is there to remove them.
-func (r *Run) ownsArtifacts() bool {
+// on an instance, or is there to remove them.
+func (r *Run) ownsArtifacts(instance InstanceID) bool {
+	if r.Plan.Policy.SpareLockOnly && !r.movesArtifacts(instance) {
+		return false
+	}
 	switch r.Plan.Operation {
 	case OperationBackup:
 		return r.attempted(StageWork)
@@ -96,6 +99,13 @@ func (r *Run) ownsArtifacts() bool {
 	case OperationCheck, OperationPlan:
 	}
 	return false
+}
+
+// movesArtifacts reports whether some job of an instance backs up or restores.
+func (r *Run) movesArtifacts(instance InstanceID) bool {
+	return slices.ContainsFunc(r.Found.Instances, func(in Instance) bool {
+		return in.Name() == instance && in.MovesArtifacts()
+	})
 }
 
 func trueOrFalse(b bool) string {

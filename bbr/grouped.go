@@ -138,11 +138,7 @@ func (g *grouped) cleansUp(in source.Instance) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.ContainsFunc(g.found, func(f lockstep.Instance) bool {
-		return f.Name() == in.Name() && slices.ContainsFunc(f.Jobs, func(j lockstep.Job) bool {
-			_, backup := j.Script(lockstep.ScriptBackup)
-			_, restore := j.Script(lockstep.ScriptRestore)
-			return backup || restore
-		})
+		return f.Name() == in.Name() && f.MovesArtifacts()
 	})
 }
 
