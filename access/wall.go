@@ -8,47 +8,36 @@ import (
 	"lockstep"
 )
 
-// Wall lets a request to its Mux only if Routes has the route, and whoever asks
-// may use it. It puts the principal into the request's context.
+// Wall decides about a request by its route alone, before anybody answers it.
 type Wall struct {
-	Mux *http.ServeMux
 	// Auth is not asked for public routes.
 	Auth Authenticator
-	// Refuse answers a request that may not pass, with an error of
-	// KindUnauthenticated, KindForbidden, KindNotFound, KindUnavailable or of a
-	// *Busy.
-	Refuse func(w http.ResponseWriter, r *http.Request, err error)
 }
 
-// ServeHTTP implements http.Handler.
-func (wall *Wall) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_, pattern := wall.Mux.Handler(r)
-	if pattern == "" { // the mux answers that itself, with 404 or 405
-		wall.Mux.ServeHTTP(w, r)
-		return
-	}
-	r = r.WithContext(WithAddress(r.Context(), addressOf(r)))
-	wants, ok := Routes[pattern]
-	if !ok {
-		wall.Refuse(w, r, &lockstep.Error{Kind: lockstep.KindNotFound, Err: errors.New("no such route")})
-		return
-	}
-	if wants == Public {
-		wall.Mux.ServeHTTP(w, r)
-		return
+// Admit decides whether a request may pass to that route, the METHOD and
+// pattern that a http.ServeMux found for it, or "" if it found none. It gives
+// the context of whoever asks, and their name. A request without a route passes
+// if it is known who asks: whoever answers says that there is nothing. The
+// error is of KindUnauthenticated, KindForbidden, KindNotFound or
+// KindUnavailable, or a *Busy.
+func (wall *Wall) Admit(r *http.Request, route string) (context.Context, string, error) {
+	ctx := WithAddress(r.Context(), addressOf(r))
+	wants, ok := Routes[route]
+	if wants == Public && ok {
+		return ctx, "", nil
 	}
 	p, err := wall.Auth.Authenticate(r)
-	if err == nil && p.Name == "" {
-		err = errUnknownCredential()
+	switch {
+	case err != nil:
+		return nil, "", err
+	case p.Name == "":
+		return nil, "", errUnknownCredential()
+	case route != "" && !ok:
+		return nil, p.String(), &lockstep.Error{Kind: lockstep.KindNotFound, Err: errors.New("no route has that path")}
+	case route != "" && !p.MayUse(wants):
+		return nil, p.String(), errForbidden(p, wants, ServerWide)
 	}
-	if err == nil && !p.MayUse(wants) {
-		err = errForbidden(p, wants, ServerWide)
-	}
-	if err != nil {
-		wall.Refuse(w, r, err)
-		return
-	}
-	wall.Mux.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), p)))
+	return WithPrincipal(ctx, p), p.String(), nil
 }
 
 type addressKey struct{}

@@ -18,6 +18,7 @@ import (
 type Store interface {
 	Settings
 	RunKeys
+	Access
 	// Close may be called twice; every other call after it fails.
 	Close() error
 }

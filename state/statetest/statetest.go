@@ -21,9 +21,13 @@ var now = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
 // Run runs the whole suite.
 func Run(t *testing.T, open Open) {
 	for name, test := range map[string]func(*testing.T, Open){
-		"Settings": testSettings,
-		"RunKeys":  testRunKeys,
-		"Closed":   testClosed,
+		"Settings":             testSettings,
+		"RunKeys":              testRunKeys,
+		"Tokens":               testTokens,
+		"Sessions":             testSessions,
+		"Approvals":            testApprovals,
+		"Approvals_are_single": testApprovalsAreSingle,
+		"Closed":               testClosed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}

@@ -1,0 +1,51 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"lockstep/state"
+)
+
+// AddSession implements state.Sessions.
+func (s *Store) AddSession(ctx context.Context, x state.Session) error {
+	err := s.insert(ctx, `INSERT OR IGNORE INTO state_sessions (hash, principal, token, begun, seen, expires) VALUES (?, ?, ?, ?, ?, ?)`,
+		x.Hash, x.Principal, x.Token, nanos(x.BegunAt), nanos(x.SeenAt), nanos(x.ExpiresAt))
+	return about("keep session", "", err)
+}
+
+// Session implements state.Sessions.
+func (s *Store) Session(ctx context.Context, hash []byte) (state.Session, error) {
+	if err := s.live(); err != nil {
+		return state.Session{}, err
+	}
+	x := state.Session{Hash: hash}
+	var begun, seen, expires int64
+	err := s.read.QueryRowContext(ctx, `SELECT principal, token, begun, seen, expires FROM state_sessions WHERE hash = ?`, hash).
+		Scan(&x.Principal, &x.Token, &begun, &seen, &expires)
+	x.BegunAt, x.SeenAt, x.ExpiresAt = timeOf(begun), timeOf(seen), timeOf(expires)
+	return x, about("read session", "", err)
+}
+
+// TouchSession implements state.Sessions.
+func (s *Store) TouchSession(ctx context.Context, hash []byte, at time.Time) error {
+	return s.sessions(ctx, "note use of session", `UPDATE state_sessions SET seen = max(seen, ?) WHERE hash = ?`, nanos(at), hash)
+}
+
+// EndSession implements state.Sessions.
+func (s *Store) EndSession(ctx context.Context, hash []byte) error {
+	return s.sessions(ctx, "end session", `DELETE FROM state_sessions WHERE hash = ?`, hash)
+}
+
+// SweepSessions implements state.Sessions.
+func (s *Store) SweepSessions(ctx context.Context, seenBefore, now time.Time) error {
+	return s.sessions(ctx, "remove old sessions", `DELETE FROM state_sessions WHERE seen < ? OR expires <= ?`, nanos(seenBefore), nanos(now))
+}
+
+func (s *Store) sessions(ctx context.Context, what, query string, args ...any) error {
+	return about(what, "", s.change(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, query, args...)
+		return err
+	}))
+}
