@@ -126,17 +126,16 @@ func (r *running) claimAndDiscover(ctx context.Context, s *session) (lockstep.De
 	claimed := make(chan error, 1)
 	go func() { claimed <- r.claim(ctx, s) }()
 	found, notes, err := r.app.cfg.Discover(ctx, s.resolved, discover.Options{Version: r.app.cfg.ContractVersion})
-	err = errors.Join(<-claimed, err)
 	facts := make([]lockstep.EventData, 0, len(notes)+1)
 	for _, n := range notes {
 		facts = append(facts, n)
 	}
 	if err == nil {
 		facts = append(facts, lockstep.Noted{
-			Level: "debug", Phase: lockstep.PhasePlan, Message: "every instance has told of its jobs; making the plan",
+			Level: "debug", Phase: lockstep.PhasePlan, Message: "every instance has told of its jobs; the plan comes next",
 		})
 	}
-	return found, errors.Join(err, r.note(ctx, facts...))
+	return found, errors.Join(<-claimed, err, r.note(ctx, facts...))
 }
 
 // plan makes the plan and freezes it in the journal.

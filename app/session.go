@@ -235,7 +235,7 @@ func (r *running) claimOne(ctx context.Context, s *session, id lockstep.Instance
 		Term: r.term, TakeOver: r.run.Opened.Request.TakeOver,
 	})
 	if err != nil {
-		return 0, r.claimError(ctx, id, err)
+		return 0, r.claimError(ctx, s, id, err)
 	}
 	s.mu.Lock()
 	s.claimed[id] = true
@@ -299,11 +299,17 @@ func (r *running) locks() bool {
 }
 
 // claimError says who has the instance, and what to do about it: a run that
-// this journal knows is settled by it, any other only by taking over.
-func (r *running) claimError(ctx context.Context, id lockstep.InstanceID, err error) error {
+// this journal knows is settled by it, any other only by taking over. Where the
+// policy is that a backup finds what is left and stops, that is what it says.
+func (r *running) claimError(ctx context.Context, s *session, id lockstep.InstanceID, err error) error {
 	var taken *launcher.ClaimedError
 	if !errors.As(err, &taken) {
 		return fmt.Errorf("claim instance %s: %w", id, err)
+	}
+	if left := s.resolved.Locations.Artifacts; r.run.Opened.Policy.SettleInCleanup {
+		if there, unknown := s.clients[id].Exists(ctx, left); unknown == nil && there {
+			return executor.LeftoverError(left, id, err.Error())
+		}
 	}
 	name := r.run.Opened.Deployment
 	hint := "another orchestrator may be at work there; if it is surely dead: `lockstep cleanup " + name + " --take-over`"

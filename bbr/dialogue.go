@@ -202,6 +202,8 @@ func (j *job) untilLeft(work func() int) int {
 		if j.left() {
 			return <-j.exit
 		}
+		// Nor does a question that is open keep what happened to itself.
+		j.log.resume()
 		return code
 	}
 }

@@ -82,7 +82,11 @@ func faultOf(err error) fault {
 func faultsOf(run *lockstep.Run, name string) []fault {
 	var out []fault
 	for _, f := range run.Failures {
-		out = append(out, fault{class: kindClass(f.Kind), text: trimmed(run, f.Error), hint: f.Hint})
+		text := trimmed(run, f.Error)
+		if run.Opened.Operation == lockstep.OperationRestore && strings.Contains(text, alreadyExists) {
+			text = leftoverPrefix + text
+		}
+		out = append(out, fault{class: kindClass(f.Kind), text: text, hint: f.Hint})
 	}
 	if run.Plan == nil {
 		return orElse(out, run)
@@ -150,7 +154,7 @@ func stageFaults(run *lockstep.Run, stage lockstep.Stage) []fault {
 			f.text = fmt.Sprintf("Error attempting to run %s for job %s on %s: %s", s.Script.Kind, s.Job(), s.Instance, f.text)
 		}
 		switch {
-		case stage == lockstep.StageCheck && strings.Contains(f.text, " already exists on instance "):
+		case stage == lockstep.StageCheck && strings.Contains(f.text, alreadyExists):
 			leftovers = append(leftovers, f.text)
 			continue
 		case stage == lockstep.StageWork && run.Plan.Operation == lockstep.OperationRestore:
@@ -169,10 +173,16 @@ func stageFaults(run *lockstep.Run, stage lockstep.Stage) []fault {
 	return out
 }
 
+// The words of a leftover folder, and what a restore says before them.
+const (
+	alreadyExists  = " already exists on instance "
+	leftoverPrefix = "Check artifact dir failed: "
+)
+
 func leftoverFault(run *lockstep.Run, texts []string) fault {
 	text := strings.Join(texts, "\n")
 	if run.Plan.Operation == lockstep.OperationRestore {
-		return fault{text: "Check artifact dir failed: " + text}
+		return fault{text: leftoverPrefix + text}
 	}
 	return fault{class: classLeftover, text: text}
 }

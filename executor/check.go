@@ -71,10 +71,15 @@ func (e *Executor) checkLeftovers(ctx context.Context, c *launcher.Client, t loc
 	if t.Plan.Operation == lockstep.OperationRestore {
 		cleanup += " --restore"
 	}
+	return LeftoverError(dir, t.Step.Instance, "`"+cleanup+"` removes it and unlocks; look into it first if another program made it")
+}
+
+// LeftoverError is the refusal to touch an instance that has an artifact folder
+// already.
+func LeftoverError(dir string, instance lockstep.InstanceID, hint string) error {
 	return &lockstep.Error{
-		Kind: lockstep.KindConflict,
-		Err:  fmt.Errorf("Directory %s already exists on instance %s", dir, t.Step.Instance), //nolint:staticcheck // the contract's words
-		Hint: "`" + cleanup + "` removes it and unlocks; look into it first if another program made it",
+		Kind: lockstep.KindConflict, Hint: hint,
+		Err: fmt.Errorf("Directory %s already exists on instance %s", dir, instance), //nolint:staticcheck // the contract's words
 	}
 }
 
