@@ -26,7 +26,7 @@ const boot = `
 mkdir -p /var/run/sshd /var/vcap/store /var/vcap/jobs
 echo '%sudo ALL=(ALL) NOPASSWD: ALL' >>/etc/sudoers
 ssh-keygen -A
-/usr/sbin/sshd
+/usr/sbin/sshd -o LogLevel=VERBOSE -E /var/log/sshd.log
 for ((i = 0; i < 1800; i++)); do sleep 1; done
 `
 
@@ -40,6 +40,9 @@ type machine struct {
 	address string
 	hostKey string
 	users   sync.Mutex
+	// removes: the director does remove users when it is asked to. The
+	// original's suites have one that does not.
+	removes bool
 }
 
 func docker(t testing.TB, stdin string, args ...string) (string, error) {
@@ -160,9 +163,22 @@ func (m *machine) AddUser(name, key string) {
 	}
 }
 
-// RemoveUsers implements mock.Machine: as in the original's suites, nothing is
-// removed by a director that nobody waits for.
-func (m *machine) RemoveUsers(string) {}
+// RemoveUsers implements mock.Machine.
+func (m *machine) RemoveUsers(pattern string) {
+	if !m.removes {
+		return
+	}
+	line := fmt.Sprintf("grep -o '%s[^:]*' /etc/passwd | while read -r u; do userdel -r -f \"$u\" 2>/dev/null; done; true", pattern)
+	if _, err := docker(m.t, "", "exec", m.id, "sh", "-c", line); err != nil {
+		m.t.Error(err)
+	}
+}
+
+// logins is how often somebody has logged in.
+func (m *machine) logins() int {
+	m.t.Helper()
+	return strings.Count(m.read("/var/log/sshd.log"), "Accepted publickey for ")
+}
 
 // as makes the machine an instance of a deployment.
 func (m *machine) as(group, id string, index int) *mock.Instance {
