@@ -136,7 +136,7 @@ type ScheduleStatus struct {
 	Latest  *SlotRecord `json:"latest,omitempty"`
 }
 
-// Slot of the future, as Schedules.Next tells them.
+// Upcoming is a slot that is still to come.
 type Upcoming struct {
 	Slot time.Time `json:"slot"`
 	// Due is the slot with its jitter.
