@@ -172,7 +172,7 @@ func (r *Run) exitCode(e *Ending) int {
 		code |= ExitError
 	}
 	refused := slices.ContainsFunc(r.Failures, func(f Failure) bool { return f.Kind == KindHeld })
-	if (len(e.Held) > 0 || refused) && r.Opened.Policy.Name != "bbr" {
+	if (len(e.Held) > 0 || refused) && !r.Opened.Policy.PlainExitCodes {
 		code |= ExitHeld
 	}
 	return code
@@ -194,14 +194,14 @@ func (r *Run) stepBits() int {
 func (r *Run) stageBit(stage Stage) int {
 	switch stage {
 	case StageLock:
-		if r.Plan.Policy.Name == "bbr" && r.Plan.Operation == OperationRestore {
+		if r.Plan.Policy.PlainExitCodes && r.Plan.Operation == OperationRestore {
 			return ExitError
 		}
 		return ExitLock
 	case StageUnlock:
 		return ExitUnlock
 	case StageClean:
-		if r.Plan.Policy.Name == "bbr" && r.Plan.Operation == OperationCleanup {
+		if r.Plan.Policy.PlainExitCodes && r.Plan.Operation == OperationCleanup {
 			return ExitError // what it was asked for, not what it leaves behind
 		}
 		return ExitClean

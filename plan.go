@@ -28,7 +28,8 @@ type Stage string
 
 // The stages. A backup goes through check, lock, work, unlock, collect,
 // verify, commit, clean; a restore through check, read, place, lock, work,
-// unlock, clean.
+// unlock, clean, and where StepInstances is planned that check comes back
+// between place and lock.
 const (
 	StageCheck   Stage = "check"
 	StageRead    Stage = "read"
@@ -45,6 +46,11 @@ const (
 // StepBegin is the step that begins a backup in the repository, in plans whose
 // policy is to do so late.
 const StepBegin StepID = "repository/begin"
+
+// StepInstances is the check that comes last before the first lock, in plans
+// whose policy is ConfirmInstances: the instances are still those that the plan
+// was made for.
+const StepInstances StepID = "source/instances"
 
 // StepID names a step uniquely within its plan. It begins with the instance
 // where there is one: "db/0/postgres/pre-backup-lock", "db/0/check",
@@ -120,6 +126,16 @@ type Step struct {
 	Of StepID `json:"of,omitempty"`
 	// MayBeEmpty: see Metadata.
 	MayBeEmpty bool `json:"may_be_empty,omitempty"`
+}
+
+// Where is what the step is done to, for people: its instance, else the
+// repository or the source.
+func (s Step) Where() string {
+	if s.Instance != "" {
+		return string(s.Instance)
+	}
+	where, _, _ := strings.Cut(string(s.ID), "/")
+	return where
 }
 
 // Job is the step's job, or "".

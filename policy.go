@@ -6,7 +6,8 @@ import "time"
 // `lockstep` and the `bbr` face, and between deployments. It is a plain value,
 // part of the plan and of its digest.
 type Policy struct {
-	// Name is "lockstep" or "bbr".
+	// Name says which face's policy this is, "lockstep" or "bbr", to people:
+	// nothing is decided by it.
 	Name string `json:"name"`
 	// ScriptTimeout bounds each try of each script whose job does not say.
 	ScriptTimeout time.Duration `json:"script_timeout_ns"`
@@ -50,6 +51,21 @@ type Policy struct {
 	// RenameCollisions: an artifact name that is taken gets ".2" and a
 	// warning; otherwise it is refused.
 	RenameCollisions bool `json:"rename_collisions,omitempty"`
+	// ConfirmInstances: the source's list of instances is read again just
+	// before the first lock, and one that has changed stops the run.
+	ConfirmInstances bool `json:"confirm_instances,omitempty"`
+	// AnyBackup: a restore judges neither whose the backup is nor whether it
+	// is whole; places alone must match.
+	AnyBackup bool `json:"any_backup,omitempty"`
+	// GuessNoSpace: where no earlier backup tells how much will be needed,
+	// nothing is asked for.
+	GuessNoSpace bool `json:"guess_no_space,omitempty"`
+	// PlainExitCodes: the exit code has the bits 1, 4, 8 and 16 alone, and 1
+	// for a restore's lock and for a cleanup that could not clean.
+	PlainExitCodes bool `json:"plain_exit_codes,omitempty"`
+	// ContractWords: people are told what the contract of BOSH Backup and
+	// Restore says, in its words, and given no advice beyond it.
+	ContractWords bool `json:"contract_words,omitempty"`
 }
 
 // LockstepPolicy is the default of the lockstep command.
@@ -63,6 +79,8 @@ func LockstepPolicy() Policy {
 		LeaseWaveGap:  30 * time.Second,
 		UnlockTries:   []time.Duration{0, 10 * time.Second, 60 * time.Second, 300 * time.Second},
 		AbandonAfter:  60 * time.Second,
+
+		ConfirmInstances: true,
 	}
 }
 
@@ -79,5 +97,10 @@ func BBRPolicy() Policy {
 	p.SettleInCleanup = true
 	p.BeginLate = true
 	p.SpareLockOnly = true
+	p.ConfirmInstances = false // the calls to the director are the contract's, no more
+	p.AnyBackup = true
+	p.GuessNoSpace = true
+	p.PlainExitCodes = true
+	p.ContractWords = true
 	return p
 }

@@ -27,6 +27,8 @@ type shop struct {
 	wrap func(id string, t target.Target) target.Target
 	// launcher, if not "", is where the launcher lies.
 	launcher string
+	// list, if not nil, is what reading the list of instances again gives.
+	list func() ([]source.Listing, error)
 }
 
 func newShop(t *testing.T, ids ...string) *shop {
@@ -62,11 +64,27 @@ func (s *shop) Info() lockstep.DeploymentInfo {
 
 func (s *shop) Reach() string { return "{}" }
 
+func (s *shop) listed() []source.Listing {
+	var list []source.Listing
+	for i, id := range s.ids {
+		list = append(list, source.Listing{Group: "node", ID: id, Index: string(rune('0' + i))})
+	}
+	return list
+}
+
+func (s *shop) List(context.Context) ([]source.Listing, error) {
+	if s.list != nil {
+		return s.list()
+	}
+	return s.listed(), nil
+}
+
 func (s *shop) Resolve(context.Context, source.Tracker) (*source.Resolved, error) {
 	res := &source.Resolved{
 		Name: "shop", Key: "test:shop",
 		Locations: lockstep.Locations{Scripts: "jobs/{job}/bin/bbr", Artifacts: "store", Launcher: cmp.Or(s.launcher, "run"), Claim: cmp.Or(s.launcher, "lib")},
 		Release:   func(context.Context) error { return nil },
+		Listed:    s.listed(),
 	}
 	for i, id := range s.ids {
 		var way target.Target = local.New(filepath.Join(s.root, id))

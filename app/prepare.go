@@ -194,7 +194,7 @@ func (r *running) makePlan(found lockstep.Deployment, policy lockstep.Policy, ex
 // adviseMaxLock tells a check what limit of the lock window would fit, where
 // none is set and earlier windows are known.
 func (r *running) adviseMaxLock(ctx context.Context, p lockstep.Plan) error {
-	if p.Operation != lockstep.OperationCheck || p.Policy.MaxLock > 0 || p.Policy.Name != "lockstep" {
+	if p.Operation != lockstep.OperationCheck || p.Policy.MaxLock > 0 || p.Policy.ContractWords {
 		return nil
 	}
 	windows, err := r.app.lastWindows(ctx, r.run.Opened.Key)

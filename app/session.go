@@ -50,6 +50,9 @@ func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*sess
 	if resolved.Overrides.Apply != nil {
 		s.policy = resolved.Overrides.Apply(s.policy)
 	}
+	if _, ok := r.src.(source.Lister); !ok {
+		s.policy.ConfirmInstances = false
+	}
 	at := resolved.Locations
 	if r.run.Plan != nil { // a dead run's: its claims and scripts are where it left them
 		at = r.run.Plan.Locations
@@ -63,6 +66,7 @@ func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*sess
 		Clients:    s.clients,
 		Claim:      func(ctx context.Context, id lockstep.InstanceID) error { return r.claimLate(ctx, s, id) },
 		Provable:   r.app.provable(resolved),
+		Unchanged:  func(ctx context.Context) error { return unchanged(ctx, r.src, resolved) },
 		Last:       last,
 		Repository: r.app.cfg.Repository,
 		Policy:     s.policy,

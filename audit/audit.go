@@ -39,9 +39,10 @@ const (
 	ExitCode Promise = "exit-code"
 	Intent   Promise = "intent" // nothing is done to an instance that was not durable first
 	Outcomes Promise = "outcomes"
-	Told     Promise = "told"  // unlock scripts are told the truth about the backup scripts
-	Uncut    Promise = "uncut" // no unlock script is killed before its deadline
-	Clean    Promise = "clean" // after a clean step that ended well nothing of the run is left
+	Told     Promise = "told"    // unlock scripts are told the truth about the backup scripts
+	Uncut    Promise = "uncut"   // no unlock script is killed before its deadline
+	Confirm  Promise = "confirm" // the list of instances was read again just before anything was locked, and had not changed
+	Clean    Promise = "clean"   // after a clean step that ended well nothing of the run is left
 )
 
 // Violation is a promise that a run did not keep.
@@ -72,6 +73,9 @@ type Truth struct {
 	// Unwritten: for a part of the run the journal could not be written. What
 	// was owed was unlocked and cleaned all the same, and left no trace.
 	Unwritten bool
+	// Changed is when the deployment's list of instances became another one,
+	// zero if it never did.
+	Changed time.Time
 	// Committed is the manifest in the repository, nil if there is none.
 	Committed *lockstep.Backup
 }

@@ -28,6 +28,7 @@ func plan() lockstep.Plan {
 		Order:     []lockstep.Precedence{{First: "a", Then: "b"}},
 		Artifacts: []lockstep.PlannedArtifact{{Name: "a"}},
 		Waves: []lockstep.Wave{
+			wave(1, lockstep.Step{ID: lockstep.StepInstances, Stage: lockstep.StageCheck, Wave: 1, Timeout: time.Minute}),
 			wave(1, step("a", lockstep.StageLock, 1, "")),
 			wave(2, step("b", lockstep.StageLock, 2, "")),
 			wave(1, step("a", lockstep.StageWork, 1, "")),
@@ -76,7 +77,10 @@ func (r record) do(code int, ids ...string) record {
 
 func (r record) end(e lockstep.Ending) record { return r.add(lockstep.RunEnded{Ending: e}) }
 
-func opened(p lockstep.Plan) record {
+// opened is a run whose list of instances has been read again.
+func opened(p lockstep.Plan) record { return planned(p).do(0, string(lockstep.StepInstances)) }
+
+func planned(p lockstep.Plan) record {
 	return record{}.add(lockstep.RunOpened{Operation: p.Operation, Policy: p.Policy}).add(lockstep.RunPlanned{Plan: p})
 }
 
@@ -102,7 +106,9 @@ func TestCheck(t *testing.T) {
 		return e
 	}
 	turned := plan()
-	turned.Waves[3], turned.Waves[4] = turned.Waves[4], turned.Waves[3]
+	turned.Waves[4], turned.Waves[5] = turned.Waves[5], turned.Waves[4]
+	early := plan()
+	early.Waves = slices.Insert(early.Waves, 1, lockstep.Wave{Stage: lockstep.StagePlace, Number: 1})
 	start := func(r record, id string) record {
 		return r.add(lockstep.StepStarted{Step: lockstep.StepID(id), Attempt: 1})
 	}
@@ -124,6 +130,9 @@ func TestCheck(t *testing.T) {
 		{"the next lock after a failed one", opened(plan()).do(1, "a.lock").do(0, "b.lock"), audit.Straight},
 		{"a lock after a cancel", opened(plan()).add(lockstep.CancelRequested{}).do(0, "a.lock"), audit.Straight},
 		{"a lock after a recovery", opened(plan()).add(lockstep.RunRecovering{}).do(0, "a.lock"), audit.Straight},
+		{"a lock before the list was read again", planned(plan()).do(0, "a.lock"), audit.Confirm},
+		{"a lock after a list that changed", planned(plan()).do(1, string(lockstep.StepInstances)).do(0, "a.lock"), audit.Confirm},
+		{"a list that is old when it locks", opened(early).do(0, "a.lock"), audit.Confirm},
 		{"unlock while something works", start(start(opened(plan()).do(0, "a.lock", "b.lock"), "a.work"), "b.unlock"), audit.Barrier},
 		{"unlock in the order of locks", start(opened(plan()).do(0, "a.lock", "b.lock", "a.work", "a.unlock"), "b.unlock"), audit.Reverse},
 		{"a plan that unlocks in the order of locks", opened(turned), audit.Reverse},
@@ -169,11 +178,11 @@ func TestCheckTruth(t *testing.T) {
 		{"a script before its intent", func(x *audit.Truth) { x.Acts[0].Started = epoch }, audit.Intent},
 		{"a script that ran twice", func(x *audit.Truth) { x.Acts = append(x.Acts, x.Acts[0]) }, audit.Repeat},
 		{"a script that never ran", func(x *audit.Truth) { x.Acts = x.Acts[1:] }, audit.Outcomes},
-		{"a script that failed", func(x *audit.Truth) { x.Acts[2].Outcome = lockstep.Exited(1) }, audit.Outcomes},
-		{"an unlock that was killed", func(x *audit.Truth) { x.Acts[3].Killed = true }, audit.Uncut},
-		{"an unlock that was told nothing", func(x *audit.Truth) { x.Acts[3].Env = nil }, audit.Told},
+		{"a script that failed", func(x *audit.Truth) { x.Acts[3].Outcome = lockstep.Exited(1) }, audit.Outcomes},
+		{"an unlock that was killed", func(x *audit.Truth) { x.Acts[4].Killed = true }, audit.Uncut},
+		{"an unlock that was told nothing", func(x *audit.Truth) { x.Acts[4].Env = nil }, audit.Told},
 		{"a lapse under lock", func(x *audit.Truth) {
-			x.Lapses = []audit.Lapse{{Instance: "db/0", At: x.Acts[2].Started}}
+			x.Lapses = []audit.Lapse{{Instance: "db/0", At: x.Acts[3].Started}}
 		}, audit.Data},
 		{"a lapse before any lock", func(x *audit.Truth) {
 			x.Lapses = []audit.Lapse{{Instance: "db/0", At: epoch}}
@@ -181,6 +190,7 @@ func TestCheckTruth(t *testing.T) {
 		{"a job that is still locked", func(x *audit.Truth) {
 			x.Locked = []lockstep.Slot{{Group: "db", Index: "0", Job: "a"}}
 		}, audit.Held},
+		{"a deploy in the middle, and locks all the same", func(x *audit.Truth) { x.Changed = epoch }, audit.Confirm},
 		{"something left", func(x *audit.Truth) {
 			x.Left = map[lockstep.InstanceID][]string{"db/0": {"claim"}}
 		}, audit.Clean},

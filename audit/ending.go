@@ -66,13 +66,13 @@ func (h *history) badTry(s lockstep.Step) bool {
 }
 
 func (h *history) checkExitBits() {
-	code, bbr := h.ending.ExitCode, h.plan.Policy.Name == "bbr"
+	code, plain := h.ending.ExitCode, h.plan.Policy.PlainExitCodes
 	need := func(bit int, why string) {
 		if code&bit == 0 {
 			h.breaks(ExitCode, h.endSeq, "exit code %d lacks bit %d: %s", code, bit, why)
 		}
 	}
-	if len(h.mayBeLocked()) > 0 && !bbr {
+	if len(h.mayBeLocked()) > 0 && !plain {
 		need(lockstep.ExitHeld, "something may be locked")
 	}
 	for _, s := range h.inOrder {
@@ -82,14 +82,14 @@ func (h *history) checkExitBits() {
 		bit := lockstep.ExitError
 		switch s.Stage {
 		case lockstep.StageLock:
-			if !bbr || h.plan.Operation != lockstep.OperationRestore {
+			if !plain || h.plan.Operation != lockstep.OperationRestore {
 				bit = lockstep.ExitLock
 			}
 		case lockstep.StageUnlock:
 			bit = lockstep.ExitUnlock
 		case lockstep.StageClean:
 			bit = lockstep.ExitClean
-			if bbr && h.plan.Operation == lockstep.OperationCleanup && code&lockstep.ExitError != 0 {
+			if plain && h.plan.Operation == lockstep.OperationCleanup && code&lockstep.ExitError != 0 {
 				continue // there it is what was asked for, and fails as such
 			}
 		case lockstep.StageCheck, lockstep.StageRead, lockstep.StagePlace, lockstep.StageWork, lockstep.StageCollect,

@@ -192,6 +192,7 @@ func (h *history) started(e lockstep.Event, d lockstep.StepStarted) {
 	h.checkBarrier(t)
 	h.checkStraight(t)
 	h.checkAfterUnlock(t)
+	h.checkConfirmed(t)
 	if h.good[h.waveOf[d.Step]] > 0 && len(before) > 0 && before[len(before)-1].ok() {
 		h.good[h.waveOf[d.Step]]--
 	}

@@ -127,6 +127,22 @@ func (h *history) checkStraight(t *try) {
 	}
 }
 
+// checkConfirmed: the first thing that locks or works comes right after the list
+// of instances was read again, where the policy demands that.
+func (h *history) checkConfirmed(t *try) {
+	locks := t.step.Stage == lockstep.StageLock || t.step.Stage == lockstep.StageWork
+	if !locks || !h.plan.Policy.ConfirmInstances || h.any(lockstep.StageLock, lockstep.StageWork) {
+		return
+	}
+	if !h.ok(lockstep.StepInstances) {
+		h.breaks(Confirm, t.startSeq, "%s starts though the list of instances was not read again", t.step.ID)
+		return
+	}
+	for _, w := range h.plan.Waves[h.waveOf[lockstep.StepInstances]+1 : h.waveOf[t.step.ID]] {
+		h.breaks(Confirm, t.startSeq, "the list of instances was read again before wave %d of %s", w.Number, w.Stage)
+	}
+}
+
 // checkPlan: the plan itself takes and lets go of locks in the order that it
 // states, and its unlock waves are the reverse of its lock waves.
 func (h *history) checkPlan() {

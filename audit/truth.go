@@ -38,6 +38,7 @@ func (h *history) checkTruth(truth *Truth) {
 	h.checkLapses(truth)
 	h.checkTold(truth)
 	h.checkState(truth)
+	h.checkUnchanged(truth)
 }
 
 type actKey struct {
@@ -236,4 +237,19 @@ func (h *history) commitSeq() uint64 {
 		}
 	}
 	return 0
+}
+
+// checkUnchanged: nothing was locked in a deployment that had changed by the
+// time its list was read again.
+func (h *history) checkUnchanged(truth *Truth) {
+	var read time.Time
+	for _, a := range truth.Acts {
+		switch {
+		case a.Step == lockstep.StepInstances:
+			read = a.Started
+		case truth.Changed.IsZero() || read.IsZero() || truth.Changed.After(read):
+		case h.steps[a.Step].Stage == lockstep.StageLock || h.steps[a.Step].Stage == lockstep.StageWork:
+			h.breaks(Confirm, 0, "%s really ran in a deployment that had changed %s before", a.Step, a.Started.Sub(truth.Changed))
+		}
+	}
 }

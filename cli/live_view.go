@@ -18,7 +18,7 @@ type liveView struct {
 	// failed are the failures so far, a line each, oldest first.
 	failed []string
 	// rows are the instances of the plan with their steps, and at the end the
-	// repository with those that have none.
+	// repository and the source with those that have none.
 	rows   []liveRow
 	stages []lockstep.Stage
 	// jobs are the steps' jobs.
@@ -78,11 +78,7 @@ func (v *liveView) layOut(p *lockstep.Plan) {
 	}
 	for _, w := range p.Waves {
 		for _, s := range w.Steps {
-			name := string(s.Instance)
-			if name == "" {
-				name = "repository"
-			}
-			row := add(name)
+			row := add(s.Where())
 			row.steps[w.Stage] = append(row.steps[w.Stage], s.ID)
 			v.jobs[s.ID] = s.Job()
 		}

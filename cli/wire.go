@@ -29,7 +29,7 @@ func open(ctx context.Context, o Options) (Orchestrator, error) {
 	if err != nil {
 		return Orchestrator{}, err
 	}
-	sources, err := sourcesOf(cfg)
+	sources, err := sourcesOf(cfg, o.Getenv)
 	if err != nil {
 		return Orchestrator{}, err
 	}
@@ -53,7 +53,7 @@ func open(ctx context.Context, o Options) (Orchestrator, error) {
 }
 
 // sourcesOf makes the source of each configured deployment.
-func sourcesOf(cfg *config.Config) ([]source.Source, error) {
+func sourcesOf(cfg *config.Config, getenv func(string) string) ([]source.Source, error) {
 	var sources []source.Source
 	var errs []error
 	for _, d := range cfg.Deployments {
@@ -62,9 +62,23 @@ func sourcesOf(cfg *config.Config) ([]source.Source, error) {
 			errs = append(errs, err)
 			continue
 		}
-		sources = append(sources, s)
+		sources = append(sources, s.Rereads(func() (spec.Specification, error) { return specifiedNow(cfg.Path, getenv, d.Name) }))
 	}
 	return sources, errors.Join(errs...)
+}
+
+// specifiedNow is the specification of a deployment as it is written now.
+func specifiedNow(path string, getenv func(string) string, name string) (spec.Specification, error) {
+	cfg, err := config.Load(path, getenv)
+	if err != nil {
+		return spec.Specification{}, err
+	}
+	for _, d := range cfg.Deployments {
+		if d.Name == name {
+			return specificationOf(cfg.Path, d), nil
+		}
+	}
+	return spec.Specification{}, fmt.Errorf("%s has no deployment %s any more", cfg.Path, name)
 }
 
 // specificationOf is a configured deployment as its source wants it.

@@ -91,7 +91,7 @@ func twoLocks(t *testing.T) *lockstep.Run {
 	second.ID += "-2"
 	b.wave(lockstep.StageLock, first, second)
 	run := &lockstep.Run{}
-	for _, d := range openRun(plan) {
+	for _, d := range openRun(plan, lockstep.Deployment{}) {
 		e := lockstep.Event{V: 1, Run: "r", Seq: run.Seq + 1, Term: 1, Time: time.Now(), Data: d}
 		if err := run.Apply(e); err != nil {
 			t.Fatal(err)

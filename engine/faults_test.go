@@ -34,6 +34,10 @@ func (s *simulation) strike(f fault, by *driver) {
 		s.cut(m, time.Second, false)
 	case "reboot":
 		s.cut(m, s.delay(5*time.Minute, "cut", int(f.at)), true)
+	case "deploy":
+		if w.changed.IsZero() {
+			w.changed = time.Now()
+		}
 	case "rival":
 		s.rival(f)
 	}

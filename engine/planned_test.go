@@ -7,11 +7,11 @@ import (
 	"lockstep/planner"
 )
 
-// planned is the plan that the planner makes for those sites, nil where it
+// planned is the plan that the planner makes for what was found, nil where it
 // refuses to make one: then the scenario lays one out itself, which no refusal
 // narrows.
-func (s *scenario) planned(op lockstep.Operation, policy lockstep.Policy, sites []site) *lockstep.Plan {
-	d := s.deployment(sites)
+func (s *scenario) planned(op lockstep.Operation, policy lockstep.Policy) *lockstep.Plan {
+	d := s.found
 	var plan lockstep.Plan
 	var err error
 	switch op {

@@ -36,7 +36,7 @@ func foldWhole(b *testing.B, plan *lockstep.Plan) int {
 			b.Fatal(err)
 		}
 	}
-	for _, d := range openRun(plan) {
+	for _, d := range openRun(plan, lockstep.Deployment{}) {
 		apply(d)
 	}
 	var queue []lockstep.Attempt

@@ -13,6 +13,7 @@ import (
 type scenario struct {
 	dice
 	plan   *lockstep.Plan
+	found  lockstep.Deployment
 	odds   odds
 	faults []fault
 	// real: the planner made the plan.
@@ -23,6 +24,7 @@ type scenario struct {
 var faultKinds = []string{
 	"crash", "crash", "crash", "cancel", "cancel", "second cancel", "disk full", "acknowledgement lost",
 	"unreachable for a while", "unreachable for a while", "unreachable for long", "unreachable for ever", "reboot", "rival", "lease reported",
+	"deploy",
 }
 
 func newScenario(seed uint64) *scenario {
@@ -91,8 +93,9 @@ func (s *scenario) newPlan() *lockstep.Plan {
 	}[s.below(9, "operation")]
 	p := &lockstep.Plan{Operation: op, Deployment: "shop", Key: "file:shop", Policy: s.policy(op)}
 	sites := s.sites(p)
+	s.found = s.deployment(sites)
 	if s.chance(0.6, "planner") {
-		if real := s.planned(op, p.Policy, sites); real != nil {
+		if real := s.planned(op, p.Policy); real != nil {
 			s.real = true
 			return real
 		}
@@ -148,6 +151,9 @@ func (b *builder) build() {
 	if restore {
 		b.perArtifact(lockstep.StageRead)
 		b.perArtifact(lockstep.StagePlace)
+	}
+	if (backup || restore) && b.plan.Policy.ConfirmInstances {
+		b.wave(lockstep.StageCheck, lockstep.Step{ID: lockstep.StepInstances, Timeout: 5 * time.Minute})
 	}
 	if backup || restore {
 		b.locks(lockstep.StageLock)

@@ -107,7 +107,7 @@ func (s *simulation) run() {
 // its end is durable.
 func (s *simulation) driveUntilEnded() {
 	d := s.world.newDriver(0)
-	s.drive(d, openRun(s.plan))
+	s.drive(d, openRun(s.plan, s.found))
 	for n := 1; !s.ended(); n++ {
 		if n > 12 {
 			s.fail("the run does not end: %d orchestrators tried", n)
@@ -144,10 +144,10 @@ func (s *simulation) unwritten() bool {
 	})
 }
 
-func openRun(plan *lockstep.Plan) []lockstep.EventData {
+func openRun(plan *lockstep.Plan, found lockstep.Deployment) []lockstep.EventData {
 	return []lockstep.EventData{
 		lockstep.RunOpened{Operation: plan.Operation, Deployment: plan.Deployment, Key: plan.Key, Owner: "first", Policy: plan.Policy},
-		lockstep.RunPlanned{Plan: *plan, Digest: plan.Digest(), Expected: &lockstep.Backup{}},
+		lockstep.RunPlanned{Plan: *plan, Digest: plan.Digest(), Found: found, Expected: &lockstep.Backup{}},
 	}
 }
 
@@ -238,12 +238,12 @@ func (s *simulation) heal() {
 	c.plan = cleanupOf(s.plan)
 	c.journal.ended = func() {}
 	w.mu.Lock()
-	w.plan, w.acts, w.lapses, w.odds = c.plan, nil, nil, odds{stuck: s.odds.stuck}
+	w.plan, w.acts, w.lapses, w.changed, w.odds = c.plan, nil, nil, time.Time{}, odds{stuck: s.odds.stuck}
 	for _, m := range w.machines {
 		m.procs, m.refused, m.term = map[tryKey]*proc{}, map[tryKey]bool{}, 0
 	}
 	w.mu.Unlock()
-	c.drive(w.newDriver(1000), openRun(c.plan))
+	c.drive(w.newDriver(1000), openRun(c.plan, s.found))
 	c.judge(c.journal.events, w.truth())
 	w.mu.Lock()
 	defer w.mu.Unlock()

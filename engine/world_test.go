@@ -24,6 +24,7 @@ type world struct {
 	acts      []*audit.Act
 	lapses    []audit.Lapse
 	committed *lockstep.Backup
+	changed   time.Time // when a deploy changed the list of instances
 	seen      *coverage
 }
 
@@ -105,6 +106,10 @@ func (m *machine) start(t lockstep.Task) *proc {
 		}
 	case lockstep.StageWork, lockstep.StagePlace:
 		m.artifacts = true
+	}
+	if t.Step.ID == lockstep.StepInstances && !m.world.changed.IsZero() {
+		p.fate.code = 1
+		m.seen.hit("a deploy in the middle is noticed")
 	}
 	m.renew()
 	if !p.fate.hangs {
@@ -257,7 +262,7 @@ func (w *world) stuck(slot lockstep.Slot) bool {
 func (w *world) truth() *audit.Truth {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t := &audit.Truth{Lapses: w.lapses, Locked: w.lockedSlots(), Left: map[lockstep.InstanceID][]string{}, Committed: w.committed}
+	t := &audit.Truth{Lapses: w.lapses, Locked: w.lockedSlots(), Left: map[lockstep.InstanceID][]string{}, Committed: w.committed, Changed: w.changed}
 	for _, a := range w.acts {
 		t.Acts = append(t.Acts, *a)
 	}

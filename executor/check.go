@@ -25,6 +25,8 @@ func (e *Executor) check(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 	switch {
 	case t.Step.ID == lockstep.StepBegin:
 		return lockstep.StepFinished{}, e.begin(ctx, t.Plan.Backup)
+	case t.Step.ID == lockstep.StepInstances:
+		return lockstep.StepFinished{}, e.cfg.Unchanged(ctx)
 	case t.Step.Instance == "":
 		return e.checkRepository(ctx)
 	}
@@ -138,8 +140,8 @@ func (e *Executor) checkRepository(ctx context.Context) (lockstep.StepFinished, 
 		need = int64(float64(e.cfg.Last.Bytes()) * growth)
 	} else {
 		f.Warnings = append(f.Warnings, "how much a backup will need is not known yet: this is the first one")
-		if e.cfg.Policy.Name == "bbr" {
-			need = 0 // the original looks at nothing, and a guess must not refuse
+		if e.cfg.Policy.GuessNoSpace {
+			need = 0
 		}
 	}
 	if free >= 0 && free < need {

@@ -36,6 +36,10 @@ type Config struct {
 	// Provable, if not nil, is asked before an artifact of an instance is
 	// proven; its error is that of the verify step.
 	Provable func(context.Context, lockstep.InstanceID) error
+	// Unchanged reads the list of instances again; its error, that of the step
+	// lockstep.StepInstances, says what has changed. It may be nil where no
+	// plan has that step.
+	Unchanged func(context.Context) error
 	// Progress is told how far a transfer is.
 	Progress func(lockstep.Progress)
 	// Output is given what a script printed, when it has ended.

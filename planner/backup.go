@@ -25,6 +25,7 @@ func Backup(d lockstep.Deployment, p lockstep.Policy, o BackupOptions) (lockstep
 	if p.BeginLate {
 		dr.wave(lockstep.StageCheck, []lockstep.Step{{ID: lockstep.StepBegin, Timeout: briefTimeout}})
 	}
+	dr.confirm()
 	dr.lock()
 	var scripts, collects, verifies []lockstep.Step
 	for i, m := range work {
@@ -89,11 +90,11 @@ func (d *draft) warnOfRestore() {
 		return m.has(lockstep.ScriptRestore) && !m.has(lockstep.ScriptBackup) && m.job.RestoresFrom == ""
 	}, "ships a restore script but no backup script: there will be nothing to restore it from")
 	old := func(m member) bool { return m.job.Metadata.DiscontinuedBackupName }
-	if !original(d.plan.Policy) {
+	if !d.plan.Policy.ContractWords {
 		d.warnOf(old, "uses the discontinued metadata key backup_name: it is ignored, the artifact has its usual name")
 	}
 	for _, m := range d.members {
-		if old(m) && original(d.plan.Policy) {
+		if old(m) && d.plan.Policy.ContractWords {
 			d.warn(fmt.Sprintf("discontinued metadata keys backup_name/restore_name found in job %s. bbr will not be able to restore this backup artifact.", m.job.Name))
 		}
 	}

@@ -131,6 +131,14 @@ func (d *draft) check(repository bool) {
 	d.wave(lockstep.StageCheck, steps)
 }
 
+// confirm adds the last check before the first lock: that the list of instances
+// is still the same. A restore may have placed artifacts for hours by then.
+func (d *draft) confirm() {
+	if d.plan.Policy.ConfirmInstances {
+		d.wave(lockstep.StageCheck, []lockstep.Step{{ID: lockstep.StepInstances, Timeout: briefTimeout}})
+	}
+}
+
 // lock adds the lock waves, unless the policy is lock free.
 func (d *draft) lock() {
 	if d.plan.Policy.LockFree {
@@ -217,7 +225,3 @@ func stepID(in lockstep.Instance, rest ...string) lockstep.StepID {
 	}
 	return lockstep.StepID(id)
 }
-
-// original reports whether the plan must behave as BOSH Backup and Restore
-// does where the two differ.
-func original(p lockstep.Policy) bool { return p.Name == "bbr" }

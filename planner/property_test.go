@@ -88,7 +88,7 @@ var stages = map[lockstep.Operation][]lockstep.Stage{
 		lockstep.StageCollect, lockstep.StageVerify, lockstep.StageCommit, lockstep.StageClean,
 	},
 	lockstep.OperationRestore: {
-		lockstep.StageCheck, lockstep.StageRead, lockstep.StagePlace, lockstep.StageLock,
+		lockstep.StageCheck, lockstep.StageRead, lockstep.StagePlace, lockstep.StageCheck, lockstep.StageLock,
 		lockstep.StageWork, lockstep.StageUnlock, lockstep.StageClean,
 	},
 	lockstep.OperationCheck:   {lockstep.StageCheck, lockstep.StageClean},
@@ -108,16 +108,16 @@ func TestPlansAreWellFormed(t *testing.T) {
 // empty or mixed, ids unique, every reference to an earlier step, or for After
 // to one of the same wave.
 func wellFormed(t *rapid.T, op lockstep.Operation, plan lockstep.Plan) {
-	at, number := -1, 0
+	to, number := stages[op], map[lockstep.Stage]int{}
 	waveOf := map[lockstep.StepID]int{}
 	for n, w := range plan.Waves {
-		if i := slices.Index(stages[op], w.Stage); i > at {
-			at, number = i, 0
-		} else if i != at {
+		i := slices.Index(to, w.Stage)
+		if i < 0 {
 			t.Fatalf("%s: stage %s out of place", op, w.Stage)
 		}
-		if number++; w.Number != number || len(w.Steps) == 0 {
-			t.Fatalf("%s: wave %s %d has %d steps and should be number %d", op, w.Stage, w.Number, len(w.Steps), number)
+		to = to[i:]
+		if number[w.Stage]++; w.Number != number[w.Stage] || len(w.Steps) == 0 {
+			t.Fatalf("%s: wave %s %d has %d steps and should be number %d", op, w.Stage, w.Number, len(w.Steps), number[w.Stage])
 		}
 		for _, s := range w.Steps {
 			_, seen := waveOf[s.ID]

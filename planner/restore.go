@@ -30,8 +30,8 @@ type RestoreOptions struct {
 // locks every job: what stays must not be used while something beside it is
 // replaced. A name that it does not find is KindNotFound.
 //
-// Under the bbr policy neither the deployment nor the state of the backup is
-// judged, as in the original: places alone must match.
+// With Policy.AnyBackup neither the deployment nor the state of the backup is
+// judged: places alone must match.
 func Restore(d lockstep.Deployment, p lockstep.Policy, o RestoreOptions) (lockstep.Plan, error) {
 	dr, err := newDraft(d, p, lockstep.OperationRestore, restoring)
 	if err != nil {
@@ -81,7 +81,7 @@ func (d *draft) permit(o RestoreOptions) error {
 		d.warn(fmt.Sprintf("backup %s was not made by this program: nothing proves that it is whole", b.ID))
 	}
 	incomplete := b.Data != lockstep.DataVerified && b.Data != lockstep.DataUnproven
-	if incomplete && (req.AllowIncomplete || original(d.plan.Policy)) {
+	if incomplete && (req.AllowIncomplete || d.plan.Policy.AnyBackup) {
 		d.warn(fmt.Sprintf("backup %s is %s: %s", b.ID, b.Data, shortcomings(b)))
 		incomplete = false
 	}
@@ -89,7 +89,7 @@ func (d *draft) permit(o RestoreOptions) error {
 		return refused(fmt.Errorf("backup %s is %s: %s", b.ID, b.Data, shortcomings(b)),
 			"restore a verified backup, or add --allow-incomplete")
 	}
-	if original(d.plan.Policy) {
+	if d.plan.Policy.AnyBackup {
 		return nil
 	}
 	switch {
@@ -150,6 +150,7 @@ func (d *draft) restore(work []member, proven bool) {
 		d.wave(lockstep.StageRead, reads)
 	}
 	d.wave(lockstep.StagePlace, places)
+	d.confirm()
 	d.lock()
 	d.wave(lockstep.StageWork, scripts)
 	if !d.plan.Policy.LockFree {
@@ -161,7 +162,7 @@ func (d *draft) restore(work []member, proven bool) {
 // mismatch refuses a backup that does not fit, with all reasons at once.
 func (d *draft) mismatch(reasons []string) error {
 	hint := "restore a part with --job or --instance, or say where artifacts go with --map OLDGROUP/INDEX=NEWGROUP/INDEX"
-	if original(d.plan.Policy) {
+	if d.plan.Policy.AnyBackup {
 		hint = "" // it has no such options
 	}
 	return refused(fmt.Errorf("Deployment '%s' does not match the structure of the provided backup: %s", //nolint:staticcheck // this text is a contract

@@ -96,18 +96,17 @@ func groupsOf(p lockstep.Plan, steps []lockstep.Step) []group {
 }
 
 func describe(p lockstep.Plan, s lockstep.Step) group {
-	g := group{s.Job(), "", string(s.Instance)}
+	g := group{s.Job(), "", s.Where()}
 	switch {
 	case s.Script != nil:
 		g.what = fmt.Sprintf("%s (at most %s)", s.Script.Kind, span(s.Timeout))
 		if s.Stage == lockstep.StageUnlock && s.Of == "" && p.Operation != lockstep.OperationCleanup {
 			g.what += ", has no lock"
 		}
-	case s.Instance == "":
-		g.where = "repository"
-		if s.Artifact != "" {
-			g.where += " " + s.Artifact
-		}
+	case s.ID == lockstep.StepInstances:
+		g.where = "the list of instances again"
+	case s.Instance == "" && s.Artifact != "":
+		g.where += " " + s.Artifact
 	}
 	return g
 }

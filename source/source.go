@@ -46,6 +46,9 @@ type Resolved struct {
 	Sudo      bool
 	Overrides Overrides
 	Instances []Instance
+	// Listed is the list of instances as it was read, where the source is a
+	// Lister: what List gives as long as nothing changes.
+	Listed []Listing
 	// Release closes the targets and removes what Resolve made remotely. It
 	// may be called twice.
 	Release func(ctx context.Context) error

@@ -52,7 +52,7 @@ func VMs(deployment string, instances ...*Instance) []Call {
 	for _, in := range instances {
 		line, _ := json.Marshal(map[string]any{
 			"job_name": in.Group, "id": in.ID, "index": in.Index, "bootstrap": in.Bootstrap,
-			"IPs": in.ips(), "agent_id": "agent-" + in.ID, "job_state": "running", "az": nil,
+			"IPs": in.ips(), "agent_id": "agent-" + in.ID, "vm_cid": "vm-" + in.ID, "job_state": "running", "az": nil,
 		})
 		lines = append(lines, string(line))
 	}

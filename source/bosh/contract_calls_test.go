@@ -26,7 +26,7 @@ func TestContract_6_3_VMsAreReadWithKeysInAnyCase(t *testing.T) {
 	got, err := vms(t, `{"job_name":"redis","id":"a","index":0,"bootstrap":true,"IPs":["10.0.0.1"],"vm_cid":"x"}
 {"JOB_NAME":"redis","Id":"b","Index":3,"Bootstrap":false,"ips":null,"processes":[]}
 `)
-	want := []VM{{Group: "redis", ID: "a", Bootstrap: true, IPs: []string{"10.0.0.1"}}, {Group: "redis", ID: "b", Index: 3}}
+	want := []VM{{Group: "redis", ID: "a", Bootstrap: true, IPs: []string{"10.0.0.1"}, Machine: "x"}, {Group: "redis", ID: "b", Index: 3}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}

@@ -199,6 +199,9 @@ type VM struct {
 	Index     int      `json:"-"`
 	Bootstrap bool     `json:"bootstrap"`
 	IPs       []string `json:"ips"`
+	// Machine is the cloud's name of the VM: one that was made anew has
+	// another.
+	Machine string `json:"vm_cid"`
 }
 
 // VMs are a deployment's machines, in the director's order.

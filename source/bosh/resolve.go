@@ -74,7 +74,7 @@ func (s *Source) Resolve(ctx context.Context, track source.Tracker) (*source.Res
 func (r *resolution) resolved(instances []source.Instance) *source.Resolved {
 	info := r.Info()
 	return &source.Resolved{
-		Name: info.Name, Key: info.Key, Locations: r.options.Locations, Sudo: true, Instances: instances,
+		Name: info.Name, Key: info.Key, Locations: r.options.Locations, Sudo: true, Instances: instances, Listed: listed(r.vms),
 		Overrides: source.Overrides{
 			Jobs: r.options.Jobs, Apply: r.options.Apply,
 			Releases: r.facts.releases, OneRestoreAll: r.facts.oneRestoreAll,

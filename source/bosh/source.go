@@ -69,7 +69,7 @@ type Source struct {
 	owned bool
 }
 
-var _ source.Source = (*Source)(nil)
+var _ source.Lister = (*Source)(nil)
 
 // New makes a source. It contacts nothing.
 func New(o Options) (*Source, error) {

@@ -76,7 +76,7 @@ func TestBackupAndRestoreOfADirectorsDeployment(t *testing.T) {
 			if !info {
 				calls = calls[1:]
 			}
-			director.Expect(calls)
+			director.Expect(calls, mock.VMs("cf", first, second)) // again, just before the first lock
 			if exact {
 				director.Expect(mock.Cleanup("cf", first, second))
 			} else {

@@ -21,10 +21,11 @@ import (
 
 // Source is the source of one specification. Make it with New or FromReach.
 type Source struct {
-	spec Specification
+	spec   Specification
+	reread func() (Specification, error)
 }
 
-var _ source.Source = (*Source)(nil)
+var _ source.Lister = (*Source)(nil)
 
 // New makes a source. It contacts nothing; an error, of KindInvalid, is about
 // the specification.
@@ -45,7 +46,40 @@ func New(s Specification) (*Source, error) {
 	if s.File != "" {
 		s.File = canonical(s.File)
 	}
-	return &Source{s}, nil
+	return &Source{spec: s}, nil
+}
+
+// Rereads has List call read for the specification as it is written now. Without
+// it List gives the instances that the source was made with: nobody wrote them
+// down where they could change.
+func (s *Source) Rereads(read func() (Specification, error)) *Source {
+	return &Source{spec: s.spec, reread: read}
+}
+
+// List reads the specification again, if it is known how.
+func (s *Source) List(context.Context) ([]source.Listing, error) {
+	if s.reread == nil {
+		return s.spec.listed(), nil
+	}
+	now, err := s.reread()
+	if err == nil {
+		err = now.check()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return now.listed(), nil
+}
+
+// listed are the instances as a list has them. Over SSH the machine behind a
+// name is known by its host key, which is not in the specification: it is
+// checked with each connection.
+func (s Specification) listed() []source.Listing {
+	list := make([]source.Listing, len(s.Instances))
+	for i, in := range s.Instances {
+		list[i] = source.Listing{Group: in.Group, ID: in.ID, Index: in.Index, Address: cmp.Or(in.Host, in.Dir)}
+	}
+	return list
 }
 
 // FromReach makes the source again that Reach described. The file that it came
@@ -110,7 +144,7 @@ func (s *Source) Reach() string {
 func (s *Source) Resolve(context.Context, source.Tracker) (*source.Resolved, error) {
 	info := s.Info()
 	r := &source.Resolved{
-		Name: info.Name, Key: info.Key, Locations: s.spec.Locations, Sudo: s.spec.Sudo,
+		Name: info.Name, Key: info.Key, Locations: s.spec.Locations, Sudo: s.spec.Sudo, Listed: s.spec.listed(),
 		Overrides: source.Overrides{Jobs: s.spec.Jobs, Apply: s.spec.Limits.Apply},
 	}
 	dialer := ssh.NewDialer(ssh.DialerOptions{})

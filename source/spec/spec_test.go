@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -128,6 +129,45 @@ func TestReachMakesTheSameSourceWithoutSecrets(t *testing.T) {
 		if _, err := FromReach(reach); err == nil {
 			t.Errorf("reach %q is taken", reach)
 		}
+	}
+}
+
+func TestListReadsTheSpecificationAgain(t *testing.T) {
+	t.Parallel()
+	s := open(t, example())
+	if r := resolve(t, s); len(r.Listed) != 4 {
+		t.Errorf("listed are %+v", r.Listed)
+	}
+	written, unreadable := example(), error(nil)
+	again := s.Rereads(func() (Specification, error) { return written, unreadable })
+	changes := func() []string {
+		t.Helper()
+		list, err := again.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return source.Changes(resolve(t, again).Listed, list)
+	}
+	written.Limits.ScriptTimeout = time.Hour
+	if got := changes(); got != nil {
+		t.Errorf("a limit is no instance: %q", got)
+	}
+	written.Instances = written.Instances[:3]
+	written.Instances[1].Host = "10.0.0.3:2222"
+	want := []string{"db/y was at 10.0.0.2:2222 and is at 10.0.0.3:2222", "web/y is gone"}
+	if diff := cmp.Diff(want, changes()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if list, err := s.List(t.Context()); err != nil || len(source.Changes(resolve(t, s).Listed, list)) > 0 {
+		t.Errorf("one that is written nowhere changed: %+v, %v", list, err)
+	}
+	written.Instances = nil
+	if _, err := again.List(t.Context()); err == nil {
+		t.Error("a specification without instances is taken")
+	}
+	unreadable = os.ErrNotExist
+	if _, err := again.List(t.Context()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
 	}
 }
 

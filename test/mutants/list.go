@@ -184,6 +184,17 @@ var mutants = []mutant{
 		Old: "	d.volatile = true\n	var keep", New: "	if true {\n		return cause\n	}\n	var keep",
 	},
 	{
+		Name: "the list of instances is not read again", File: "planner/draft.go",
+		Why: "half of a deployment is locked while a deploy changes the other half",
+		Old: "	if d.plan.Policy.ConfirmInstances {\n", New: "	if false {\n",
+	},
+	{
+		Name: "a changed list of instances is ignored", File: "app/unchanged.go",
+		Why: "a machine that was just made anew is not in the backup",
+		Old: "	if len(changes) == 0 {\n", New: "	if changes = nil; true {\n",
+		Test: "./app -run DeployInTheMiddle",
+	},
+	{
 		Name: "a panic is success", File: "engine/engine.go",
 		Why: "a defect in the orchestrator looks like a backup",
 		Old: "				finished = lockstep.StepFinished{Error: fmt.Sprintf(\"defect in the orchestrator: %v\", p)}\n",
