@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"lockstep"
+	"lockstep/auditlog"
 )
 
 // errForbidden says which role would be needed. It is for those who know
@@ -57,4 +59,31 @@ func addressOf(r *http.Request) string {
 		return r.RemoteAddr
 	}
 	return host
+}
+
+// errUnavailable: it cannot be told now whether the credential is good.
+func errUnavailable(err error) error {
+	return &lockstep.Error{Kind: lockstep.KindUnavailable, Op: "find out who asks", Err: err, Hint: "ask again in a moment"}
+}
+
+// serverWide is the principal that asks, if it has the permission for the whole
+// server.
+func serverWide(ctx context.Context, perm Permission) (Principal, error) {
+	p, ok := PrincipalFrom(ctx)
+	if !ok {
+		return p, errNobody()
+	}
+	if !p.May(perm, ServerWide) {
+		return p, errForbidden(p, perm, ServerWide)
+	}
+	return p, nil
+}
+
+// writeAhead records what is about to be done; its error refuses it.
+func writeAhead(ctx context.Context, log auditlog.Recorder, p Principal, e auditlog.Entry) error {
+	e.Result = auditlog.Allowed
+	if err := record(ctx, log, p, e); err != nil {
+		return errUnrecorded(e.Action, err)
+	}
+	return nil
 }
