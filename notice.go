@@ -1,6 +1,9 @@
 package lockstep
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // NoticeKind says what a notice is about.
 type NoticeKind string
@@ -80,4 +83,75 @@ type Notice struct {
 	Slot       time.Time `json:"slot,omitzero"`
 	// URL is where to look, if the server knows how it is reached.
 	URL string `json:"url,omitempty"`
+}
+
+// DeliveryState says how far a notice is on its way to one receiver.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryPending   DeliveryState = "pending"
+	DeliveryDelivered DeliveryState = "delivered"
+	DeliveryFailed    DeliveryState = "failed"  // given up on
+	DeliveryDropped   DeliveryState = "dropped" // too many waited for this receiver
+)
+
+// Delivery is one notice on its way to one receiver.
+type Delivery struct {
+	// N numbers all deliveries, from 1; later ones are higher.
+	N        int64         `json:"n"`
+	Receiver string        `json:"receiver"`
+	State    DeliveryState `json:"state"`
+	Notice   Notice        `json:"notice"`
+	// Tries counts those made, NextTry is when the next one is due.
+	Tries   int       `json:"tries"`
+	NextTry time.Time `json:"next_try,omitzero"`
+	EndedAt time.Time `json:"ended_at,omitzero"`
+	// Error is that of the last try; it holds no secret.
+	Error string `json:"error,omitempty"`
+}
+
+// DeliveryFilter narrows a list of deliveries. Zero fields do not narrow.
+type DeliveryFilter struct {
+	Receiver string
+	State    DeliveryState
+	Before   int64 // deliveries with a lower number
+	Limit    int   // 0: 100
+}
+
+// Receiver is somebody who is told, and how that goes.
+type Receiver struct {
+	Name string `json:"name"`
+	// Type is "webhook", "email" or "chat"; Target says where, without secrets.
+	Type        string       `json:"type"`
+	Target      string       `json:"target"`
+	Kinds       []NoticeKind `json:"kinds"`
+	Deployments []string     `json:"deployments"`
+	// Of those kept, how many deliveries are in which state.
+	Pending   int `json:"pending"`
+	Delivered int `json:"delivered"`
+	Failed    int `json:"failed"`
+	Dropped   int `json:"dropped"`
+	// Oldest is when the oldest pending notice was made, zero if there is none.
+	Oldest time.Time `json:"oldest,omitzero"`
+}
+
+// TestResult says how a test notice went.
+type TestResult struct {
+	Receiver string  `json:"receiver"`
+	OK       bool    `json:"ok"`
+	Error    string  `json:"error,omitempty"`
+	Took     float64 `json:"took_seconds"`
+}
+
+// Notices is everything that a client can ask of an orchestrator's notices. All
+// methods may be called concurrently.
+type Notices interface {
+	// Receivers lists the configured receivers, by name.
+	Receivers(ctx context.Context) ([]Receiver, error)
+	// Deliveries lists what was and is to be delivered, newest first.
+	Deliveries(ctx context.Context, filter DeliveryFilter) ([]Delivery, error)
+	// Test sends a test notice at once to that receiver ("" means all), past the
+	// queue, and says how it went. An unknown name is KindNotFound.
+	Test(ctx context.Context, receiver string) ([]TestResult, error)
 }

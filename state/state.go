@@ -19,6 +19,8 @@ type Store interface {
 	Settings
 	RunKeys
 	Access
+	Schedules
+	Outbox
 	// Close may be called twice; every other call after it fails.
 	Close() error
 }

@@ -27,6 +27,11 @@ func Run(t *testing.T, open Open) {
 		"Sessions":             testSessions,
 		"Approvals":            testApprovals,
 		"Approvals_are_single": testApprovalsAreSingle,
+		"Schedules":            testSchedules,
+		"Slots_once":           testSlotsOnce,
+		"Slot_changes":         testSlotChanges,
+		"Outbox":               testOutbox,
+		"Outbox_is_bounded":    testOutboxIsBounded,
 		"Closed":               testClosed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
