@@ -181,9 +181,12 @@ func hideRun(err error, id lockstep.RunID) error {
 }
 
 // hideDeployment does the same for a deployment: the service's own error names
-// all that there are.
+// all that there are, which is for those who may see them.
 func (g *guard) hideDeployment(ctx context.Context, err error, name string) error {
 	if lockstep.KindOf(err) != lockstep.KindNotFound {
+		return err
+	}
+	if p, ok := PrincipalFrom(ctx); ok && p.May(DeploymentsRead, ServerWide) {
 		return err
 	}
 	all, listing := g.svc.Deployments(ctx)

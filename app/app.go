@@ -11,6 +11,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -40,9 +41,6 @@ type Config struct {
 	// Provable, if not nil, is asked before an artifact of that instance is
 	// proven; its error fails that.
 	Provable func(context.Context, source.Instance) error
-	// Observe, if not nil, is told of each event that this process has journaled.
-	// It must return at once and never fail; it is called concurrently.
-	Observe func(lockstep.Event)
 	// Version is written into runs and backups; ContractVersion is what
 	// scripts are told in BBR_VERSION.
 	Version         string
@@ -81,7 +79,7 @@ func New(cfg Config) *App {
 	return &App{
 		cfg:   cfg,
 		owner: fmt.Sprintf("%s pid %d since %s", host, os.Getpid(), time.Now().UTC().Format(time.RFC3339)),
-		hub:   newHub(cfg.Observe),
+		hub:   newHub(),
 		inbox: map[lockstep.RunID]chan lockstep.EventData{},
 	}
 }
@@ -172,4 +170,11 @@ func (a *App) Held(ctx context.Context, deployment string) ([]lockstep.Hold, err
 // Output is what a step's script printed, as far as it is kept.
 func (a *App) Output(ctx context.Context, id lockstep.RunID, step lockstep.StepID) ([]lockstep.StepOutput, error) {
 	return a.cfg.Journal.Outputs(ctx, id, step)
+}
+
+// Driving are the runs that this process drives now.
+func (a *App) Driving() []lockstep.RunID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(a.inbox))
 }

@@ -12,7 +12,6 @@ import (
 type hub struct {
 	mu       sync.Mutex
 	watchers map[lockstep.RunID]map[*watcher]bool
-	observe  func(lockstep.Event)
 }
 
 type watcher struct {
@@ -21,8 +20,8 @@ type watcher struct {
 	progress chan lockstep.Progress
 }
 
-func newHub(observe func(lockstep.Event)) *hub {
-	return &hub{watchers: map[lockstep.RunID]map[*watcher]bool{}, observe: observe}
+func newHub() *hub {
+	return &hub{watchers: map[lockstep.RunID]map[*watcher]bool{}}
 }
 
 func (h *hub) watch(id lockstep.RunID) (w *watcher, stop func()) {
@@ -44,9 +43,6 @@ func (h *hub) watch(id lockstep.RunID) (w *watcher, stop func()) {
 }
 
 func (h *hub) event(e lockstep.Event) {
-	if h.observe != nil && e.Data != nil {
-		h.observe(e)
-	}
 	h.each(e.Run, func(w *watcher) {
 		select {
 		case w.changed <- struct{}{}:

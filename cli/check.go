@@ -26,7 +26,7 @@ func (i *invocation) checkCommand() *cobra.Command {
 				return err
 			}
 			i.notice(c.Context(), svc)
-			return i.start(c.Context(), svc, lockstep.Request{Operation: lockstep.OperationCheck, Deployment: args[0]})
+			return i.start(c.Context(), svc, lockstep.Request{Operation: lockstep.OperationCheck, Deployment: args[0]}, waiting{})
 		},
 	}
 }

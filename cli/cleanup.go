@@ -33,7 +33,7 @@ func (i *invocation) cleanupCommand() *cobra.Command {
 			}
 			return i.start(c.Context(), svc, lockstep.Request{
 				Operation: lockstep.OperationCleanup, Deployment: args[0], ForRestore: restore, TakeOver: takeOver,
-			})
+			}, waiting{})
 		},
 	}
 	c.Flags().BoolVar(&restore, "restore", false, "clean up after a restore")

@@ -17,7 +17,7 @@ Exit codes: 0 · 2 usage.`
 
 func (i *invocation) completionCommand() *cobra.Command {
 	shells := []string{"bash", "zsh", "fish", "powershell"}
-	return &cobra.Command{
+	return local(&cobra.Command{
 		Use: "completion bash|zsh|fish|powershell", Short: "Print the completion script of a shell", Long: completionHelp,
 		Args: wants("SHELL"), ValidArgs: shells, DisableFlagsInUseLine: true,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -34,7 +34,7 @@ func (i *invocation) completionCommand() *cobra.Command {
 			}
 			return usage("bash, zsh, fish or powershell", "completion: no shell %q", args[0])
 		},
-	}
+	})
 }
 
 // Completions never complain: where something cannot be found out, there is

@@ -14,8 +14,8 @@ $LOCKSTEP_CONFIG, ./lockstep.yaml, $XDG_CONFIG_HOME/lockstep/config.yaml and
 /etc/lockstep/config.yaml.`
 
 func (i *invocation) configCommand() *cobra.Command {
-	return i.groupCommand("config", "Generate, validate and show the configuration", configHelp,
-		i.configGenerateCommand(), i.configValidateCommand(), i.configShowCommand())
+	return local(i.groupCommand("config", "Generate, validate and show the configuration", configHelp,
+		i.configGenerateCommand(), i.configValidateCommand(), i.configShowCommand()))
 }
 
 const configGenerateHelp = `Print a configuration to start from, with a comment for every key.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +31,7 @@ Exit codes: 0 the data came back · 1 it did not, or error · 2 usage.`
 func (i *invocation) demoCommand() *cobra.Command {
 	var dir string
 	var keep bool
-	c := &cobra.Command{
+	c := local(&cobra.Command{
 		Use: "demo", Short: "See it work; needs nothing but this binary", Long: demoHelp, Args: wants(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if i.Setup.Demo == nil {
@@ -44,11 +45,13 @@ func (i *invocation) demoCommand() *cobra.Command {
 				Version: i.Version, Color: i.out.on, Dir: dir, Keep: keep,
 				Open: i.Setup.Open, Getenv: i.getenv,
 				Run: func(ctx context.Context, args ...string) int {
-					return i.Program.Run(ctx, append(i.flags.looks(), args...))
+					here := i.Program
+					here.Env = append(slices.Clone(here.Env), "LOCKSTEP_SERVER=")
+					return here.Run(ctx, append(i.flags.looks(), args...))
 				},
 			})
 		},
-	}
+	})
 	c.Flags().StringVar(&dir, "dir", "", "bring it up in `FOLDER`, which must be empty or not there (default a temporary one)")
 	c.Flags().BoolVar(&keep, "keep", false, "leave it up until Ctrl-C, and keep the folder")
 	return c

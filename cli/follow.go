@@ -31,6 +31,7 @@ type onSignal int
 const (
 	cancelRun onSignal = iota // stop the run, by way of unlock, and stay
 	detach                    // leave the run alone and go
+	leave                     // the same, of a run that was asked for here: that it goes on is no success yet
 	keepOn                    // the run cannot be stopped: say what is locked; its driver ends the following
 )
 
@@ -54,6 +55,7 @@ type follower struct {
 func (i *invocation) follow(ctx context.Context, svc lockstep.Service, id lockstep.RunID, on onSignal) (*lockstep.Run, error) {
 	f := &follower{invocation: i, svc: svc, id: id, signal: on, run: &lockstep.Run{}, rep: i.reporter()}
 	f.follow(ctx, 0)
+	f.lost.end()
 	f.rep.close()
 	if f.dead {
 		return nil, leftError(f.run)
@@ -73,9 +75,12 @@ func leftError(run *lockstep.Run) error {
 	}
 }
 
-// lookEvery is how often a watched run, which another process may drive, is
-// checked for somebody who drives it.
-const lookEvery = 2 * time.Second
+// How often a watched run, which another process may drive, is checked for
+// somebody who drives it: here, and over a server.
+const (
+	lookEvery    = 2 * time.Second
+	lookFarEvery = 15 * time.Second
+)
 
 // reporter is the live view on a terminal, plain lines elsewhere.
 func (i *invocation) reporter() reporter {
@@ -91,7 +96,7 @@ func (f *follower) follow(ctx context.Context, after uint64) {
 	done := ctx.Done()
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	events, wishes, look := f.stream(ctx, after), f.wishes(ctx), f.looks(ctx)
+	events, wishes, look, lost := f.stream(ctx, after), f.wishes(ctx), f.looks(ctx), f.lost.begin()
 	for {
 		select {
 		case s, ok := <-events:
@@ -105,6 +110,8 @@ func (f *follower) follow(ctx context.Context, after uint64) {
 			}
 		case f.dead = <-look:
 			return
+		case line := <-lost:
+			f.rep.say(line)
 		case <-done:
 			done = nil
 			if f.signal == keepOn {
@@ -144,13 +151,17 @@ func (f *follower) wishes(ctx context.Context) <-chan os.Signal {
 // looks sends once, when nobody drives the watched run any more.
 func (f *follower) looks(ctx context.Context) <-chan bool {
 	out := make(chan bool, 1)
-	if f.signal != detach {
+	every := lookEvery
+	switch {
+	case f.signal == cancelRun || f.signal == keepOn:
 		return out
+	case f.server() != "":
+		every = lookFarEvery // its server settles what it finds dead
 	}
 	go func() {
 		for {
 			select {
-			case <-time.After(lookEvery):
+			case <-time.After(every):
 			case <-ctx.Done():
 				return
 			}
@@ -204,7 +215,7 @@ func (f *follower) take(ctx context.Context, s streamed) {
 func (f *follower) stopped() bool {
 	f.signals++
 	switch {
-	case f.signal == detach:
+	case f.signal == detach || f.signal == leave:
 		f.rep.say(fmt.Sprintf("no longer watching; the run goes on. `lockstep runs cancel %s` would cancel it", f.id))
 		return true
 	case f.signal == cancelRun && f.signals == 1:

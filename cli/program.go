@@ -59,6 +59,9 @@ type invocation struct {
 	console  *console
 	log      *slog.Logger
 	opened   *Orchestrator
+	// local: the command is about this host, whatever server is named.
+	local bool
+	lost  lostLines
 }
 
 func newInvocation(p Program) *invocation {
@@ -107,7 +110,10 @@ func (i *invocation) getenv(name string) string {
 }
 
 func (i *invocation) options() Options {
-	return Options{ConfigPath: i.flags.config, Getenv: i.getenv, Logger: i.log, Version: i.Version}
+	return Options{
+		ConfigPath: i.flags.config, Getenv: i.getenv, Logger: i.log, Version: i.Version,
+		Server: i.server(), Lost: i.sayLost,
+	}
 }
 
 // service opens the Service on first use.
@@ -115,10 +121,14 @@ func (i *invocation) service(ctx context.Context) (lockstep.Service, error) {
 	if i.opened != nil {
 		return i.opened.Service, nil
 	}
-	if i.Setup.Open == nil {
+	open := i.Setup.Open
+	if i.server() != "" {
+		open = i.Setup.Connect
+	}
+	if open == nil {
 		return nil, &lockstep.Error{Op: "open the orchestrator", Err: errors.New("this build has none")}
 	}
-	o, err := i.Setup.Open(ctx, i.options())
+	o, err := open(ctx, i.options())
 	if err != nil {
 		return nil, err
 	}

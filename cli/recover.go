@@ -29,7 +29,7 @@ failed · 16 something is left on an instance · 32 something may still be locke
 
 func (i *invocation) recoverCommand() *cobra.Command {
 	var all bool
-	c := &cobra.Command{
+	c := local(&cobra.Command{
 		Use: "recover DEPLOYMENT|--all", Short: "Settle runs whose orchestrator died", Long: recoverHelp,
 		Args: wantsUpTo("DEPLOYMENT"), ValidArgsFunction: i.completeDeployments,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -38,7 +38,7 @@ func (i *invocation) recoverCommand() *cobra.Command {
 			}
 			return i.recover(c.Context(), strings.Join(args, ""))
 		},
-	}
+	})
 	c.Flags().BoolVar(&all, "all", false, "of all deployments")
 	return c
 }

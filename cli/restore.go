@@ -79,6 +79,7 @@ func (o *restoreOptions) request(deployment string, backup lockstep.BackupID) (l
 
 func (i *invocation) restoreCommand() *cobra.Command {
 	var o restoreOptions
+	var w waiting
 	c := &cobra.Command{
 		Use: "restore DEPLOYMENT BACKUP|latest", Short: "Restore a deployment from a backup", Long: restoreHelp,
 		Args: wants("DEPLOYMENT", "BACKUP (an id, or latest)"), ValidArgsFunction: i.completeRestore,
@@ -87,19 +88,23 @@ func (i *invocation) restoreCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := w.check(i, "restore"); err != nil {
+				return err
+			}
 			if !o.yes && !i.inTTY {
 				return usage("add --yes if you mean it; `lockstep plan "+args[0]+" --restore "+args[1]+"` shows what it would do",
 					"restore: it replaces the data of %q, and there is no terminal to ask on", args[0])
 			}
-			return i.restore(c.Context(), req, o.yes)
+			return i.restore(c.Context(), req, o.yes, w)
 		},
 	}
 	o.register(c)
 	c.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
+	w.register(c)
 	return c
 }
 
-func (i *invocation) restore(ctx context.Context, req lockstep.Request, yes bool) error {
+func (i *invocation) restore(ctx context.Context, req lockstep.Request, yes bool, w waiting) error {
 	svc, err := i.service(ctx)
 	if err != nil {
 		return err
@@ -109,7 +114,7 @@ func (i *invocation) restore(ctx context.Context, req lockstep.Request, yes bool
 			return err
 		}
 	}
-	return i.start(ctx, svc, req)
+	return i.start(ctx, svc, req, w)
 }
 
 // confirmRestore shows what would be replaced and has the deployment's name

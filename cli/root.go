@@ -11,6 +11,7 @@ import (
 // globalFlags are those of every command.
 type globalFlags struct {
 	config    string
+	server    string
 	output    string
 	logFormat string
 	verbose   bool
@@ -61,7 +62,7 @@ func (i *invocation) rootCommand() *cobra.Command {
 		RunE:          i.group,
 		// Cobra looks for near names itself only where it complains itself.
 		SuggestionsMinimumDistance: 2,
-		PersistentPreRunE:          func(*cobra.Command, []string) error { return i.settle() },
+		PersistentPreRunE:          func(c *cobra.Command, _ []string) error { return i.settleFor(c) },
 		CompletionOptions:          cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetIn(i.Stdin)
@@ -73,6 +74,7 @@ func (i *invocation) rootCommand() *cobra.Command {
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	f.StringVar(&i.flags.config, "config", "", "configuration `FILE` (default $LOCKSTEP_CONFIG, ./lockstep.yaml, …)")
+	f.StringVar(&i.flags.server, "server", "", "ask the orchestrator at this `URL`, with $LOCKSTEP_TOKEN (default $LOCKSTEP_SERVER)")
 	f.StringVarP(&i.flags.output, "format", "o", "table", "`FORMAT` of the data on stdout: table or json")
 	f.StringVar(&i.flags.logFormat, "log-format", "text", "`FORMAT` of the lines on stderr: text or json")
 	f.BoolVar(&i.flags.verbose, "verbose", false, "say more on stderr: every step, and notes for debugging")
@@ -94,7 +96,7 @@ func (i *invocation) addCommands(root *cobra.Command) {
 		},
 		"look": {i.runsCommand(), i.backupsCommand()},
 		"self": {
-			i.configCommand(), i.demoCommand(), i.diagnosticCommand(), i.versionCommand(), i.completionCommand(),
+			i.serveCommand(), i.configCommand(), i.demoCommand(), i.diagnosticCommand(), i.versionCommand(), i.completionCommand(),
 		},
 	}
 	for id, commands := range groups {

@@ -29,19 +29,48 @@ func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs whole backups")
 	}
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
-		UpdateScripts:       *update,
-		RequireExplicitExec: true,
-		Setup: func(e *testscript.Env) error {
-			e.Setenv("TZ", "UTC")
-			return layOutShop(e.WorkDir)
+	testscript.Run(t, scripts(testscript.Params{
+		Dir:       "testdata",
+		Setup:     func(e *testscript.Env) error { return layOutShop(e.WorkDir) },
+		Condition: func(string) (bool, error) { return false, nil },
+	}, func(*testscript.TestScript) *served { return nil }))
+}
+
+// scripts completes the parameters of a set of scripts. Where they talk to a
+// server, of gives it.
+func scripts(p testscript.Params, of func(*testscript.TestScript) *served) testscript.Params {
+	p.UpdateScripts, p.RequireExplicitExec = *update, true
+	setup := p.Setup
+	p.Setup = func(e *testscript.Env) error {
+		e.Setenv("TZ", "UTC")
+		return setup(e)
+	}
+	p.Cmds = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+		"code":  code,
+		"until": untilExists,
+		// reload has the orchestrator read its configuration again.
+		"reload": func(ts *testscript.TestScript, _ bool, _ []string) {
+			if srv := of(ts); srv != nil {
+				ts.Check(srv.stop(os.Interrupt))
+				ts.Check(srv.start())
+			}
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"code":  code,
-			"until": untilExists,
+		// server stop|kill|start is for scripts that have one.
+		"server": func(ts *testscript.TestScript, _ bool, args []string) {
+			srv := of(ts)
+			switch args[0] {
+			case "stop":
+				ts.Check(srv.stop(os.Interrupt))
+			case "kill":
+				ts.Check(srv.stop(os.Kill))
+			case "start":
+				ts.Check(srv.start())
+			default:
+				ts.Fatalf("server stop, kill or start")
+			}
 		},
-	})
+	}
+	return p
 }
 
 // code runs `code N PROGRAM ARGS…`, which must exit with that code.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"lockstep"
 )
@@ -15,6 +16,11 @@ type Setup struct {
 	// Open makes the Service that commands talk to. Closed, it must wait for
 	// the runs of this process to end. It is called at most once.
 	Open func(ctx context.Context, o Options) (Orchestrator, error)
+	// Connect makes the Service of the server that the options name.
+	Connect func(ctx context.Context, o Options) (Orchestrator, error)
+	// Serve is an orchestrator that others ask over HTTP, until the first
+	// signal; it returns when its runs have ended or are handed over.
+	Serve func(ctx context.Context, s Serving) error
 	// Demo runs the demonstration.
 	Demo func(ctx context.Context, d Demonstration) error
 }
@@ -26,6 +32,23 @@ type Options struct {
 	Getenv     func(string) string
 	Logger     *slog.Logger
 	Version    string
+	// Server is the URL of the server to talk to, "" for none.
+	Server string
+	// Lost is told when a server does not answer, and when it is asked again.
+	Lost func(err error, again time.Duration)
+}
+
+// Serving is what a server is given.
+type Serving struct {
+	Options
+	// Listen is the address to listen on, "" for that of the configuration.
+	Listen string
+	// StopTimeout is how long running runs have after the first signal, 0 for
+	// that of the configuration.
+	StopTimeout time.Duration
+	Signals     <-chan os.Signal
+	// Listening is told the URL, once it is listened on.
+	Listening func(url string)
 }
 
 // Orchestrator is an opened Service.

@@ -22,34 +22,46 @@ const contractVersion = "1.9.99"
 // Wire is the real Setup: the configuration file's deployments, a plain folder
 // of backups and a SQLite journal. This file is the only one of the command
 // line that knows which adapters there are.
-func Wire() Setup { return Setup{Open: open, Demo: demonstrate} }
+func Wire() Setup {
+	return Setup{Open: open, Connect: connect, Serve: serve, Demo: demonstrate}
+}
 
 func open(ctx context.Context, o Options) (Orchestrator, error) {
 	cfg, err := config.Load(o.ConfigPath, o.Getenv)
 	if err != nil {
 		return Orchestrator{}, err
 	}
-	sources, err := sourcesOf(cfg, o.Getenv)
+	a, journal, err := assemble(ctx, cfg, o)
 	if err != nil {
 		return Orchestrator{}, err
 	}
+	return Orchestrator{Service: a, Close: func() error {
+		a.Close()
+		return journal.Close()
+	}}, nil
+}
+
+// assemble makes the use cases over what the configuration names. Whoever asks
+// closes both: the App first.
+func assemble(ctx context.Context, cfg *config.Config, o Options) (*app.App, *sqlite.Journal, error) {
+	sources, err := sourcesOf(cfg, o.Getenv)
+	if err != nil {
+		return nil, nil, err
+	}
 	repo, err := dir.Open(cfg.Repository.Dir)
 	if err != nil {
-		return Orchestrator{}, fmt.Errorf("open repository %s: %w", cfg.Repository.Dir, err)
+		return nil, nil, fmt.Errorf("open repository %s: %w", cfg.Repository.Dir, err)
 	}
 	journal, err := sqlite.Open(ctx, sqlite.Options{Dir: cfg.StateDir})
 	if err != nil {
-		return Orchestrator{}, fmt.Errorf("open journal in %s: %w", cfg.StateDir, err)
+		return nil, nil, fmt.Errorf("open journal in %s: %w", cfg.StateDir, err)
 	}
 	a := app.New(app.Config{
 		Journal: journal, Repository: repo, Sources: sources,
 		Reopen: func(reach string) (source.Source, error) { return spec.FromReach(reach) },
 		Policy: lockstep.LockstepPolicy(), Version: o.Version, ContractVersion: contractVersion,
 	})
-	return Orchestrator{Service: a, Close: func() error {
-		a.Close()
-		return journal.Close()
-	}}, nil
+	return a, journal, nil
 }
 
 // sourcesOf makes the source of each configured deployment.

@@ -19,7 +19,6 @@ type Config struct {
 	Repository Repository
 	// Deployments are sorted by name; their names are unique.
 	Deployments []Deployment
-	Access      Access
 }
 
 // Repository says where backups are kept.

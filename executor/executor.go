@@ -201,14 +201,11 @@ func (e *Executor) clean(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 		}
 	}
 	e.leases.drop(t.Step.Instance)
-	if t.Plan.Operation == lockstep.OperationCleanup && len(t.Owed) == 0 {
-		return f, c.Release(ctx, launcher.ReleaseAll) // every unlock that anybody owed has been done
+	mode := launcher.ReleaseDone
+	if t.Plan.Operation == lockstep.OperationCleanup {
+		mode = launcher.ReleaseAll // every unlock that anybody owed has been tried
 	}
-	owed := make([]string, len(t.Owed))
-	for i, id := range t.Owed {
-		owed[i] = string(id)
-	}
-	return f, c.Release(ctx, launcher.ReleaseDone, owed...)
+	return f, c.Release(ctx, mode)
 }
 
 // acquire takes a transfer's place, or ends with ctx.

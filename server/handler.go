@@ -1,0 +1,225 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"lockstep"
+	"lockstep/api"
+)
+
+// handler is everything that a request passes.
+func (s *Server) handler() http.Handler {
+	foreign := http.NewCrossOriginProtection()
+	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		api.WriteProblem(w, &lockstep.Error{Kind: lockstep.KindForbidden, Err: errors.New("the request comes from a page of another site")})
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), id: requestID(r), began: time.Now()}
+		a.extend()
+		if hasBody(r) { // until it was read, also by who only throws it away
+			_ = a.control.SetReadDeadline(time.Now().Add(bodyTimeout))
+		}
+		defer s.logged(a, r)
+		s.headers(a)
+		if s.open(a, r) {
+			return
+		}
+		foreign.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { s.admitted(a, r) })).ServeHTTP(a, r)
+	})
+}
+
+// open answers the routes that need no authentication.
+func (s *Server) open(w http.ResponseWriter, r *http.Request) bool {
+	switch r.URL.Path {
+	case "/healthz":
+		fmt.Fprintln(w, "ok")
+	case "/readyz":
+		if err := s.MayStart(); err != nil {
+			api.WriteProblem(w, err)
+			return true
+		}
+		fmt.Fprintln(w, "ready")
+	case "/version":
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(s.cfg.Version) // whoever asked may have gone
+	default:
+		return false
+	}
+	return true
+}
+
+// admitted answers everything else, once it is known who asks.
+func (s *Server) admitted(a *answer, r *http.Request) {
+	face, route := s.face(r)
+	ctx, name, err := s.cfg.Admit(r, route)
+	if err != nil {
+		api.WriteProblem(a, err)
+		return
+	}
+	a.name = name
+	crowd := s.requests
+	if strings.HasSuffix(route, "/events") || strings.HasSuffix(route, "/stream") {
+		crowd = s.streams
+	}
+	leave, err := crowd.enter(name)
+	if err != nil {
+		api.WriteProblem(a, err)
+		return
+	}
+	defer leave()
+	r = r.WithContext(ctx)
+	if err := s.readBody(a, r); err != nil {
+		api.WriteProblem(a, err)
+		return
+	}
+	face.ServeHTTP(a, r)
+}
+
+// face is who answers a request, and the route that it is for there.
+func (s *Server) face(r *http.Request) (http.Handler, string) {
+	switch {
+	case r.URL.Path == "/metrics" && s.cfg.Metrics != nil:
+		return s.cfg.Metrics, "GET /metrics"
+	case s.cfg.UI == nil, strings.HasPrefix(r.URL.Path, "/api/"), r.URL.Path == "/openapi.json":
+		return s.cfg.API, s.cfg.API.Pattern(r)
+	}
+	return s.cfg.UI, s.cfg.UI.Pattern(r)
+}
+
+func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
+
+// readBody reads the whole body, in bounded time and space, so that whoever
+// answers has no slow sender to wait for.
+func (s *Server) readBody(a *answer, r *http.Request) error {
+	if !hasBody(r) {
+		return nil
+	}
+	if r.ContentLength > maxBody {
+		a.Header().Set("Connection", "close")
+		return api.TooLarge(fmt.Sprintf("the body is larger than %d bytes", maxBody))
+	}
+	select {
+	case s.bodies <- struct{}{}:
+		defer func() { <-s.bodies }()
+	case <-time.After(bodyTimeout):
+		return &lockstep.Error{Kind: lockstep.KindUnavailable, Err: errors.New("too many bodies are being read"), Hint: "ask again in a moment"}
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+	_ = a.control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	data, err := io.ReadAll(http.MaxBytesReader(a, r.Body, maxBody))
+	_ = a.control.SetReadDeadline(time.Time{})
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return api.TooLarge(fmt.Sprintf("the body is larger than %d bytes", maxBody))
+	case err != nil:
+		a.Header().Set("Connection", "close")
+		return &lockstep.Error{Kind: lockstep.KindUsage, Op: "read the request", Err: err}
+	}
+	r.Body = io.NopCloser(bytes.NewReader(data))
+	return nil
+}
+
+// headers are those of every answer. Pages may be stricter, never laxer.
+func (s *Server) headers(a *answer) {
+	h := a.Header()
+	h.Set("X-Request-Id", a.id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "+
+		"frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
+	if s.cfg.TLS != nil {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// requestID is the id that whoever asks has given, if it is a plain word, or
+// a new one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	if len(id) > 0 && len(id) <= 64 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == "" {
+		return id
+	}
+	return rand.Text()
+}
+
+// logged ends an answer: a defect becomes an error of its own, and the access
+// log gets its line.
+func (s *Server) logged(a *answer, r *http.Request) {
+	defect := recover()
+	aborted := defect == http.ErrAbortHandler
+	if defect != nil && !aborted {
+		s.cfg.Log.Error("defect while answering", "request_id", a.id, "defect", fmt.Sprint(defect), "stack", string(debug.Stack()))
+		if a.status == 0 {
+			api.WriteProblem(a, errors.New("a defect of the orchestrator; its log has more under the request id "+a.id))
+		} else {
+			aborted = true
+		}
+	}
+	level := slog.LevelInfo
+	if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+		level = slog.LevelDebug
+	}
+	s.cfg.Log.Log(context.WithoutCancel(r.Context()), level, "answered",
+		"request_id", a.id, "method", r.Method, "path", r.URL.Path, "status", a.status, "bytes", a.bytes,
+		"seconds", time.Since(a.began).Seconds(), "principal", a.name, "remote", r.RemoteAddr, "broken_off", aborted)
+	if aborted {
+		panic(http.ErrAbortHandler)
+	}
+	a.extend()
+}
+
+// answer is a response whose every write has a deadline: a reader that is too
+// slow is let go.
+type answer struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	id      string
+	name    string
+	began   time.Time
+	status  int
+	bytes   int64
+}
+
+// Unwrap lets http.ResponseController through.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *answer) extend() { _ = a.control.SetWriteDeadline(time.Now().Add(writeTimeout)) }
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+	a.extend()
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	a.extend()
+	n, err := a.ResponseWriter.Write(b)
+	a.bytes += int64(n)
+	return n, err
+}
+
+// FlushError is called by http.ResponseController.
+func (a *answer) FlushError() error {
+	a.extend()
+	return a.control.Flush()
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"syscall"
+	"time"
+
+	"lockstep/api"
+)
+
+// Limits bound what is answered at once. What is beyond them is refused with
+// a reason, so that runs keep the files and the memory that they need. Zero
+// fields have defaults.
+type Limits struct {
+	// Connections that are open. The default is 10,000, and no more than half
+	// of the files that this process may open.
+	Connections int
+	// Streams of events, and Requests of any other kind. One principal may
+	// have half of each.
+	Streams, Requests int
+	// Bodies that are being read.
+	Bodies int
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Connections == 0 {
+		l.Connections = min(10_000, openFiles()/2)
+	}
+	if l.Streams == 0 {
+		l.Streams = l.Connections / 2
+	}
+	if l.Requests == 0 {
+		l.Requests = 256
+	}
+	if l.Bodies == 0 {
+		l.Bodies = 32
+	}
+	return l
+}
+
+// openFiles is how many files this process may open.
+func openFiles() int {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return 1024
+	}
+	return int(min(limit.Cur, 1<<20))
+}
+
+// Deadlines and sizes of every connection.
+const (
+	headTimeout  = 5 * time.Second
+	bodyTimeout  = 10 * time.Second
+	writeTimeout = 30 * time.Second
+	idleTimeout  = 2 * time.Minute
+	maxHead      = 64 << 10
+	maxBody      = 1 << 20
+)
+
+// crowd counts who is being answered.
+type crowd struct {
+	what string
+	most int
+
+	mu  sync.Mutex
+	all int
+	by  map[string]int
+}
+
+func newCrowd(what string, most int) *crowd {
+	return &crowd{what: what, most: most, by: map[string]int{}}
+}
+
+// enter counts one more; leave must be called where there is no error.
+func (c *crowd) enter(name string) (leave func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	half := max(1, c.most/2)
+	switch {
+	case c.all >= c.most:
+		return nil, &api.Problem{
+			Type: "urn:lockstep:problem:unavailable", Title: http.StatusText(http.StatusServiceUnavailable),
+			Status: http.StatusServiceUnavailable, Kind: "unavailable",
+			Detail: fmt.Sprintf("%d %s are being answered, and no more", c.most, c.what), Hint: "ask again in a moment",
+		}
+	case c.by[name] >= half:
+		return nil, api.TooMany(fmt.Sprintf("%d %s of %s are being answered, and no more for one", half, c.what, name), "end some of them")
+	}
+	c.all++
+	c.by[name]++
+	return func() { c.leave(name) }, nil
+}
+
+func (c *crowd) leave(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all--
+	if c.by[name]--; c.by[name] == 0 {
+		delete(c.by, name)
+	}
+}

@@ -1,0 +1,38 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"lockstep"
+)
+
+// SettleAll brings the runs that dead orchestrators left to their end, of all
+// deployments at once. One that cannot be settled keeps no other from it.
+func SettleAll(ctx context.Context, svc lockstep.Service) ([]lockstep.RunSummary, error) {
+	open, err := svc.Runs(ctx, lockstep.RunFilter{State: lockstep.RunRunning})
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, run := range open {
+		if run.Abandoned {
+			names[run.Deployment] = true
+		}
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var settled []lockstep.RunSummary
+	var errs []error
+	for name := range names {
+		wg.Go(func() {
+			runs, err := svc.Settle(ctx, lockstep.SettleRequest{Deployment: name})
+			mu.Lock()
+			defer mu.Unlock()
+			settled, errs = append(settled, runs...), append(errs, err)
+		})
+	}
+	wg.Wait()
+	return settled, errors.Join(errs...)
+}
