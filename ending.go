@@ -23,7 +23,7 @@ func (r *Run) ending() *Ending {
 	}
 	if op := r.Opened.Operation; op == OperationBackup || op == OperationRestore {
 		e.Locks = LocksReleased
-		if len(e.Held) > 0 {
+		if len(e.Held) > 0 || r.refusedAsHeld() {
 			e.Locks = LocksHeld
 		}
 		if e.Data == "" {
@@ -171,11 +171,16 @@ func (r *Run) exitCode(e *Ending) int {
 	if broken || interrupted || incomplete && code == 0 {
 		code |= ExitError
 	}
-	refused := slices.ContainsFunc(r.Failures, func(f Failure) bool { return f.Kind == KindHeld })
-	if (len(e.Held) > 0 || refused) && !r.Opened.Policy.PlainExitCodes {
+	if (len(e.Held) > 0 || r.refusedAsHeld()) && !r.Opened.Policy.PlainExitCodes {
 		code |= ExitHeld
 	}
 	return code
+}
+
+// refusedAsHeld reports whether the run was refused because an earlier one may
+// have left something locked.
+func (r *Run) refusedAsHeld() bool {
+	return slices.ContainsFunc(r.Failures, func(f Failure) bool { return f.Kind == KindHeld })
 }
 
 // stepBits are the bits that failed steps set.

@@ -63,6 +63,9 @@ type Policy struct {
 	// PlainExitCodes: the exit code has the bits 1, 4, 8 and 16 alone, and 1
 	// for a restore's lock and for a cleanup that could not clean.
 	PlainExitCodes bool `json:"plain_exit_codes,omitempty"`
+	// TryNotExecutable: a script that nobody may execute is tried all the same,
+	// with a warning.
+	TryNotExecutable bool `json:"try_not_executable,omitempty"`
 	// ContractWords: people are told what the contract of BOSH Backup and
 	// Restore says, in its words, and given no advice beyond it.
 	ContractWords bool `json:"contract_words,omitempty"`
@@ -101,6 +104,7 @@ func BBRPolicy() Policy {
 	p.AnyBackup = true
 	p.GuessNoSpace = true
 	p.PlainExitCodes = true
+	p.TryNotExecutable = true
 	p.ContractWords = true
 	return p
 }

@@ -23,8 +23,8 @@ type LockState string
 
 // The states of locks.
 const (
-	LocksReleased LockState = "released"
-	LocksHeld     LockState = "held"
+	LocksReleased LockState = "released" // nothing that the run locked is locked, or it locked nothing
+	LocksHeld     LockState = "held"     // something may be locked: by the run, or by the earlier one for which it was refused
 )
 
 // Ending is how a run ended. Data and Locks are "" where they have no meaning

@@ -36,6 +36,9 @@ type Script struct {
 	// instance reported it at discovery. The launcher runs the script only
 	// while the file still has it.
 	Digest string `json:"digest"`
+	// NotExecutable: nobody has the right to execute the file, so that running
+	// it would fail.
+	NotExecutable bool `json:"not_executable,omitempty"`
 }
 
 // Environment variables of the contract with scripts (docs/script-contract.md).

@@ -113,7 +113,11 @@ func locksText(rep lockstep.RunReport) string {
 	if *rep.Locks == lockstep.LocksReleased && rep.LockWindow == nil {
 		return noLock
 	}
-	if len(rep.Held) == 0 {
+	switch {
+	case len(rep.Held) > 0:
+	case *rep.Locks == lockstep.LocksHeld:
+		return "held by an earlier run"
+	default:
 		return string(*rep.Locks)
 	}
 	return string(*rep.Locks) + ": " + strings.Join(slotNames(rep.Held), ", ")

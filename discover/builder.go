@@ -62,7 +62,9 @@ func (b *builder) job(name string, p probed) error {
 	for _, kind := range lockstep.ScriptKinds() {
 		if digest, ok := p.scripts[name][kind]; ok {
 			path := strings.TrimSuffix(b.locations.ScriptDir(name), "/") + "/" + string(kind)
-			j.Scripts = append(j.Scripts, lockstep.Script{Kind: kind, Path: path, Digest: digest})
+			j.Scripts = append(j.Scripts, lockstep.Script{
+				Kind: kind, Path: path, Digest: digest, NotExecutable: slices.Contains(p.idle[name], string(kind)),
+			})
 		}
 	}
 	own, err := b.metadata(j, override, p)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lockstep"
@@ -17,6 +18,8 @@ type probed struct {
 	// open are jobs whose scripts, or their folders ("" as the name), can be
 	// written to by everybody.
 	open map[string][]string
+	// idle are scripts, by job, that nobody may execute.
+	idle map[string][]string
 	// answers are what metadata scripts said, by job.
 	answers map[string]answer
 }
@@ -32,6 +35,7 @@ func (w layout) interpret(instance lockstep.InstanceID, frames []frame) (probed,
 	out := probed{
 		scripts: map[string]map[lockstep.ScriptKind]string{},
 		open:    map[string][]string{},
+		idle:    map[string][]string{},
 		answers: map[string]answer{},
 	}
 	op := "look for scripts on " + string(instance)
@@ -60,12 +64,27 @@ func (w layout) interpret(instance lockstep.InstanceID, frames []frame) (probed,
 		}
 		return out, &lockstep.Error{Op: op, Err: err, Hint: "scripts there are being changed; try again when that has ended"}
 	}
-	for _, path := range split(by["open"].body) {
-		if job, name, ok := w.split(path); ok {
+	w.modes(&out, split(by["modes"].body))
+	return out, nil
+}
+
+// modes keeps what is worth telling of the modes of scripts and their folders.
+// What makes no sense is passed over: nothing but a warning or a refusal comes
+// of it.
+func (w layout) modes(out *probed, list []string) {
+	for i := 0; i+1 < len(list); i += 2 {
+		mode, err := strconv.ParseUint(list[i], 8, 16)
+		job, name, ok := w.split(list[i+1])
+		if err != nil || !ok {
+			continue
+		}
+		if mode&0o002 != 0 {
 			out.open[job] = append(out.open[job], name)
 		}
+		if name != "" && mode&0o111 == 0 {
+			out.idle[job] = append(out.idle[job], name)
+		}
 	}
-	return out, nil
 }
 
 // answer keeps what a metadata script said.

@@ -9,7 +9,8 @@
 #   files    the scripts' paths, each ended by a NUL
 #   sums     what sha256sum says of them, in their order
 #   sumerr   stderr and exit code of that
-#   open     those of the scripts and their folders that everybody may write to
+#   modes    mode and path, each ended by a NUL, of scripts and their folders that
+#            everybody may write to, and of scripts that nobody may execute
 #   stdout   of the metadata script that is the argument, with its exit code;
 #            a code that begins with t means that it did not end in time
 #   stderr   likewise
@@ -29,14 +30,15 @@ emit='emit() {
 }
 '
 
-# Lists the scripts of the job folders "$@" on stdout, what is writable for
-# everybody on descriptor 3. $0 is the way from a job folder to its scripts.
+# Lists the scripts of the job folders "$@" on stdout, those with a mode worth
+# telling on descriptor 3. $0 is the way from a job folder to its scripts.
 # The "/." makes find follow a job folder that is a symbolic link.
 list='for folder do
 	shift
 	set -- "$@" "$folder$0/."
 done
-find "$@" -maxdepth 1 ! -type l -perm -0002 -print0 >&3 2>/dev/null
+find "$@" -maxdepth 1 ! -type l \( -perm -0002 -o -type f ! -perm -0100 ! -perm -0010 ! -perm -0001 \) \
+	-printf "%m\\0%p\\0" >&3 2>/dev/null
 find "$@" -mindepth 1 -maxdepth 1 -type f \( -name metadata -o -name pre-backup-lock -o -name backup \
 	-o -name post-backup-unlock -o -name pre-restore-lock -o -name restore -o -name post-restore-unlock \) -print0'
 
@@ -89,13 +91,13 @@ probe() {
 
 	LC_ALL=C find -H "$base" -mindepth 1 -maxdepth 1 -name "$pattern" ! -name "$hidden" -print0 >"$tmp/folders" 2>"$tmp/err"
 	emit folders '' "$?" "$tmp/err"
-	LC_ALL=C xargs -0 -r sh -c "$list" "$rest" <"$tmp/folders" >"$tmp/files" 2>"$tmp/err" 3>"$tmp/open"
+	LC_ALL=C xargs -0 -r sh -c "$list" "$rest" <"$tmp/folders" >"$tmp/files" 2>"$tmp/err" 3>"$tmp/modes"
 	emit list '' "$?" "$tmp/err"
 	LC_ALL=C xargs -0 -r sha256sum -- <"$tmp/files" >"$tmp/sums" 2>"$tmp/err"
 	emit sumerr '' "$?" "$tmp/err"
 	emit files '' 0 "$tmp/files"
 	emit sums '' 0 "$tmp/sums"
-	emit open '' 0 "$tmp/open"
+	emit modes '' 0 "$tmp/modes"
 	xargs -0 -r sh -c "$emit$ask" lockstep "$tmp" "$@" "$run" <"$tmp/files"
 	code=$?
 	: >"$tmp/out"

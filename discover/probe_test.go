@@ -162,3 +162,22 @@ func TestASlowInstanceIsNamed(t *testing.T) {
 		t.Errorf("hint %q", hint)
 	}
 }
+
+func TestScriptsThatNobodyMayExecute(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t).script("a", "backup", "").script("a", "restore", "").script("a", "note", "")
+	for name, mode := range map[string]os.FileMode{"backup": 0o644, "restore": 0o701, "note": 0o600} {
+		if err := os.Chmod(filepath.Join(m.dir, "jobs/a/hooks", name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, notes := discover(t, deployment(t, m))
+	var idle []string
+	for _, s := range d.Instances[0].Jobs[0].Scripts {
+		if s.NotExecutable {
+			idle = append(idle, string(s.Kind))
+		}
+	}
+	wantEqual(t, "not executable", []string{"backup"}, idle)
+	wantEqual(t, "warnings", []string(nil), messages(notes, "warn"))
+}

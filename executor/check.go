@@ -144,10 +144,14 @@ func (e *Executor) checkRepository(ctx context.Context) (lockstep.StepFinished, 
 			need = 0
 		}
 	}
-	if free >= 0 && free < need {
-		return f, noSpace("repository "+e.cfg.Repository.Location(), need, free)
+	where := "repository " + e.cfg.Repository.Location()
+	switch {
+	case free < 0 || free >= need:
+		return f, nil
+	case e.cfg.Last == nil:
+		return f, noReserve(where, free)
 	}
-	return f, nil
+	return f, noSpace(where, need, free)
 }
 
 // begin begins the backup in the repository under the id that the plan has.
@@ -160,10 +164,16 @@ func (e *Executor) begin(ctx context.Context, id lockstep.BackupID) error {
 }
 
 func noSpace(where string, need, free int64) error {
-	return &lockstep.Error{
-		Op: "check free space in " + where, Err: fmt.Errorf("%s will be needed, %s is free", size(need), size(free)),
-		Hint: "make room there, and begin again",
-	}
+	return spaceError(where, fmt.Errorf("%s will be needed, %s is free", size(need), size(free)))
+}
+
+// noReserve is the refusal of a first backup: nobody knows what it will need.
+func noReserve(where string, free int64) error {
+	return spaceError(where, fmt.Errorf("%s is free; how much a first backup needs nobody knows, so it is not begun with less than %s", size(free), size(firstReserve)))
+}
+
+func spaceError(where string, err error) error {
+	return &lockstep.Error{Op: "check free space in " + where, Err: err, Hint: "make room there, and begin again"}
 }
 
 // ledger keeps artifacts that are collected at once from counting on the same

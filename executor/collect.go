@@ -105,36 +105,13 @@ func (e *Executor) verify(ctx context.Context, t lockstep.Task) (lockstep.StepFi
 		return f, err
 	}
 	entries, err := inv.wait(ctx)
-	for try := 1; try < collectTries && errors.Is(err, target.ErrLost) && ctx.Err() == nil; try++ {
-		// It was lost with the same connection as the transfer was, which has
-		// been begun anew.
-		if inv, err = e.takeInventory(ctx, t); err == nil {
-			entries, err = inv.wait(ctx)
-		}
-	}
 	if err != nil {
 		return f, fmt.Errorf("take inventory of %s: %w", artifactDir(t), err)
 	}
-	if got := entries.Digest(); got != t.Artifact.Digest {
-		return f, &lockstep.Error{
-			Op:   fmt.Sprintf("compare %s with artifact %q", artifactDir(t), t.Artifact.Name),
-			Err:  fmt.Errorf("%s: %w", e.whatDiffers(ctx, t, entries), repository.ErrCorrupt),
-			Hint: "if it changed while it was read, something still writes to it after its backup script has ended",
-		}
+	if entries.Digest() != t.Artifact.Digest {
+		return f, e.unequal(ctx, t, entries)
 	}
 	return f, nil
-}
-
-func (e *Executor) whatDiffers(ctx context.Context, t lockstep.Task, onInstance lockstep.EntryList) string {
-	staged, ok := e.cfg.Repository.(repository.Staging)
-	if !ok {
-		return "its entries differ"
-	}
-	kept, err := staged.StagedEntries(ctx, t.Plan.Backup, t.Artifact.Name)
-	if err != nil {
-		return err.Error()
-	}
-	return repository.Summarize(onInstance.Differences(kept, false))
 }
 
 // artifactDir is the folder of the step's artifact on its instance.

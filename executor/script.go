@@ -38,7 +38,7 @@ func (e *Executor) runScript(ctx context.Context, t lockstep.Task, broken <-chan
 		return abandoned(err)
 	}
 	e.leases.ended(t, status)
-	return finished(status, out, context.Cause(running))
+	return withHint(t, status, finished(status, out, context.Cause(running)))
 }
 
 // startAndWait starts the script, unless it was, and waits for its end.
@@ -197,7 +197,7 @@ func (e *Executor) Settle(ctx context.Context, t lockstep.Task, stop bool) locks
 		e.keepOutput(t, out)
 	}
 	e.leases.ended(t, status)
-	return finished(status, out, nil)
+	return withHint(t, status, finished(status, out, nil))
 }
 
 func (e *Executor) settleScript(ctx context.Context, c *launcher.Client, t lockstep.Task, stop bool) (launcher.Status, error) {
@@ -269,6 +269,22 @@ func reason(s launcher.Status) string {
 		return "the script has changed since it was planned (its SHA-256 is now " + sum + ")"
 	}
 	return s.Reason
+}
+
+// withHint says what to type where a script is not the planned one any more.
+func withHint(t lockstep.Task, s launcher.Status, f lockstep.StepFinished) lockstep.StepFinished {
+	cleanup := "`lockstep cleanup " + t.Plan.Deployment
+	if t.Plan.Operation == lockstep.OperationRestore {
+		cleanup += " --restore"
+	}
+	switch {
+	case !strings.HasPrefix(s.Reason, "digest:"):
+	case t.Step.Stage == lockstep.StageUnlock:
+		f.Hint = "if it was mended: when this run has ended, " + cleanup + "` runs it as it is now"
+	default:
+		f.Hint = "a deploy may have changed it; when that is complete, begin again"
+	}
+	return f
 }
 
 // scriptError says what a script said last and how it ended.

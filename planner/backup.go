@@ -13,8 +13,9 @@ type BackupOptions struct {
 }
 
 // Backup plans a backup: check, lock, work, unlock, collect, verify, commit,
-// clean. A deployment with nothing to back up and artifact names that collide
-// are KindRefused, a cyclic lock order and a malformed deployment KindInvalid.
+// clean. A deployment with nothing to back up, artifact names that collide and
+// scripts that nobody may execute are KindRefused, a cyclic lock order and a
+// malformed deployment KindInvalid.
 func Backup(d lockstep.Deployment, p lockstep.Policy, o BackupOptions) (lockstep.Plan, error) {
 	dr, work, err := draftBackup(d, p, lockstep.OperationBackup)
 	if err != nil {
@@ -43,6 +44,9 @@ func Backup(d lockstep.Deployment, p lockstep.Policy, o BackupOptions) (lockstep
 	dr.wave(lockstep.StageVerify, verifies)
 	dr.wave(lockstep.StageCommit, []lockstep.Step{{ID: "repository/commit", Timeout: briefTimeout}})
 	dr.clean()
+	if err := dr.executable(dr.planned()); err != nil {
+		return lockstep.Plan{}, err
+	}
 	return dr.plan, nil
 }
 
@@ -56,6 +60,9 @@ func Check(d lockstep.Deployment, p lockstep.Policy) (lockstep.Plan, error) {
 	}
 	dr.check(true)
 	dr.clean()
+	if err := dr.executable(dr.all()); err != nil {
+		return lockstep.Plan{}, err
+	}
 	return dr.plan, nil
 }
 

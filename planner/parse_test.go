@@ -14,7 +14,9 @@ import (
 //
 //	deployment shop spec:/etc/shop.yaml
 //	instance db/a1 index=0
-//	job postgres release=pg before=web,uaa:uaa-release timeout=2h: backup restore
+//	job postgres release=pg before=web,uaa:uaa-release timeout=2h: backup restore-x
+//
+// where restore is not executable.
 func parseDeployment(t *testing.T, text string) lockstep.Deployment {
 	t.Helper()
 	d := lockstep.Deployment{Locations: lockstep.DefaultLocations()}
@@ -84,8 +86,9 @@ func parseJob(t *testing.T, line string, l lockstep.Locations) lockstep.Job {
 		}
 	}
 	for _, kind := range strings.Fields(scripts) {
+		kind, idle := strings.CutSuffix(kind, "-x")
 		j.Scripts = append(j.Scripts, lockstep.Script{
-			Kind: lockstep.ScriptKind(kind), Path: l.ScriptDir(j.Name) + "/" + kind, Digest: "d-" + j.Name + "-" + kind,
+			Kind: lockstep.ScriptKind(kind), Path: l.ScriptDir(j.Name) + "/" + kind, Digest: "d-" + j.Name + "-" + kind, NotExecutable: idle,
 		})
 	}
 	return j

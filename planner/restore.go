@@ -49,6 +49,9 @@ func Restore(d lockstep.Deployment, p lockstep.Policy, o RestoreOptions) (lockst
 		return lockstep.Plan{}, err
 	}
 	dr.restore(work, o.Request.Proven)
+	if err := dr.executable(dr.planned()); err != nil {
+		return lockstep.Plan{}, err
+	}
 	return dr.plan, nil
 }
 
