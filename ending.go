@@ -149,11 +149,20 @@ func (r *Run) proven() []Artifact {
 // stillHeld are the slots whose unlock is owed and has not ended well, and
 // those that a policy leaves locked.
 func (r *Run) stillHeld() []Slot {
-	var held []Slot
+	var slots []Slot
+	for _, s := range r.held() {
+		slots = append(slots, s.Slot)
+	}
+	return slots
+}
+
+// held are the unlock steps of those slots.
+func (r *Run) held() []Step {
+	var held []Step
 	for _, s := range r.Plan.Steps(StageUnlock) {
 		owed := r.Owed(s) || r.holds() && r.attempts(s.Of) > 0
 		if owed && !r.ok(s.ID) {
-			held = append(held, s.Slot)
+			held = append(held, s)
 		}
 	}
 	return held

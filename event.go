@@ -133,6 +133,9 @@ type StepFinished struct {
 	Artifact *Artifact `json:"artifact,omitempty"`
 	// LeaseFired: the instance unlocked by itself before or instead.
 	LeaseFired bool `json:"lease_fired,omitempty"`
+	// Displaced: another run owns the instance now, and what is locked there is
+	// that one's to let go. The step is not tried again.
+	Displaced bool `json:"displaced,omitempty"`
 	// Warnings are of a step that ended well all the same.
 	Warnings []string `json:"warnings,omitempty"`
 }

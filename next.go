@@ -13,8 +13,8 @@ type Decision struct {
 	Record []EventData
 	// Start are tries to start now, all at once, after each is journaled.
 	Start []Attempt
-	// Settle are tries whose outcome must be asked of the launcher. Nothing is
-	// started before all of them are settled.
+	// Settle are tries whose outcome must be asked of the launcher. Until it is
+	// known they count as running.
 	Settle []Settlement
 	// Stop are running steps that must be stopped; their tries still end by
 	// themselves. It is repeated until they have.
@@ -59,11 +59,8 @@ func (r *Run) Next(now time.Time) Decision {
 	if r.overrunAt(now) {
 		return Decision{Record: []EventData{LockWindowExceeded{}}}
 	}
-	var d Decision
-	if d.Settle = r.unsettled(); len(d.Settle) == 0 {
-		d = r.nextWaves(now)
-	}
-	d.Stop = r.toStop()
+	d := r.nextWaves(now)
+	d.Settle, d.Stop = r.unsettled(), r.toStop()
 	if at := r.lockDeadline(); !at.IsZero() && (d.Wake.IsZero() || at.Before(d.Wake)) {
 		d.Wake = at
 	}
@@ -112,10 +109,10 @@ func (r *Run) awaitsUnlock(w Wave, i int) bool {
 }
 
 // nextWave adds what is due in one wave and reports whether anything in it is
-// running or still to come.
+// running or still to come. What has ended in an unknown way may still run.
 func (r *Run) nextWave(w Wave, now time.Time, d *Decision) (open bool) {
 	for i := range w.Steps {
-		if t := r.last(w.Steps[i].ID); t != nil && t.Running() {
+		if t := r.last(w.Steps[i].ID); t != nil && !t.Outcome.ended() {
 			open = true
 			continue
 		}
@@ -138,7 +135,7 @@ func (r *Run) nextWave(w Wave, now time.Time, d *Decision) (open bool) {
 }
 
 // firstTries reports whether the first try of some step of the wave is still
-// running or still to come.
+// running, has ended and nobody knows how, or is still to come.
 func (r *Run) firstTries(w Wave) bool {
 	return slices.ContainsFunc(w.Steps, func(s Step) bool {
 		fresh := r.Steps[s.ID].fresh()
@@ -146,7 +143,7 @@ func (r *Run) firstTries(w Wave) bool {
 			_, wanted := r.due(s)
 			return wanted
 		}
-		return len(fresh) == 1 && fresh[0].Running()
+		return len(fresh) == 1 && !fresh[0].Outcome.ended()
 	})
 }
 
@@ -220,7 +217,7 @@ func (r *Run) unlockDue(s Step) (time.Time, bool) {
 		return time.Time{}, false
 	case len(fresh) == 0:
 		return time.Time{}, true
-	case len(fresh) >= len(tries):
+	case len(fresh) >= len(tries), fresh[len(fresh)-1].Displaced:
 		return time.Time{}, false
 	}
 	return fresh[0].FinishedAt.Add(tries[len(fresh)]), true

@@ -56,6 +56,8 @@ func TestNext(t *testing.T) {
 
 		{"what is unknown is settled before anything else", backup, nil, locked + "a.work b.work a.work=0 b.work=?", "settle b.work#1 stop"},
 		{"an unknown unlock is waited for", backup, nil, worked + "b.unlock b.unlock=?", "settle b.unlock#1"},
+		{"an unlock on an instance that another run owns is not tried again", backup, nil,
+			worked + "b.unlock b.unlock=taken a.unlock a.unlock=0", "start a.collect#1, start b.collect#1"},
 		{"an unknown restore script is waited for", restore, nil, "@check @read @place @lock a.work a.work=?", "settle a.work#1"},
 		{"never started is unlocked too", backup, nil, "@check a.lock a.lock=? a.lock=never", "start a.unlock#1"},
 
@@ -91,6 +93,31 @@ func TestNext(t *testing.T) {
 				t.Errorf("after %q next is\n%s, want\n%s", c.story, got, c.want)
 			}
 		})
+	}
+}
+
+// TestAnUnknownUnlockHoldsUpNoOther: what is locked on one instance does not
+// wait until somebody knows how an unlock on another one ended; the next wave
+// does.
+func TestAnUnknownUnlockHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	plan := func() *lockstep.Plan {
+		p := storyPlan(lockstep.OperationBackup, nil)
+		p.Waves = waves("check a b c", "lock a", "lock b c", "work a b c", "unlock b c", "unlock a", "clean a b c")
+		return p
+	}
+	worked := "@check @lock @work "
+	for story, want := range map[string]string{
+		worked + "b.unlock recover":                                "settle b.unlock#1, start c.unlock#1",
+		worked + "b.unlock recover c.unlock c.unlock=0":            "settle b.unlock#1",
+		worked + "b.unlock c.unlock b.unlock=? c.unlock=0":         "settle b.unlock#1",
+		worked + "b.unlock recover c.unlock b.unlock=dead":         "start b.unlock#2",
+		worked + "b.unlock recover c.unlock b.unlock=0":            "wait",
+		worked + "b.unlock recover b.unlock=0 c.unlock c.unlock=0": "start a.unlock#1",
+	} {
+		if got := newStory(t, plan()).tell(story).next(); got != want {
+			t.Errorf("after %q next is\n%s, want\n%s", story, got, want)
+		}
 	}
 }
 

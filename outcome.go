@@ -33,6 +33,9 @@ func (o Outcome) OK() bool { return o.Kind == OutcomeExit && o.Code == 0 }
 // Final reports whether the outcome can still change.
 func (o Outcome) Final() bool { return o.Kind != OutcomeUnknown }
 
+// ended reports whether there is an outcome and it is final.
+func (o Outcome) ended() bool { return o.Kind != "" && o.Final() }
+
 // String is "exit 3", "signal KILL" or the kind's name in words.
 func (o Outcome) String() string {
 	switch o.Kind {

@@ -52,6 +52,7 @@ type Try struct {
 	Hint       string
 	Busy       time.Duration
 	LeaseFired bool
+	Displaced  bool
 	// Adopted: the try was started by an orchestrator that died.
 	Adopted bool
 }
@@ -309,7 +310,7 @@ func (r *Run) applyFinished(d StepFinished, at time.Time) error {
 	step, _ := r.planned(d.Step)
 	r.tallies[step.Stage].finish(*last, d.Outcome)
 	last.Outcome, last.FinishedAt = d.Outcome, at
-	last.Error, last.Hint, last.Busy, last.LeaseFired = d.Error, d.Hint, d.Busy, d.LeaseFired
+	last.Error, last.Hint, last.Busy, last.LeaseFired, last.Displaced = d.Error, d.Hint, d.Busy, d.LeaseFired, d.Displaced
 	rec.Warnings = append(rec.Warnings, d.Warnings...)
 	if d.Artifact != nil {
 		rec.Artifact = d.Artifact

@@ -128,6 +128,10 @@ func (s *story) finished(id lockstep.StepID, n int, end string) lockstep.StepFin
 		"?": lockstep.OutcomeUnknown, "dead": lockstep.OutcomeDead, "abandoned": lockstep.OutcomeAbandoned,
 		"never": lockstep.OutcomeNeverStarted,
 	}
+	if end == "taken" {
+		f.Outcome.Kind, f.Displaced = lockstep.OutcomeAbandoned, true
+		return f
+	}
 	if kind, ok := kinds[end]; ok {
 		f.Outcome.Kind = kind
 		return f

@@ -16,6 +16,8 @@ import (
 type GuardConfig struct {
 	Service lockstep.Service
 	Audit   auditlog.Recorder
+	// Approvals says which restores need a second person; nil: none.
+	Approvals *Approvals
 	// Log is told what the audit log could not take; nil is slog.Default.
 	Log *slog.Logger
 }
@@ -32,12 +34,16 @@ func Guard(cfg GuardConfig) lockstep.Service {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &guard{
-		svc: cfg.Service, log: cfg.Log, entries: cfg.Audit,
+	g := &guard{
+		svc: cfg.Service, log: cfg.Log, entries: cfg.Audit, approvals: cfg.Approvals,
 		owners: owners{of: map[lockstep.RunID]string{}},
 		// Whoever is denied again and again does not fill the disk.
 		denials: rate.NewLimiter(rate.Every(time.Second), 60),
 	}
+	if g.approvals != nil {
+		g.approvals.svc = g
+	}
+	return g
 }
 
 // guard has every method of Service written out: a new one does not compile
@@ -46,8 +52,10 @@ type guard struct {
 	svc     lockstep.Service
 	entries auditlog.Recorder
 	log     *slog.Logger
-	owners  owners
-	denials *rate.Limiter
+	// approvals may be nil: then none is needed.
+	approvals *Approvals
+	owners    owners
+	denials   *rate.Limiter
 }
 
 var _ lockstep.Service = (*guard)(nil)
@@ -146,6 +154,23 @@ func record(ctx context.Context, log auditlog.Recorder, p Principal, e auditlog.
 	return log.Record(context.WithoutCancel(ctx), e)
 }
 
+// briefly is how long an unlock waits for the audit log: a disk that hangs must
+// not keep a system locked.
+const briefly = 2 * time.Second
+
+// recordBriefly gives up waiting after that time; the entry is written if it
+// can be, later.
+func (g *guard) recordBriefly(ctx context.Context, p Principal, e auditlog.Entry) error {
+	written := make(chan error, 1)
+	go func() { written <- g.record(ctx, p, e) }()
+	select {
+	case err := <-written:
+		return err
+	case <-time.After(briefly):
+		return errors.New("it takes too long")
+	}
+}
+
 // effect is something that changes the world.
 type effect struct {
 	entry auditlog.Entry
@@ -157,7 +182,11 @@ type effect struct {
 // carryOut writes ahead, then does it, and tells if it failed.
 func (g *guard) carryOut(ctx context.Context, p Principal, x effect) error {
 	x.entry.Result = auditlog.Allowed
-	if err := g.record(ctx, p, x.entry); err != nil {
+	record := g.record
+	if x.unlocks {
+		record = g.recordBriefly
+	}
+	if err := record(ctx, p, x.entry); err != nil {
 		g.log.ErrorContext(ctx, "the audit log cannot be written", "by", p.String(), "action", x.entry.Action,
 			"deployment", x.entry.Deployment, "object", x.entry.Object, "done_nevertheless", x.unlocks, "error", err)
 		if !x.unlocks {
@@ -166,14 +195,15 @@ func (g *guard) carryOut(ctx context.Context, p Principal, x effect) error {
 	}
 	err := x.do()
 	if err != nil {
-		g.failed(ctx, p, x.entry, err)
+		x.entry.Result, x.entry.Detail = auditlog.Failed, map[string]string{"error": err.Error()}
+		g.tell(ctx, p, x.entry, record)
 	}
 	return err
 }
 
-func (g *guard) failed(ctx context.Context, p Principal, e auditlog.Entry, why error) {
-	e.Result, e.Detail = auditlog.Failed, map[string]string{"error": why.Error()}
-	if err := g.record(ctx, p, e); err != nil {
+// tell records a failure.
+func (g *guard) tell(ctx context.Context, p Principal, e auditlog.Entry, record func(context.Context, Principal, auditlog.Entry) error) {
+	if err := record(ctx, p, e); err != nil {
 		g.log.ErrorContext(ctx, "a failure is not in the audit log", "by", p.String(), "action", e.Action, "error", err)
 	}
 }

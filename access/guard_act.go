@@ -50,13 +50,32 @@ func (g *guard) Start(ctx context.Context, req lockstep.Request) (lockstep.RunID
 	if req.ID == "" { // so that the entry written ahead names the run
 		req.ID = newRunID()
 	}
-	req = ownRequest(req, p)
+	req, use, giveBack, err := g.approvals.approved(ctx, p, ownRequest(req, p))
+	if err != nil {
+		g.deny(ctx, p, entryOf(perm, req))
+		return "", err
+	}
 	var id lockstep.RunID
 	start := effect{entry: entryOf(perm, req), unlocks: perm == RunsUnlock, do: func() (err error) {
+		if err = use(); err != nil {
+			return err
+		}
 		id, err = g.svc.Start(ctx, req)
+		if neverBegan(err) {
+			giveBack()
+		}
 		return g.hideDeployment(ctx, err, req.Deployment)
 	}}
 	return id, g.carryOut(ctx, p, start)
+}
+
+// neverBegan reports whether it is certain that no run was begun.
+func neverBegan(err error) bool {
+	switch lockstep.KindOf(err) {
+	case lockstep.KindUsage, lockstep.KindInvalid, lockstep.KindNotFound, lockstep.KindConflict, lockstep.KindHeld, lockstep.KindRefused:
+		return true
+	}
+	return false
 }
 
 // permissionFor is what starting that request takes.

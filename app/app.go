@@ -41,6 +41,9 @@ type Config struct {
 	// Provable, if not nil, is asked before an artifact of that instance is
 	// proven; its error fails that.
 	Provable func(context.Context, source.Instance) error
+	// Observe, if not nil, is told of each event that this process has journaled.
+	// It must return at once and never fail; it is called concurrently.
+	Observe func(lockstep.Event)
 	// Version is written into runs and backups; ContractVersion is what
 	// scripts are told in BBR_VERSION.
 	Version         string
@@ -79,7 +82,7 @@ func New(cfg Config) *App {
 	return &App{
 		cfg:   cfg,
 		owner: fmt.Sprintf("%s pid %d since %s", host, os.Getpid(), time.Now().UTC().Format(time.RFC3339)),
-		hub:   newHub(),
+		hub:   newHub(cfg.Observe),
 		inbox: map[lockstep.RunID]chan lockstep.EventData{},
 	}
 }

@@ -12,6 +12,7 @@ import (
 type hub struct {
 	mu       sync.Mutex
 	watchers map[lockstep.RunID]map[*watcher]bool
+	observe  func(lockstep.Event)
 }
 
 type watcher struct {
@@ -20,8 +21,8 @@ type watcher struct {
 	progress chan lockstep.Progress
 }
 
-func newHub() *hub {
-	return &hub{watchers: map[lockstep.RunID]map[*watcher]bool{}}
+func newHub(observe func(lockstep.Event)) *hub {
+	return &hub{watchers: map[lockstep.RunID]map[*watcher]bool{}, observe: observe}
 }
 
 func (h *hub) watch(id lockstep.RunID) (w *watcher, stop func()) {
@@ -43,6 +44,9 @@ func (h *hub) watch(id lockstep.RunID) (w *watcher, stop func()) {
 }
 
 func (h *hub) event(e lockstep.Event) {
+	if h.observe != nil && e.Data != nil {
+		h.observe(e)
+	}
 	h.each(e.Run, func(w *watcher) {
 		select {
 		case w.changed <- struct{}{}:

@@ -11,6 +11,7 @@ import (
 	"lockstep/discover"
 	"lockstep/planner"
 	"lockstep/repository"
+	"lockstep/target"
 )
 
 // prepare brings a run from its first event to its plan: it settles what dead
@@ -135,7 +136,11 @@ func (r *running) claimAndDiscover(ctx context.Context, s *session) (lockstep.De
 			Level: "debug", Phase: lockstep.PhasePlan, Message: "every instance has told of its jobs; the plan comes next",
 		})
 	}
-	return found, errors.Join(<-claimed, err, r.note(ctx, facts...))
+	unclaimed := <-claimed
+	if err != nil && (errors.Is(unclaimed, target.ErrNotStarted) || errors.Is(unclaimed, target.ErrLost)) {
+		unclaimed = nil // discovery tells of the same instances
+	}
+	return found, errors.Join(unclaimed, err, r.note(ctx, facts...))
 }
 
 // plan makes the plan and freezes it in the journal.

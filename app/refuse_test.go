@@ -11,6 +11,7 @@ import (
 	"lockstep"
 	"lockstep/journal/mem"
 	"lockstep/source"
+	"lockstep/target"
 )
 
 func TestOnlyACleanupTakesOver(t *testing.T) {
@@ -99,4 +100,25 @@ func atoi(s string) int {
 		n = n*10 + int(c-'0')
 	}
 	return n
+}
+
+// TestAnInstanceThatIsNotThereIsToldOnce: claiming and discovering both fail.
+func TestAnInstanceThatIsNotThereIsToldOnce(t *testing.T) {
+	t.Parallel()
+	s := twoInstances(t)
+	s.wrap = func(id string, t target.Target) target.Target {
+		return way{t, func(context.Context) error {
+			if id == "b" {
+				return errors.New("no route to host")
+			}
+			return nil
+		}}
+	}
+	r := run(t, newApp(t, s), lockstep.Request{Operation: lockstep.OperationBackup})
+	if n := strings.Count(r.Ending.Error, "no route to host"); n != 1 {
+		t.Errorf("told %d times: %s", n, r.Ending.Error)
+	}
+	if !strings.Contains(r.Ending.Error, "node/b") {
+		t.Errorf("which one? %s", r.Ending.Error)
+	}
 }

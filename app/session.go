@@ -14,12 +14,8 @@ import (
 	"lockstep/source"
 )
 
-// claimTimeout bounds claiming one instance, releaseTimeout letting go of all
-// of them.
-const (
-	claimTimeout   = 2 * time.Minute
-	releaseTimeout = 30 * time.Second
-)
+// releaseTimeout bounds letting go of all instances.
+const releaseTimeout = 30 * time.Second
 
 // session is a run's hold on the instances of its deployment.
 type session struct {
@@ -187,89 +183,6 @@ func (a *App) lastBackup(ctx context.Context, opened lockstep.RunOpened) (*locks
 	return nil, nil
 }
 
-// claim makes the run the owner of every instance, under one term that is
-// higher than any of them has seen.
-func (r *running) claim(ctx context.Context, s *session) error {
-	if r.run.Opened.Operation == lockstep.OperationPlan {
-		return nil
-	}
-	if err := r.note(ctx, r.claimResources(s)...); err != nil {
-		return err
-	}
-	for {
-		highest, err := r.claimAll(ctx, s)
-		if err != nil {
-			return err
-		}
-		if highest < r.term {
-			return r.noteLater(ctx)
-		}
-		r.term = highest + 1
-	}
-}
-
-func (r *running) claimResources(s *session) []lockstep.EventData {
-	var facts []lockstep.EventData
-	for _, i := range s.resolved.Instances {
-		facts = append(facts, lockstep.ResourceAcquiring{Resource: lockstep.Resource{
-			Kind: lockstep.ResourceClaim, Instance: i.Name(), Reach: i.Address,
-		}})
-	}
-	return facts
-}
-
-// claimAll claims every instance under the run's present term and returns the
-// highest term that any of them had seen before.
-func (r *running) claimAll(ctx context.Context, s *session) (uint64, error) {
-	seen := make([]uint64, len(s.resolved.Instances))
-	err := s.each(func(i int, id lockstep.InstanceID, c *launcher.Client) (err error) {
-		seen[i], err = r.claimOne(ctx, s, id, c)
-		return err
-	})
-	return slices.Max(append(seen, 0)), err
-}
-
-// claimOne claims one instance and returns the highest term that it had seen.
-// It may have claimed it although it gives an error of KindHeld.
-func (r *running) claimOne(ctx context.Context, s *session, id lockstep.InstanceID, c *launcher.Client) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
-	defer cancel()
-	reply, err := c.Claim(ctx, launcher.ClaimRequest{
-		Key: string(r.run.Opened.Key), Owner: r.app.owner, Run: string(r.run.ID),
-		Term: r.term, TakeOver: r.run.Opened.Request.TakeOver,
-	})
-	if err != nil {
-		return 0, r.claimError(ctx, s, id, err)
-	}
-	s.mu.Lock()
-	s.claimed[id] = true
-	s.mu.Unlock()
-	if d := reply.Displaced; d != nil {
-		r.later(lockstep.Noted{Level: "warn", Instance: id, Message: fmt.Sprintf("took instance %s over from run %s of %s", id, d.Run, d.Owner)})
-	}
-	if err := r.stopDisplaced(ctx, id, c, reply.Open); err != nil {
-		return reply.Term, err
-	}
-	return reply.Term, r.refuseOwed(id, reply.Owed)
-}
-
-// claimLate claims an instance that could not be reached when the run was taken
-// over, as soon as something is to be done there. It does nothing where the
-// claim was made before.
-func (r *running) claimLate(ctx context.Context, s *session, id lockstep.InstanceID) error {
-	s.mu.Lock()
-	claimed := s.claimed[id]
-	s.mu.Unlock()
-	if claimed {
-		return nil
-	}
-	_, err := r.claimOne(ctx, s, id, s.clients[id])
-	if lockstep.KindOf(err) == lockstep.KindHeld {
-		return nil // it is claimed, and what another run owes is not ours to judge now
-	}
-	return err
-}
-
 // tell hands a fact to whoever drives the run. It does not block for ever when
 // nobody does any more.
 func (r *running) tell(fact lockstep.EventData) {
@@ -279,49 +192,11 @@ func (r *running) tell(fact lockstep.EventData) {
 	}
 }
 
-// refuseOwed stops a backup, restore or check where the instance's own record
-// says that another run still owes an unlock: it is all there is when the
-// journal of that run is lost or elsewhere. The claim is given back then.
-func (r *running) refuseOwed(id lockstep.InstanceID, owed []launcher.OwedUnlock) error {
-	i := slices.IndexFunc(owed, func(u launcher.OwedUnlock) bool { return u.Run != string(r.run.ID) })
-	checks := r.run.Opened.Operation == lockstep.OperationCheck && !r.run.Opened.Policy.IgnoreHeld
-	if i < 0 || !r.locks() && !checks {
-		return nil
-	}
-	return &lockstep.Error{
-		Kind: lockstep.KindHeld, Op: fmt.Sprintf("claim instance %s", id),
-		Err:  fmt.Errorf("it says that run %s has not done %s", owed[i].Run, owed[i].Step.ID),
-		Hint: "`lockstep cleanup " + r.run.Opened.Deployment + "` unlocks it",
-	}
-}
-
 // locks reports whether the run is one that locks jobs and must not be begun
 // while something may still be locked.
 func (r *running) locks() bool {
 	op := r.run.Opened.Operation
 	return !r.run.Opened.Policy.IgnoreHeld && (op == lockstep.OperationBackup || op == lockstep.OperationRestore)
-}
-
-// claimError says who has the instance, and what to do about it: a run that
-// this journal knows is settled by it, any other only by taking over. Where the
-// policy is that a backup finds what is left and stops, that is what it says.
-func (r *running) claimError(ctx context.Context, s *session, id lockstep.InstanceID, err error) error {
-	var taken *launcher.ClaimedError
-	if !errors.As(err, &taken) {
-		return fmt.Errorf("claim instance %s: %w", id, err)
-	}
-	if left := s.resolved.Locations.Artifacts; r.run.Opened.Policy.SettleInCleanup {
-		if there, unknown := s.clients[id].Exists(ctx, left); unknown == nil && there {
-			return executor.LeftoverError(left, id, err.Error())
-		}
-	}
-	name := r.run.Opened.Deployment
-	hint := "another orchestrator may be at work there; if it is surely dead: `lockstep cleanup " + name + " --take-over`"
-	run, unknown := r.app.Run(ctx, lockstep.RunID(taken.Holder.Run))
-	if unknown == nil && run.Ending == nil && r.app.abandoned(ctx, run.Opened.Key) {
-		hint = "its orchestrator is dead: `lockstep recover " + name + "` settles that run"
-	}
-	return &lockstep.Error{Kind: lockstep.KindConflict, Op: fmt.Sprintf("claim instance %s", id), Err: err, Hint: hint}
 }
 
 // tracker journals what a source makes remotely.

@@ -46,6 +46,7 @@ type try struct {
 	outcome        lockstep.Outcome
 	artifact       *lockstep.Artifact
 	lapsed         bool
+	displaced      bool
 	recoveriesSeen int // number of recoveries before it started
 	// adopted: it ran when a recovery began, the last time at adoptedAt.
 	adopted   bool
@@ -206,7 +207,7 @@ func (h *history) finished(e lockstep.Event, d lockstep.StepFinished) {
 		h.breaks(Journal, e.Seq, "try %d of %s ends and did not run", d.Attempt, d.Step)
 		return
 	}
-	t.lapsed = t.lapsed || d.LeaseFired
+	t.lapsed, t.displaced = t.lapsed || d.LeaseFired, d.Displaced
 	if d.LeaseFired {
 		first(&h.lapsed, e.Seq)
 	}

@@ -28,7 +28,8 @@ func (h *history) owes(u lockstep.Step) bool {
 }
 
 // satisfied says whether nothing more is owed to an unlock step: it ended well,
-// or its tries since the last recovery are spent. Otherwise it says why not.
+// its tries since the last recovery are spent, or another run has taken the
+// instance over. Otherwise it says why not.
 func (h *history) satisfied(u lockstep.Step) (why string, ok bool) {
 	fresh := h.freshTries(u.ID)
 	last := h.lastTry(u.ID)
@@ -38,6 +39,8 @@ func (h *history) satisfied(u lockstep.Step) (why string, ok bool) {
 	case !last.ended():
 		return "has not ended", false
 	case last.ok():
+		return "", true
+	case last.displaced:
 		return "", true
 	case fresh < len(h.plan.Policy.UnlockTries):
 		return fmt.Sprintf("failed and was tried %d times of %d", fresh, len(h.plan.Policy.UnlockTries)), false
@@ -87,6 +90,8 @@ func (h *history) checkTimes(u lockstep.Step) {
 		k := len(chain) - 1
 		switch {
 		case k == 0:
+		case chain[k-1].displaced:
+			h.breaks(Unlock, t.startSeq, "try %d of %s though another run owns the instance", t.n, u.ID)
 		case k >= len(h.plan.Policy.UnlockTries):
 			h.breaks(Unlock, t.startSeq, "try %d of %s is one too many", t.n, u.ID)
 		case t.start.Before(chain[0].end.Add(h.plan.Policy.UnlockTries[k])):

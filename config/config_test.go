@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"lockstep"
+	"lockstep/access"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -101,6 +102,17 @@ deployments:
     max_lock: ${LIMIT}
     lock_lease: off
     on_restore_failure: hold
+access:
+  restore_approval: [shop, "prod-*"]
+  client_certificates:
+  - {name: "spiffe://example.com/ci", as: ci, roles: ["backup-operator@sh?p"]}
+  oidc:
+    issuer: https://id.example.com
+    client_id: lockstep
+    client_secret_file: oidc
+    groups:
+      ops: {roles: [viewer, backup-operator@shop]}
+  session_idle: 10m
 `
 
 func TestFullConfiguration(t *testing.T) {
@@ -135,6 +147,17 @@ func TestFullConfiguration(t *testing.T) {
 			ScriptTimeout: time.Hour, LockLease: 10 * time.Minute,
 			OnRestoreFailure: UnlockOnRestoreFailure,
 		}},
+		Access: Access{
+			RestoreApproval: []string{"shop", "prod-*"},
+			Certificates: []access.CertificateRule{{
+				Name: "spiffe://example.com/ci", Principal: "ci", Grants: []access.Grant{{Role: access.RoleBackupOperator, Deployments: "sh?p"}},
+			}},
+			OIDC: &OIDC{
+				Issuer: "https://id.example.com", ClientID: "lockstep", ClientSecretFile: "/etc/x/oidc", NameClaim: "sub", GroupsClaim: "groups",
+				Groups: map[string][]access.Grant{"ops": {{Role: access.RoleViewer, Deployments: "*"}, {Role: access.RoleBackupOperator, Deployments: "shop"}}},
+			},
+			SessionIdle: 10 * time.Minute, SessionLife: 12 * time.Hour,
+		},
 	}
 	if diff := cmp.Diff(want, parse(t, full)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

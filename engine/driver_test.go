@@ -208,6 +208,9 @@ func (f *follower) look() (*lockstep.StepFinished, time.Time) {
 		return f.result(lockstep.Outcome{Kind: lockstep.OutcomeUnknown}), now
 	}
 	m.term = f.task.Term
+	if m.taken && !f.begins && (f.start || f.task.Step.Script != nil) {
+		return f.displaced(), now
+	}
 	if f.stopFirst(m) {
 		return nil, deadline.Add(time.Hour)
 	}
@@ -272,6 +275,15 @@ func (f *follower) press(p *proc) time.Time {
 		return now.Add(grace)
 	}
 	return f.asked.Add(grace)
+}
+
+// displaced is what a launcher that another run has claimed says to everything.
+func (f *follower) displaced() *lockstep.StepFinished {
+	if f.task.Step.Script == nil {
+		return &lockstep.StepFinished{Outcome: lockstep.Exited(1)}
+	}
+	f.seen.hit("a displaced run is refused")
+	return &lockstep.StepFinished{Outcome: lockstep.Outcome{Kind: lockstep.OutcomeAbandoned}, Displaced: true}
 }
 
 // result is how the try is reported. w.mu is held.

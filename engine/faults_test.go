@@ -34,6 +34,10 @@ func (s *simulation) strike(f fault, by *driver) {
 		s.cut(m, time.Second, false)
 	case "reboot":
 		s.cut(m, s.delay(5*time.Minute, "cut", int(f.at)), true)
+	case "taken over":
+		if f.at > 3 { // somebody who knows that there is a run to displace
+			m.takeOver()
+		}
 	case "deploy":
 		if w.changed.IsZero() {
 			w.changed = time.Now()

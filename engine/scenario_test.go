@@ -24,7 +24,7 @@ type scenario struct {
 var faultKinds = []string{
 	"crash", "crash", "crash", "cancel", "cancel", "second cancel", "disk full", "acknowledgement lost",
 	"unreachable for a while", "unreachable for a while", "unreachable for long", "unreachable for ever", "reboot", "rival", "lease reported",
-	"deploy",
+	"deploy", "taken over",
 }
 
 func newScenario(seed uint64) *scenario {

@@ -240,7 +240,7 @@ func (s *simulation) heal() {
 	w.mu.Lock()
 	w.plan, w.acts, w.lapses, w.changed, w.odds = c.plan, nil, nil, time.Time{}, odds{stuck: s.odds.stuck}
 	for _, m := range w.machines {
-		m.procs, m.refused, m.term = map[tryKey]*proc{}, map[tryKey]bool{}, 0
+		m.procs, m.refused, m.term, m.taken = map[tryKey]*proc{}, map[tryKey]bool{}, 0, false
 	}
 	w.mu.Unlock()
 	c.drive(w.newDriver(1000), openRun(c.plan, s.found))

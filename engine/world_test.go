@@ -34,6 +34,7 @@ type machine struct {
 	id      lockstep.InstanceID
 	up      bool
 	gone    bool // it will never be reachable again
+	taken   bool // another run owns it, and has unlocked it
 	term    uint64
 	locked  map[lockstep.Slot]bool
 	owed    map[lockstep.StepID]bool // unlock steps of which no try ended well
@@ -192,6 +193,21 @@ func (m *machine) reboot() {
 		m.seen.hit("a reboot unlocks")
 	}
 	m.lapse()
+}
+
+// takeOver is another orchestrator's cleanup of the machine: it stops what locks
+// and works, lets unlock scripts end, unlocks, and owns it from then on.
+// w.mu is held.
+func (m *machine) takeOver() {
+	for _, p := range m.running() {
+		if s := p.task.Step.Stage; s == lockstep.StageLock || s == lockstep.StageWork || s == lockstep.StagePlace {
+			p.end(lockstep.Outcome{Kind: lockstep.OutcomeSignal, Signal: "KILL"})
+		}
+	}
+	clear(m.locked)
+	m.lapse()
+	m.taken, m.claimed, m.artifacts = true, false, false
+	m.change()
 }
 
 // lapse notes that the lease no longer stands. w.mu is held.

@@ -201,11 +201,14 @@ func (e *Executor) clean(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 		}
 	}
 	e.leases.drop(t.Step.Instance)
-	mode := launcher.ReleaseDone
-	if t.Plan.Operation == lockstep.OperationCleanup {
-		mode = launcher.ReleaseAll // every unlock that anybody owed has been tried
+	if t.Plan.Operation == lockstep.OperationCleanup && len(t.Owed) == 0 {
+		return f, c.Release(ctx, launcher.ReleaseAll) // every unlock that anybody owed has been done
 	}
-	return f, c.Release(ctx, mode)
+	owed := make([]string, len(t.Owed))
+	for i, id := range t.Owed {
+		owed[i] = string(id)
+	}
+	return f, c.Release(ctx, launcher.ReleaseDone, owed...)
 }
 
 // acquire takes a transfer's place, or ends with ctx.

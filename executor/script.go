@@ -30,6 +30,9 @@ func (e *Executor) runScript(ctx context.Context, t lockstep.Task, broken <-chan
 
 	out := &output{}
 	status, err := e.startAndWait(running, c, t, out)
+	if errors.Is(err, launcher.ErrFenced) {
+		return displaced(t, err)
+	}
 	if err != nil {
 		status, err = e.stopScript(ctx, c, t, err, context.Cause(running))
 	}
@@ -188,6 +191,9 @@ func (e *Executor) Settle(ctx context.Context, t lockstep.Task, stop bool) locks
 		return abandoned(err)
 	}
 	status, err := e.settleScript(ctx, c, t, stop)
+	if errors.Is(err, launcher.ErrFenced) {
+		return displaced(t, err)
+	}
 	if err != nil {
 		return abandoned(err)
 	}
@@ -249,6 +255,16 @@ func abandoned(err error) lockstep.StepFinished {
 	return lockstep.StepFinished{
 		Outcome: lockstep.Outcome{Kind: lockstep.OutcomeAbandoned}, Error: err.Error(), Hint: lockstep.HintOf(err),
 	}
+}
+
+// displaced is the end of a try on an instance that another run owns now.
+func displaced(t lockstep.Task, err error) lockstep.StepFinished {
+	f := abandoned(err)
+	f.Displaced = true
+	if t.Step.Stage == lockstep.StageUnlock {
+		f.Hint = "whoever took the instance over unlocks it; if nobody does: `lockstep cleanup " + t.Plan.Deployment + " --take-over`"
+	}
+	return f
 }
 
 // finished says how a script ended. Where it was stopped, cause says why.

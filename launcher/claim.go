@@ -18,6 +18,9 @@ type ClaimRequest struct {
 	Term uint64
 	// TakeOver claims whatever the present holder is doing.
 	TakeOver bool
+	// Over is a run that is known to have ended, or "": a control session
+	// that still seems to drive it does not stand in the way.
+	Over string
 }
 
 // ClaimRecord is a claim as it is stored on the instance.
@@ -54,7 +57,8 @@ type OwedUnlock struct {
 type ClaimedError struct {
 	Holder ClaimRecord
 	// Why is "step" (a script of it is running), "lease" (its lease has not
-	// run out) or "stale" (it is the same run in a higher term).
+	// run out), "session" (an orchestrator that drives it is connected) or
+	// "stale" (it is the same run in a higher term).
 	Why string
 }
 
@@ -62,7 +66,8 @@ type ClaimedError struct {
 func (e *ClaimedError) Error() string {
 	why := map[string]string{
 		"step": "one of its scripts is running", "lease": "its lease has not run out",
-		"stale": "this is an older term of the same run",
+		"session": "its orchestrator is connected",
+		"stale":   "this is an older term of the same run",
 	}[e.Why]
 	return fmt.Sprintf("instance is claimed by run %s (term %d, %s, since %s): %s",
 		e.Holder.Run, e.Holder.Term, e.Holder.Owner, e.Holder.Time.Format(time.RFC3339), why)
@@ -80,9 +85,15 @@ func (c *Client) Claim(ctx context.Context, req ClaimRequest) (ClaimReply, error
 	if req.TakeOver {
 		takeOver = "1"
 	}
+	over := "-"
+	if req.Over != "" {
+		if over, err = encodeName(req.Over); err != nil {
+			return ClaimReply{}, fmt.Errorf("claim instance: %w", err)
+		}
+	}
 	words := []string{
 		"=" + escapeName(req.Key), "=" + escapeName(req.Owner), run,
-		strconv.FormatUint(req.Term, 10), takeOver,
+		strconv.FormatUint(req.Term, 10), takeOver, over,
 	}
 	var reply ClaimReply
 	err = c.steady(ctx, func(s *session) error {
@@ -211,14 +222,39 @@ const (
 	ReleaseNow ReleaseMode = "now"
 )
 
-// Release gives the instance up. Repeating it is harmless. Errors: ErrBusy
-// when a step is running, ErrFenced when another run owns the instance.
-func (c *Client) Release(ctx context.Context, mode ReleaseMode) error {
+// Release gives the instance up. Repeating it is harmless. With ReleaseDone,
+// owed names unlock steps that the run owes for all its tries: they stay on
+// record, and later claims are told of them, until a run has done them or Forget
+// is called. Errors: ErrBusy when a step is running, ErrFenced when another run
+// owns the instance.
+func (c *Client) Release(ctx context.Context, mode ReleaseMode, owed ...string) error {
 	run, term := c.owner()
 	if mode == ReleaseNow {
 		_, err := c.Renew(ctx, 0)
 		return err
 	}
-	_, _, err := c.do(ctx, "release", run, term, string(mode))
+	words := []string{run, term, string(mode)}
+	for _, id := range owed {
+		word, err := encodeName(id)
+		if err != nil {
+			return fmt.Errorf("release instance: owed step %q: %w", id, err)
+		}
+		words = append(words, word)
+	}
+	_, _, err := c.do(ctx, "release", words...)
 	return err
+}
+
+// Forget strikes an unlock out that another run owes, because somebody vouches
+// that it is not needed any more. Repeating it is harmless. Errors: ErrFenced.
+func (c *Client) Forget(ctx context.Context, owed StepRef) error {
+	words, err := owed.words()
+	if err != nil {
+		return fmt.Errorf("forget unlock %q: %w", owed.ID, err)
+	}
+	run, term := c.owner()
+	if _, _, err := c.do(ctx, "forget", words[0], words[1], run, term); err != nil {
+		return fmt.Errorf("forget unlock %q: %w", owed.ID, err)
+	}
+	return nil
 }

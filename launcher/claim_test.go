@@ -105,8 +105,13 @@ func TestClaimIsRepeatable(t *testing.T) {
 		}
 		i.script("go", "")
 		i.wait(s)
+		if _, err := old.Claim(i.ctx(), request("r2", 1)); !errors.As(err, &held) || held.Why != "session" {
+			t.Errorf("its orchestrator is connected: %v", err)
+		}
 		// A claim without anything alive is replaced.
-		reply, err := old.Claim(i.ctx(), request("r2", 1))
+		req := request("r2", 1)
+		req.Over = "r1"
+		reply, err := old.Claim(i.ctx(), req)
 		if err != nil || reply.Term != 3 || reply.Displaced == nil || len(reply.Open) != 0 {
 			t.Errorf("%+v, %v", reply, err)
 		}
@@ -184,7 +189,9 @@ func TestClaimIsGivenBack(t *testing.T) {
 		other := i.another(sh)
 		defer other.Close()
 		for _, term := range []uint64{1, 2} {
-			if _, err := other.Claim(i.ctx(), request("r2", term)); err != nil {
+			req := request("r2", term)
+			req.TakeOver = true
+			if _, err := other.Claim(i.ctx(), req); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -118,9 +118,13 @@ func (c *Client) stream(ctx context.Context, verb string, streams target.Streams
 	}
 	stderr := &tail{}
 	streams.Stderr = stderr
-	exit, err := c.target.Run(ctx, c.streamCommand(s.runDir, verb, words...), streams)
+	run, term := c.owner()
+	exit, err := c.target.Run(ctx, c.streamCommand(s.runDir, verb, append([]string{run, term}, words...)...), streams)
 	if err != nil {
 		return err
+	}
+	if exit.Code == exitFenced {
+		return fmt.Errorf("%w: %s", ErrFenced, strings.TrimSpace(stderr.String()))
 	}
 	if !exit.OK() {
 		return fmt.Errorf("%v: %s", exit, strings.TrimSpace(stderr.String()))

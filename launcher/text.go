@@ -49,6 +49,7 @@ const (
 	exitFolder = 91
 	exitDigest = 92
 	exitStore  = 93
+	exitFenced = 96 // of a stream
 )
 
 // bootstrap receives the launcher and becomes it. It has no single quote in
@@ -82,7 +83,7 @@ func (c *Client) bootCommand() string {
 // the launcher named it.
 func (c *Client) streamCommand(runDir, verb string, words ...string) string {
 	file := runDir + "/launcher-" + digest()
-	args := []string{c.shell, file, verb, runDir, "-", c.sudoFlag(), "-", "-", c.shell}
+	args := []string{c.shell, file, verb, runDir, c.cfg.StateDir, c.sudoFlag(), "-", "-", c.shell}
 	if strings.HasPrefix(verb, "deal") { // so that it can end all that it started
 		args = append([]string{"setsid", "-w"}, args...)
 	}

@@ -113,4 +113,7 @@ type Approvals interface {
 	// there or not approved, ErrExists if another run has used it. Using it
 	// again for the same run changes nothing.
 	UseApproval(ctx context.Context, id, run string, at time.Time) error
+	// ReleaseApproval takes back a use for a run that was not begun. One that
+	// this run has not used is left as it is.
+	ReleaseApproval(ctx context.Context, id, run string) error
 }

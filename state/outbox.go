@@ -20,7 +20,8 @@ type Outbox interface {
 	// HasNotice reports whether a notice with that key is kept.
 	HasNotice(ctx context.Context, key string) (bool, error)
 	// DueDeliveries lists pending deliveries to a receiver whose next try is
-	// not after now: alarms first, then by number, at most limit.
+	// not after now, or after FarAhead: alarms first, then by number, at most
+	// limit.
 	DueDeliveries(ctx context.Context, receiver string, now time.Time, limit int) ([]lockstep.Delivery, error)
 	// NextDelivery is when the next pending delivery to a receiver is due, zero
 	// if none is pending.
@@ -36,6 +37,10 @@ type Outbox interface {
 	// deliveries is pending.
 	PruneNotices(ctx context.Context, before time.Time) error
 }
+
+// FarAhead is further than any next try is put off: one that is further away is
+// due, because the clock was set back.
+const FarAhead = time.Hour
 
 // DeliveryCount is how many deliveries to a receiver are in a state.
 type DeliveryCount struct {

@@ -13,7 +13,8 @@ claim_lock() {
 }
 claim_unlock() { exec 8>&-; }
 
-# claim ID KEY OWNER RUN TERM TAKEOVER
+# claim ID KEY OWNER RUN TERM TAKEOVER OVER: OVER is a run of which the client
+# knows that it has ended; a session that seems to drive it is a leftover.
 claim() {
 	claim_lock
 	read_claim
@@ -24,7 +25,7 @@ claim() {
 		return
 	fi
 	if [ -n "$was" ] && [ "$was" != "$4" ]; then
-		if alive "$was" && [ "$6" = 0 ]; then
+		if [ "$6" = 0 ] && driven "$was" "$7"; then
 			say "$1" held "$WHY" "$holder"
 			return
 		fi
@@ -35,15 +36,17 @@ claim() {
 	fi
 	if [ -n "$was" ] && [ "$was" != "$4" ]; then
 		# A script that was started while we looked: its run keeps the claim.
-		if [ "$6" = 0 ] && alive "$was"; then
+		if [ "$6" = 0 ] && driven "$was" "$7"; then
 			durable "$STATE/claim" "1 $holder"
 			say "$1" held "$WHY" "$holder"
 			return
 		fi
 		stop_watch "$was"
+		stop_streams "$was"
 		say "$1" displaced "$holder"
 		durable "$STATE/r-$4/displaced" "$holder"
 	fi
+	echo "$4" >"$SESS/run"
 	report_runs "$1"
 	say "$1" ok "$seen" "$BOOT"
 }
@@ -56,6 +59,61 @@ take_claim() {
 	mkdir -p "$RUN/r-$4" "$STATE/r-$4" || return 1
 	[ -f "$STATE/r-$4/boot" ] || durable "$STATE/r-$4/boot" "$BOOT" || return 1
 	durable "$STATE/claim" "1 $4 $5 $max $BOOT $epoch $2 $3"
+}
+
+# driven RUN OVER: is it alive, or is somebody here who drives it? WHY says which.
+driven() {
+	! alive "$1" || return 0
+	WHY=session
+	[ "$1" != "$2" ] && { live_session "$1" || live_stream "$1"; }
+}
+
+# live_session RUN: is there another control session than this one that spoke
+# for that run?
+live_session() {
+	set +f
+	for d_ in "$RUN"/sess-*/run; do
+		set -f
+		[ "$d_" != "$SESS/run" ] || continue
+		{ read -r W <"$d_"; } 2>/dev/null || continue
+		[ "$W" = "$1" ] || continue
+		W=${d_%/run}
+		{ read -r s <"/proc/${W##*-}/stat"; } 2>/dev/null || continue
+		case ${s##*) } in Z*) ;; *) return 0 ;; esac
+	done
+	set -f
+	return 1
+}
+
+# hold_streams RUN: whoever unpacks for the run holds its lock of streams, and
+# is known by its mark. Descriptor 9 stays open until all has ended. A reboot
+# took the run's folder away: then nothing of it may start.
+hold_streams() {
+	[ "$1" != - ] || return 0
+	if [ ! -d "$RUN/r-$1" ]; then
+		echo "run '$1' has nothing on this instance" >&2
+		return 1
+	fi
+	exec 9>>"$RUN/r-$1/streams" && flock -s -n 9 || return 1
+	export LOCKSTEP_STEP="$RUN/r-$1/streams"
+}
+
+# live_stream RUN: is anything being unpacked for it?
+live_stream() {
+	[ -f "$RUN/r-$1/streams" ] || return 1
+	! flock -n "$RUN/r-$1/streams" true
+}
+
+# stop_streams RUN: it has lost its claim; what it still unpacks is stopped. A
+# stream holds the lock before it looks at the claim, so that none is missed.
+stop_streams() {
+	D=$RUN/r-$1/streams tries=0
+	while live_stream "$1" && [ "$tries" -lt 100 ]; do
+		# shellcheck disable=SC2086
+		! strays || kill -KILL $PIDS 2>/dev/null
+		tries=$((tries + 1))
+		sleep 0.05
+	done
 }
 
 # alive RUN: has it a live step or an unexpired lease? WHY says which.
@@ -179,10 +237,12 @@ give_back() {
 	if [ -f "$RUN/r-$1/lease" ] && [ ! -e "$RUN/r-$1/fired" ]; then start_watch "$1" "$2"; fi
 }
 
-# release ID RUN TERM MODE: done = the run's own things go, and those of other
-# runs that owe nothing; while the lease can still unlock what nobody could reach
-# it must not go with them; all = those of every run; back = as done, or the claim
-# goes back to whom it was taken from. "now" is in the lease's file.
+# release ID RUN TERM MODE [STEP...]: done = the run's own things go, and those of
+# other runs that owe nothing; while the lease can still unlock what nobody could
+# reach it must not go with them; the STEPs, unlocks that it owes for all its
+# tries, stay on record; all =
+# those of every run; back = as done, or the claim goes back to whom it was taken
+# from. "now" is in the lease's file.
 release() {
 	claim_lock
 	read_claim
@@ -200,7 +260,8 @@ release() {
 	fi
 	holder=
 	[ "$4" != back ] || [ ! -f "$STATE/r-$2/displaced" ] || read -r holder <"$STATE/r-$2/displaced"
-	drop_run "$2"
+	forgive "$2"
+	if [ "$4" = "done" ] && [ $# -gt 4 ]; then keep_owed "$@"; else drop_run "$2"; fi
 	# shellcheck disable=SC2086
 	if [ -n "$holder" ] && give_back $holder; then
 		say "$1" ok
@@ -256,6 +317,64 @@ unlocks_itself() {
 	firing) ;;
 	*) return 1 ;;
 	esac
+}
+
+# keep_owed ID RUN TERM MODE STEP...: the run is over and has not done these
+# unlocks. Its record of them stays until somebody has, and so does what shows
+# that they are owed.
+keep_owed() {
+	run=$2
+	shift 4
+	stop_watch "$run"
+	rm -f "$RUN/r-$run/lease"
+	[ -f "$STATE/r-$run/unlocks" ] || return 0
+	kept=''
+	while read -r wave_ s_ line; do
+		for W; do
+			[ "$W" != "$s_" ] || kept="$kept$wave_ $s_ $line$NL"
+		done
+	done <"$STATE/r-$run/unlocks"
+	durable "$STATE/r-$run/unlocks" "${kept%"$NL"}"
+}
+
+# forgive RUN: what it has unlocked, no other run owes any more.
+forgive() {
+	set +f
+	for r in "$STATE"/r-*/unlocks; do
+		set -f
+		r=${r%/unlocks}
+		r=${r##*/r-}
+		[ "$r" != "$1" ] && [ -f "$STATE/r-$r/unlocks" ] || continue
+		while read -r _ W _; do
+			! unlocked "$1" "$W" || strike_out "$r" "$W"
+		done <"$STATE/r-$r/unlocks"
+	done
+	set -f
+}
+
+# strike_out RUN STEP: the run does not owe that unlock any more.
+strike_out() {
+	kept=''
+	while read -r wave_ s_ line; do
+		[ "$s_" = "$2" ] || kept="$kept$wave_ $s_ $line$NL"
+	done <"$STATE/r-$1/unlocks"
+	if [ -n "$kept" ]; then
+		durable "$STATE/r-$1/unlocks" "${kept%"$NL"}"
+	else
+		rm -f "$STATE/r-$1/unlocks"
+	fi
+}
+
+# forget ID RUN STEP OWNRUN TERM: somebody vouches that the unlock which that
+# other run owes is not needed any more.
+forget() {
+	claim_lock
+	if ! owns "$4" "$5"; then
+		fenced "$1"
+		return
+	fi
+	[ ! -f "$STATE/r-$2/unlocks" ] || strike_out "$2" "$3"
+	say "$1" ok
 }
 
 # drop_run RUN: its folders go, and the timer of its lease.

@@ -29,12 +29,14 @@ dispatch() {
 	set -- "$id" "$@"
 	case $verb in
 	start)
+		attend "$2"
 		setsid -f "$SH" "$L" step "$RUN" "$STATE" "$SUDO" "$UM" "$LC" "$SH" "$@" </dev/null
 		;;
-	arm) (arm "$@") ;;
-	renew) (renew "$@") ;;
+	arm) attend "$2" && (arm "$@") ;;
+	renew) attend "$2" && (renew "$@") ;;
 	claim) (claim "$@") & ;;
 	release) (release "$@") & ;;
+	forget) (forget "$@") & ;;
 	wait) (wait_step "$@") & ;;
 	status) (status "$@") & ;;
 	settle) (settle "$@") & ;;
@@ -49,6 +51,9 @@ dispatch() {
 	*) fail "$id" error "no such verb: $verb" ;;
 	esac
 }
+
+# attend RUN: whoever speaks here drives that run; see live_session.
+attend() { [ -e "$SESS/run" ] || echo "$1" >"$SESS/run"; }
 
 # leave: the session is over. The last one to go leaves nothing, unless a run
 # still has something here.
@@ -74,14 +79,21 @@ run_verb() {
 	serve) serve ;;
 	watch) watch_main "$@" ;;
 	lease-unlock) unlock_main "$@" ;;
-	deal-reader) deal_reader "$@" ;;
+	deal-reader) deal_reader "$3" "$4" ;;
 	tar-out | tar-in | inventory | deal) stream "$@" ;;
 	*) return 64 ;;
 	esac
 }
 
-# stream: these have a session of their own; the last word is a path.
+# stream RUN TERM [WORD...] PATH: these have a session of their own. Of a run
+# that no longer owns the instance nothing is moved, and nothing counts as moved
+# that it owned only at the beginning.
 stream() {
+	run=$1 term=$2
+	shift 2
+	case $STATE in /*) ;; *) STATE=$PWD/$STATE ;; esac
+	[ "$VERB" != tar-in ] || hold_streams "$run" || return 96
+	owned || return 96
 	eval "dec \"\${$#}\""
 	case $VERB in
 	tar-out) tar_out "$W" ;;
@@ -89,6 +101,17 @@ stream() {
 	inventory) inventory "$W" ;;
 	deal) deal "$1" "$2" "$W" ;;
 	esac
+	rc=$?
+	owned || return 96
+	return "$rc"
+}
+
+# owned: is the stream's run still the owner? A run of "-" never claimed.
+owned() {
+	[ "$run" != - ] || return 0
+	owns "$run" "$term" && return 0
+	echo "the instance is claimed by run '$C_RUN' term $C_TERM, not by run '$run' term $term" >&2
+	return 1
 }
 
 if [ "$1" = hash ]; then

@@ -73,6 +73,15 @@ func (s *Store) UseApproval(ctx context.Context, id, run string, at time.Time) e
 	return about("use approval", id, err)
 }
 
+// ReleaseApproval implements state.Approvals.
+func (s *Store) ReleaseApproval(ctx context.Context, id, run string) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE state_approvals SET run = '', used = 0 WHERE id = ? AND run = ?`, id, run)
+		return err
+	})
+	return about("release approval", id, err)
+}
+
 func scanApproval(row scanner) (state.Approval, error) {
 	var a state.Approval
 	var asked, expires, decided, used int64

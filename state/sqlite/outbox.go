@@ -88,7 +88,8 @@ func (s *Store) HasNotice(ctx context.Context, key string) (bool, error) {
 // DueDeliveries implements state.Outbox.
 func (s *Store) DueDeliveries(ctx context.Context, receiver string, now time.Time, limit int) ([]lockstep.Delivery, error) {
 	list, err := many(ctx, s, scanDelivery, `SELECT `+deliveryColumns+` FROM state_deliveries d JOIN state_notices m ON m.n = d.notice
-		WHERE d.receiver = ? AND d.state = 'pending' AND d.next_try <= ? ORDER BY d.alarm DESC, d.n LIMIT ?`, receiver, nanos(now), limit)
+		WHERE d.receiver = ? AND d.state = 'pending' AND (d.next_try <= ? OR d.next_try > ?) ORDER BY d.alarm DESC, d.n LIMIT ?`,
+		receiver, nanos(now), nanos(now.Add(state.FarAhead)), limit)
 	return list, about("list deliveries to", receiver, err)
 }
 

@@ -100,7 +100,9 @@ func testApprovals(t *testing.T, open Open) {
 	fails(t, "decide again", s.DecideApproval(ctx, "b", yes), state.ErrExists)
 	fails(t, "decide none", s.DecideApproval(ctx, "none", yes), state.ErrNotFound)
 	fails(t, "use a denied one", s.UseApproval(ctx, "b", "r1", now), state.ErrNotFound)
+	works(t, "use and release", errors.Join(s.UseApproval(ctx, "a", "r0", now), s.ReleaseApproval(ctx, "a", "r0"), s.ReleaseApproval(ctx, "none", "r0")))
 	works(t, "use twice for one run", errors.Join(s.UseApproval(ctx, "a", "r1", now.Add(2*time.Minute)), s.UseApproval(ctx, "a", "r1", now.Add(3*time.Minute))))
+	works(t, "release for another run", s.ReleaseApproval(ctx, "a", "r2"))
 	fails(t, "use for another run", s.UseApproval(ctx, "a", "r2", now), state.ErrExists)
 
 	a.Approved, a.DecidedBy, a.DecidedAt, a.ExpiresAt, a.Run, a.UsedAt = true, yes.By, yes.At, yes.ExpiresAt, "r1", now.Add(2*time.Minute)

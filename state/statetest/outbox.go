@@ -62,6 +62,9 @@ func testOutbox(t *testing.T, open Open) {
 	if due, err = s.DueDeliveries(ctx, "hook", now, 10); err != nil || len(due) != 0 {
 		t.Errorf("due: %+v, %v; want none yet", due, err)
 	}
+	if due, err = s.DueDeliveries(ctx, "hook", now.Add(-2*time.Hour), 10); err != nil || len(due) != 1 {
+		t.Errorf("due: %+v, %v; want the one that is too far ahead", due, err)
+	}
 	if next, err := s.NextDelivery(ctx, "hook"); err != nil || !next.Equal(later.NextTry) {
 		t.Errorf("next: %s, %v", next, err)
 	}

@@ -53,9 +53,9 @@ var mutants = []mutant{
 		New: "func (o Outcome) OK() bool { return o.Kind == OutcomeExit }",
 	},
 	{
-		Name: "unknown is never settled", File: "next.go",
+		Name: "unknown counts as ended", File: "next.go",
 		Why: "unlock begins while a lock script may still run",
-		Old: "	if d.Settle = r.unsettled(); len(d.Settle) == 0 {\n", New: "	if true {\n",
+		Old: "		if t := r.last(w.Steps[i].ID); t != nil && !t.Outcome.ended() {\n", New: "		if t := r.last(w.Steps[i].ID); t != nil && t.Running() {\n",
 	},
 	{
 		Name: "settled without stopping", File: "next.go",
@@ -132,9 +132,19 @@ var mutants = []mutant{
 		Old: "	case len(fresh) >= len(tries):\n", New: "	case len(fresh) >= 1:\n",
 	},
 	{
+		Name: "a displaced unlock is tried again", File: "next.go",
+		Why: "an orchestrator that lost an instance goes on asking it for minutes",
+		Old: ", fresh[len(fresh)-1].Displaced:\n", New: ":\n",
+	},
+	{
+		Name: "the next wave does not wait for an unlock nobody knows of", File: "next.go",
+		Why: "jobs are unlocked before those that depend on them",
+		Old: "		return len(fresh) == 1 && !fresh[0].Outcome.ended()\n", New: "		return len(fresh) == 1 && fresh[0].Running()\n",
+	},
+	{
 		Name: "held is not reported", File: "ending.go",
 		Why: "nobody learns that production is locked",
-		Old: "			held = append(held, s.Slot)\n", New: "			_ = held\n",
+		Old: "			held = append(held, s)\n", New: "			_ = held\n",
 	},
 	{
 		Name: "held by policy is not reported", File: "ending.go",

@@ -1,0 +1,26 @@
+package access
+
+import (
+	"context"
+
+	"lockstep/auditlog"
+)
+
+// Audits let auditors read the audit log in a folder.
+type Audits struct{ Dir string }
+
+// Read is a page of the log, for whoever has AuditRead server-wide.
+func (a Audits) Read(ctx context.Context, q auditlog.Query) (auditlog.Page, error) {
+	if _, err := serverWide(ctx, AuditRead); err != nil {
+		return auditlog.Page{}, err
+	}
+	return auditlog.Read(ctx, a.Dir, q)
+}
+
+// Verify reads all of it.
+func (a Audits) Verify(ctx context.Context, trust auditlog.Trust) (auditlog.Report, error) {
+	if _, err := serverWide(ctx, AuditRead); err != nil {
+		return auditlog.Report{}, err
+	}
+	return auditlog.Verify(ctx, a.Dir, trust)
+}

@@ -1,0 +1,165 @@
+package launcher
+
+import (
+	"archive/tar"
+	"errors"
+	"io"
+	"testing"
+	"time"
+)
+
+// neverEnding is an archive of one file that never ends, given slowly enough to be
+// there when something happens.
+func neverEnding(t *testing.T) io.Reader {
+	t.Helper()
+	r, w := io.Pipe()
+	go func() {
+		tw := tar.NewWriter(w)
+		_ = tw.WriteHeader(&tar.Header{Name: "./file", Mode: 0o600, Size: 1 << 40})
+		for {
+			if _, err := tw.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// TestStreamsOfADisplacedRun: what a run unpacks is stopped when another takes
+// its instance over, before that one's claim is answered; afterwards it can
+// neither write nor read there.
+func TestStreamsOfADisplacedRun(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		ended := make(chan error, 1)
+		go func() { ended <- i.TarIn(i.ctx(), i.dir+"/store", neverEnding(t)) }()
+		i.until("the file", func() bool { return i.exists("store/file") })
+		other := i.another(sh)
+		defer other.Close()
+		var held *ClaimedError
+		if _, err := other.Claim(i.ctx(), request("r2", 1)); !errors.As(err, &held) || held.Why != "session" {
+			t.Fatalf("claim beside a run that unpacks: %v", err)
+		}
+		req := request("r2", 1)
+		req.TakeOver = true
+		if _, err := other.Claim(i.ctx(), req); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.RemoveDir(i.ctx(), i.dir+"/store"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !errors.Is(err, ErrFenced) {
+			t.Errorf("the unpacking ended with %v", err)
+		}
+		if i.exists("store") {
+			t.Error("the displaced run wrote on")
+		}
+		if err := other.MakeDir(i.ctx(), i.dir+"/store"); err != nil {
+			t.Fatal(err)
+		}
+		in := i.TarIn(i.ctx(), i.dir+"/store", neverEnding(t))
+		out := i.TarOut(i.ctx(), i.dir+"/store", 0, io.Discard)
+		list := i.Inventory(i.ctx(), i.dir+"/store", func(Item) error { return nil })
+		for _, err := range []error{in, out, list} {
+			if !errors.Is(err, ErrFenced) {
+				t.Errorf("a stream of a displaced run: %v", err)
+			}
+		}
+		if err := other.Inventory(i.ctx(), i.dir+"/store", func(Item) error { return nil }); err != nil {
+			t.Errorf("the owner's: %v", err)
+		}
+		if err := other.Release(i.ctx(), ReleaseAll); err != nil {
+			t.Error(err)
+		}
+		if err := i.TarIn(i.ctx(), i.dir+"/store", neverEnding(t)); !errors.Is(err, ErrFenced) {
+			t.Errorf("unpacking without a claim any more: %v", err)
+		}
+	})
+}
+
+// TestASessionThatIsOverStandsInNobodysWay: neither one that has ended nor one
+// that has let its claim go.
+func TestASessionThatIsOverStandsInNobodysWay(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		first := i.another(sh)
+		if _, err := first.Claim(i.ctx(), request("r1", 1)); err != nil {
+			t.Fatal(err)
+		}
+		_ = first.Close()
+		if reply := i.claim("r2"); reply.Displaced == nil {
+			t.Errorf("%+v", reply)
+		}
+		if err := i.Release(i.ctx(), ReleaseDone); err != nil {
+			t.Fatal(err)
+		}
+		other := i.another(sh)
+		defer other.Close()
+		if reply, err := other.Claim(i.ctx(), request("r3", 1)); err != nil || reply.Displaced != nil {
+			t.Errorf("%+v, %v", reply, err)
+		}
+	})
+}
+
+// TestWhatIsOwedStaysOnRecord: a run that ends with an unlock that no try has
+// done leaves the record of it, until a later run has done it or somebody
+// vouches for it.
+func TestWhatIsOwedStaysOnRecord(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		for name, settle := range map[string]func(i *instance, owed StepRef){
+			"done by the next run": func(i *instance, _ StepRef) {
+				i.arm(Lease{Unlocks: i.unlocks()[:1]})
+				i.locked("r2")
+				unlock := i.unlocks()[0].Step
+				unlock.Run = "r2"
+				i.start(unlock)
+				if st, _ := i.wait(unlock); !st.Outcome.OK() {
+					i.t.Fatalf("%+v", st)
+				}
+			},
+			"vouched for": func(i *instance, owed StepRef) {
+				if err := i.Forget(i.ctx(), owed); err != nil {
+					i.t.Fatal(err)
+				}
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				i := newInstance(t, sh)
+				i.claim("r1")
+				i.arm(Lease{Duration: time.Hour, Unlocks: i.unlocks()[:1]})
+				i.locked("r1")
+				broken := step("r1", "unlock-a", i.script("broken", "#!/bin/sh\nexit 3\n"))
+				i.start(broken)
+				i.wait(broken)
+				if err := i.Release(i.ctx(), ReleaseDone, "unlock-a"); err != nil {
+					t.Fatal(err)
+				}
+				reply := i.claim("r2")
+				if len(reply.Owed) != 1 || reply.Owed[0].Run != "r1" || reply.Owed[0].Step.ID != "unlock-a" || reply.Displaced != nil {
+					t.Fatalf("after the run's end: %+v", reply)
+				}
+				settle(i, StepRef{Run: "r1", ID: "unlock-a"})
+				if err := i.Release(i.ctx(), ReleaseDone); err != nil {
+					t.Fatal(err)
+				}
+				if i.exists("var/lockstep") || i.exists("run/lockstep/r-r1") {
+					t.Error("something is left")
+				}
+				if reply := i.claim("r3"); len(reply.Owed) != 0 {
+					t.Errorf("afterwards: %+v", reply)
+				}
+			})
+		}
+	})
+}
+
+// locked runs the lock script that unlock-a undoes.
+func (i *instance) locked(run string) {
+	i.t.Helper()
+	lock := step(run, "lock-a", i.logScript("lock", ""))
+	i.start(lock)
+	i.wait(lock)
+}
