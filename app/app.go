@@ -79,12 +79,15 @@ func New(cfg Config) *App {
 	if cfg.Discover == nil {
 		cfg.Discover = discover.Discover
 	}
-	return &App{
+	a := &App{
 		cfg:   cfg,
 		owner: fmt.Sprintf("%s pid %d since %s", host, os.Getpid(), time.Now().UTC().Format(time.RFC3339)),
-		hub:   newHub(cfg.Observe),
 		inbox: map[lockstep.RunID]chan lockstep.EventData{},
 	}
+	a.hub = newHub(func(ctx context.Context, run lockstep.RunID, after uint64) ([]lockstep.Event, error) {
+		return a.cfg.Journal.Events(ctx, run, after)
+	}, cfg.Observe)
+	return a
 }
 
 // Close waits until every run of this process has ended. Cancel the runs first
