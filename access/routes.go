@@ -56,7 +56,7 @@ var Routes = map[string]Permission{
 	"POST /api/v1/approvals/{approval}/approve": ApprovalsGive,
 	"POST /api/v1/approvals/{approval}/deny":    ApprovalsGive,
 	"GET /api/v1/audit":                         AuditRead,
-	"GET /api/v1/audit/verify":                  AuditRead,
+	"POST /api/v1/audit/verify":                 AuditRead,
 }
 
 // MayUse reports whether the principal passes a route that wants that.

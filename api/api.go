@@ -21,6 +21,11 @@ type Config struct {
 	// Service answers. Who asks it knows from the context, and it alone decides
 	// what they may: see access.Guard.
 	Service lockstep.Service
+	// Tokens, Approvals and Audits answer their routes; without one, these do not
+	// exist.
+	Tokens    *access.Tokens
+	Approvals *access.Approvals
+	Audits    *access.Audits
 	// Keys keep idempotency keys.
 	Keys state.RunKeys
 	// MayStart, if not nil, is asked before a run or a plan begins; its error
@@ -66,6 +71,7 @@ func New(cfg Config) (*API, error) {
 	a.registerRuns()
 	a.registerEvents()
 	a.registerBackups()
+	a.registerAccess()
 	return a, a.document()
 }
 

@@ -62,6 +62,7 @@ type RunRequest struct {
 	ForRestore      bool                  `json:"for_restore,omitempty" doc:"A plan shows, and a cleanup undoes, a restore."`
 	TakeOver        bool                  `json:"take_over,omitempty" doc:"A cleanup claims instances whoever holds them."`
 	PlanDigest      string                `json:"plan_digest,omitempty" maxLength:"128" doc:"The only plan that may be run."`
+	Approval        string                `json:"approval,omitempty" maxLength:"64" doc:"The approval that a second person gave to this restore."`
 }
 
 // RequestOf is what of a lockstep.Request is sent.
@@ -69,7 +70,7 @@ func RequestOf(r lockstep.Request) RunRequest {
 	return RunRequest{
 		Operation: r.Operation, Deployment: r.Deployment, Backup: r.Backup, Jobs: r.Jobs, Instances: r.Instances,
 		From: r.From, Map: r.Map, AllowIncomplete: r.AllowIncomplete, ForRestore: r.ForRestore, TakeOver: r.TakeOver,
-		PlanDigest: r.PlanDigest,
+		PlanDigest: r.PlanDigest, Approval: r.Approval,
 	}
 }
 
@@ -77,7 +78,7 @@ func (r RunRequest) request() lockstep.Request {
 	return lockstep.Request{
 		Operation: r.Operation, Deployment: r.Deployment, Backup: r.Backup, Jobs: r.Jobs, Instances: r.Instances,
 		From: r.From, Map: r.Map, AllowIncomplete: r.AllowIncomplete, ForRestore: r.ForRestore, TakeOver: r.TakeOver,
-		PlanDigest: r.PlanDigest,
+		PlanDigest: r.PlanDigest, Approval: r.Approval,
 	}
 }
 

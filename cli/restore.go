@@ -24,6 +24,8 @@ name; elsewhere it wants --yes.
   lockstep restore shop latest --job postgres         a part
   lockstep restore staging latest --from shop         another deployment's backup
   lockstep restore shop latest --map db/0=db/1        into other slots
+  lockstep restore shop latest --ask "disk died"      where a second person must
+                                                      approve: see approvals
 
 Exit codes are bits: 0 restored · 1 error · 4 a lock failed · 8 an unlock failed ·
 16 something was left on an instance · 32 something may still be locked ·
@@ -37,6 +39,7 @@ type restoreOptions struct {
 	maps            []string
 	allowIncomplete bool
 	yes             bool
+	ask, approval   string
 }
 
 func (o *restoreOptions) register(c *cobra.Command) {
@@ -91,6 +94,10 @@ func (i *invocation) restoreCommand() *cobra.Command {
 			if err := w.check(i, "restore"); err != nil {
 				return err
 			}
+			if o.ask != "" {
+				return i.askApproval(c, req, o.ask)
+			}
+			req.Approval = o.approval
 			if !o.yes && !i.inTTY {
 				return usage("add --yes if you mean it; `lockstep plan "+args[0]+" --restore "+args[1]+"` shows what it would do",
 					"restore: it replaces the data of %q, and there is no terminal to ask on", args[0])
@@ -100,6 +107,8 @@ func (i *invocation) restoreCommand() *cobra.Command {
 	}
 	o.register(c)
 	c.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
+	c.Flags().StringVar(&o.ask, "ask", "", "do not begin it: ask a second person, for this `REASON`")
+	c.Flags().StringVar(&o.approval, "approval", "", "the approval that a second person gave, by its `ID`")
 	w.register(c)
 	return c
 }

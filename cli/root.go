@@ -87,6 +87,7 @@ func (i *invocation) addCommands(root *cobra.Command) {
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Back up and restore:"},
 		&cobra.Group{ID: "look", Title: "Look after runs and backups:"},
+		&cobra.Group{ID: "may", Title: "Look after who may do what:"},
 		&cobra.Group{ID: "self", Title: "Set up and learn:"},
 	)
 	groups := map[string][]*cobra.Command{
@@ -95,6 +96,7 @@ func (i *invocation) addCommands(root *cobra.Command) {
 			i.cleanupCommand(), i.recoverCommand(),
 		},
 		"look": {i.runsCommand(), i.backupsCommand()},
+		"may":  {i.tokensCommand(), i.approvalsCommand(), i.auditCommand()},
 		"self": {
 			i.serveCommand(), i.configCommand(), i.demoCommand(), i.diagnosticCommand(), i.versionCommand(), i.completionCommand(),
 		},

@@ -21,6 +21,8 @@ type Setup struct {
 	// Serve is an orchestrator that others ask over HTTP, until the first
 	// signal; it returns when its runs have ended or are handed over.
 	Serve func(ctx context.Context, s Serving) error
+	// Manage makes what looks after tokens, approvals and the audit log.
+	Manage func(ctx context.Context, o Options) (Management, error)
 	// Demo runs the demonstration.
 	Demo func(ctx context.Context, d Demonstration) error
 }

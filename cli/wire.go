@@ -23,7 +23,7 @@ const contractVersion = "1.9.99"
 // of backups and a SQLite journal. This file is the only one of the command
 // line that knows which adapters there are.
 func Wire() Setup {
-	return Setup{Open: open, Connect: connect, Serve: serve, Demo: demonstrate}
+	return Setup{Open: open, Connect: connect, Serve: serve, Manage: manage, Demo: demonstrate}
 }
 
 func open(ctx context.Context, o Options) (Orchestrator, error) {

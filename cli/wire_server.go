@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"time"
 
 	"lockstep"
@@ -13,7 +12,6 @@ import (
 	"lockstep/api"
 	"lockstep/api/client"
 	"lockstep/app"
-	"lockstep/auditlog"
 	"lockstep/config"
 	"lockstep/server"
 	"lockstep/state/sqlite"
@@ -42,7 +40,7 @@ func serve(ctx context.Context, s Serving) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	gate, err := openGate(ctx, s, cfg.StateDir, store)
+	gate, err := openGate(ctx, s, cfg, store)
 	if err != nil {
 		return err
 	}
@@ -58,56 +56,11 @@ func serve(ctx context.Context, s Serving) (err error) {
 	return err
 }
 
-// gate is who may do what, and the log of who did.
-type gate struct {
-	wall   access.Wall
-	tokens *access.Tokens
-	audit  auditlog.Recorder
-	close  func()
-}
-
-func openGate(ctx context.Context, s Serving, stateDir string, store *sqlite.Store) (*gate, error) {
-	pepper, err := access.LoadPepper(filepath.Join(stateDir, access.PepperFile))
-	if err != nil {
-		return nil, err
-	}
-	g := &gate{close: func() {}}
-	log, err := auditlog.Open(filepath.Join(stateDir, access.AuditFolder), auditlog.Options{Log: s.Logger})
-	if err != nil {
-		// What is locked must be unlocked all the same; everything else with an
-		// effect is refused.
-		s.Logger.Error("the audit log cannot be written: only unlocking is done: " + err.Error())
-		g.audit = noAudit{err}
-	} else {
-		signing, stop := context.WithCancel(context.WithoutCancel(ctx))
-		go log.Run(signing)
-		g.audit = log
-		g.close = func() {
-			stop()
-			if err := log.Close(); err != nil {
-				s.Logger.Error("close the audit log: " + err.Error())
-			}
-		}
-	}
-	g.tokens = access.NewTokens(access.TokensConfig{Store: store, Pepper: pepper, Audit: g.audit, Log: s.Logger})
-	if err := g.tokens.KeepAdminToken(ctx, stateDir); err != nil {
-		s.Logger.Error("keep the token of this host: " + err.Error())
-	}
-	g.wall.Auth = access.FirstOf(g.tokens)
-	return g, nil
-}
-
-// noAudit is an audit log that cannot be written.
-type noAudit struct{ err error }
-
-// Record implements auditlog.Recorder.
-func (n noAudit) Record(context.Context, auditlog.Entry) error { return n.err }
-
 // face makes the server over the use cases.
 func face(s Serving, a *app.App, store *sqlite.Store, g *gate) (*server.Server, error) {
 	var srv *server.Server
 	routes, err := api.New(api.Config{
-		Service: access.Guard(access.GuardConfig{Service: a, Audit: g.audit, Log: s.Logger}), Keys: store,
+		Service: g.guard(a, s), Tokens: g.tokens, Approvals: g.approvals, Audits: g.audits, Keys: store,
 		MayStart: func() error { return srv.MayStart() }, Version: s.Version,
 	})
 	if err != nil {
@@ -202,15 +155,19 @@ func stopRuns(ctx context.Context, s Serving, a *app.App) (handed int) {
 // connect makes the Service of a server. Without a token in the environment,
 // one on this host is asked with that of its state folder.
 func connect(_ context.Context, o Options) (Orchestrator, error) {
-	token := o.Getenv("LOCKSTEP_TOKEN")
-	if u, err := url.Parse(o.Server); err == nil && token == "" && client.Loopback(u) {
-		token = localToken(o)
-	}
-	c, err := client.New(client.Config{URL: o.Server, Token: token, Lost: o.Lost})
+	c, err := clientOf(o)
 	if err != nil {
 		return Orchestrator{}, err
 	}
 	return Orchestrator{Service: c, Close: c.Close}, nil
+}
+
+func clientOf(o Options) (*client.Client, error) {
+	token := o.Getenv("LOCKSTEP_TOKEN")
+	if u, err := url.Parse(o.Server); err == nil && token == "" && client.Loopback(u) {
+		token = localToken(o)
+	}
+	return client.New(client.Config{URL: o.Server, Token: token, Lost: o.Lost})
 }
 
 // localToken is the token of the state folder of this host's configuration, ""

@@ -63,11 +63,11 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) bool {
 func (s *Server) admitted(a *answer, r *http.Request) {
 	face, route := s.face(r)
 	ctx, name, err := s.cfg.Admit(r, route)
+	a.name = name
 	if err != nil {
 		api.WriteProblem(a, err)
 		return
 	}
-	a.name = name
 	crowd := s.requests
 	if strings.HasSuffix(route, "/events") || strings.HasSuffix(route, "/stream") {
 		crowd = s.streams
