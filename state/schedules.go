@@ -16,6 +16,8 @@ type Schedule struct {
 	Paused           bool
 	PausedBy         string
 	PausedAt         time.Time
+	// Version grows with each PutSchedule; 0 is one that is not kept yet.
+	Version int64
 }
 
 // Schedules are schedules, and what became of each slot. Records are numbered
@@ -23,8 +25,11 @@ type Schedule struct {
 type Schedules interface {
 	// PutSchedule keeps a schedule in place of the one with its name, and adds
 	// those records (their N is ignored), all or nothing. It returns the
-	// records with their numbers. ErrExists: one of the slots that are to be
-	// begun has a record of having been begun; skips are not looked at.
+	// records with their numbers.
+	//
+	// ErrChanged: the one that is kept has another Version than s, which it had
+	// when it was read. ErrExists: one of the slots that are to be begun has a
+	// record of having been begun; skips are not looked at.
 	PutSchedule(ctx context.Context, s Schedule, records ...lockstep.SlotRecord) ([]lockstep.SlotRecord, error)
 	// Schedule finds one by its name; ErrNotFound.
 	Schedule(ctx context.Context, name string) (Schedule, error)

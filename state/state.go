@@ -40,6 +40,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrExists: something else is kept under that name.
 	ErrExists = errors.New("exists already")
+	// ErrChanged: what is kept under that name was changed meanwhile.
+	ErrChanged = errors.New("changed meanwhile")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("state is closed")
 )

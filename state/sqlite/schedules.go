@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	scheduleColumns = `definition, decided, waiting, paused, paused_by, paused_at`
+	scheduleColumns = `version, definition, decided, waiting, paused, paused_by, paused_at`
 	slotColumns     = `n, schedule, deployment, operation, slot, last, count, state, run, reason, manual, asked_by, decided`
 )
 
@@ -22,8 +22,11 @@ func (s *Store) PutSchedule(ctx context.Context, sch state.Schedule, records ...
 	}
 	kept := make([]lockstep.SlotRecord, len(records))
 	err = s.change(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO state_schedules (name, `+scheduleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			sch.Definition.Name, definition, nanos(sch.Decided), nanos(sch.Waiting), sch.Paused, sch.PausedBy, nanos(sch.PausedAt))
+		if err := unchanged(ctx, tx, sch); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO state_schedules (name, `+scheduleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			sch.Definition.Name, sch.Version+1, definition, nanos(sch.Decided), nanos(sch.Waiting), sch.Paused, sch.PausedBy, nanos(sch.PausedAt))
 		if err != nil {
 			return err
 		}
@@ -36,6 +39,16 @@ func (s *Store) PutSchedule(ctx context.Context, sch state.Schedule, records ...
 		return nil
 	})
 	return kept, about("keep schedule", sch.Definition.Name, err)
+}
+
+// unchanged reports whether the schedule is kept as it was read.
+func unchanged(ctx context.Context, tx *sql.Tx, sch state.Schedule) error {
+	var version int64
+	err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM state_schedules WHERE name = ?`, sch.Definition.Name).Scan(&version)
+	if err == nil && version != sch.Version {
+		return state.ErrChanged
+	}
+	return err
 }
 
 func addSlot(ctx context.Context, tx *sql.Tx, r lockstep.SlotRecord) (int64, error) {
@@ -137,7 +150,7 @@ func (s *Store) PruneSlots(ctx context.Context, keep int) error {
 func scanSchedule(row scanner) (sch state.Schedule, err error) {
 	var definition []byte
 	var decided, waiting, pausedAt int64
-	if err := row.Scan(&definition, &decided, &waiting, &sch.Paused, &sch.PausedBy, &pausedAt); err != nil {
+	if err := row.Scan(&sch.Version, &definition, &decided, &waiting, &sch.Paused, &sch.PausedBy, &pausedAt); err != nil {
 		return sch, err
 	}
 	sch.Decided, sch.Waiting, sch.PausedAt = timeOf(decided), timeOf(waiting), timeOf(pausedAt)

@@ -43,6 +43,10 @@ func testSchedules(t *testing.T, open Open) {
 		}
 	}
 	a.Decided, a.Paused = now.Add(24*time.Hour), false
+	if _, err := s.PutSchedule(ctx, a, slot("a", now, lockstep.SlotSkipped)); !errors.Is(err, state.ErrChanged) {
+		t.Errorf("one that was not read first: %v; want ErrChanged", err)
+	}
+	a.Version = 1
 	records, err := s.PutSchedule(ctx, a, slot("a", now, lockstep.SlotSkipped), slot("a", now.Add(time.Hour), lockstep.SlotClaimed))
 	if err != nil || len(records) != 2 || records[0].N < 1 || records[1].N <= records[0].N {
 		t.Fatalf("records %v, %v; want two, numbered", records, err)
@@ -51,6 +55,7 @@ func testSchedules(t *testing.T, open Open) {
 		t.Fatal(err)
 	}
 	s = reopen(t, open, dir)
+	a.Version, b.Version = 2, 1
 	list, err := s.Schedules(ctx)
 	if diff := cmp.Diff([]state.Schedule{a, b}, list); err != nil || diff != "" {
 		t.Errorf("%v (-want +got)\n%s", err, diff)
@@ -83,6 +88,7 @@ func testSlotsOnce(t *testing.T, open Open) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.Version = 1
 	moved := a
 	moved.Decided = now.Add(time.Minute)
 	for _, to := range []lockstep.SlotState{lockstep.SlotClaimed, lockstep.SlotBegun} {
@@ -112,6 +118,7 @@ func testSlotChanges(t *testing.T, open Open) {
 	a := nightly("a")
 	var all []lockstep.SlotRecord
 	for i := range 3 {
+		a.Version = int64(i)
 		records, err := s.PutSchedule(ctx, a, slot("a", now.Add(time.Duration(i)*time.Hour), lockstep.SlotClaimed))
 		if err != nil {
 			t.Fatal(err)

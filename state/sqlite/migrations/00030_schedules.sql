@@ -3,6 +3,7 @@
 -- UTC; 0 is none.
 CREATE TABLE state_schedules (
     name       TEXT    NOT NULL PRIMARY KEY,
+    version    INTEGER NOT NULL,
     definition BLOB    NOT NULL,
     decided    INTEGER NOT NULL,
     waiting    INTEGER NOT NULL,

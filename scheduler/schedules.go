@@ -1,0 +1,339 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"lockstep"
+	"lockstep/schedule"
+	"lockstep/state"
+)
+
+// Adopt makes the kept schedules those of the configuration, beside those of
+// the API. What changed keeps what was decided; slots of the past that nothing
+// was decided on are recorded as skipped. Work does it first.
+func (s *Scheduler) Adopt(ctx context.Context) error {
+	kept, err := s.cfg.Store.Schedules(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range kept {
+		gone := x.Definition.Origin == lockstep.ScheduleOfConfig &&
+			!slices.ContainsFunc(s.cfg.Configured, func(c lockstep.Schedule) bool { return c.Name == x.Definition.Name })
+		if gone {
+			if err := s.remove(ctx, x.Definition.Name); err != nil {
+				return err
+			}
+		}
+	}
+	for _, c := range s.cfg.Configured {
+		c.Origin = lockstep.ScheduleOfConfig
+		if err := s.put(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put keeps a definition in place of the one with its name.
+func (s *Scheduler) put(ctx context.Context, d lockstep.Schedule) error {
+	return s.change(ctx, d.Name, func(x *state.Schedule, found bool) ([]lockstep.SlotRecord, error) {
+		now := s.cfg.Now()
+		if !found {
+			*x = state.Schedule{Definition: d, Decided: now.UTC()}
+			return nil, nil
+		}
+		if same(x.Definition, d) {
+			return nil, errNothing
+		}
+		records := undecided(*x, now)
+		x.Definition, x.Decided, x.Waiting = d, now.UTC(), time.Time{}
+		return records, nil
+	})
+}
+
+func same(a, b lockstep.Schedule) bool {
+	keepA, keepB := a.Keep, b.Keep
+	a.Keep, b.Keep = nil, nil
+	return a == b && (keepA == nil) == (keepB == nil) && (keepA == nil || *keepA == *keepB)
+}
+
+// undecided records the slots up to now that nothing was decided on.
+func undecided(x state.Schedule, now time.Time) []lockstep.SlotRecord {
+	rules, err := rulesOf(x.Definition)
+	if err != nil {
+		return nil
+	}
+	reason := schedule.ReasonChanged
+	if x.Paused {
+		reason = schedule.ReasonPaused
+	}
+	skip, some := rules.Undecided(standingOf(x, ""), now, reason)
+	if !some {
+		return nil
+	}
+	return []lockstep.SlotRecord{skipped(x.Definition, skip, now)}
+}
+
+// errNothing says that there is nothing to change.
+var errNothing = errors.New("nothing to change")
+
+// change reads a schedule, changes it, and keeps it with records, again if
+// somebody else was quicker.
+func (s *Scheduler) change(ctx context.Context, name string, do func(x *state.Schedule, found bool) ([]lockstep.SlotRecord, error)) error {
+	for {
+		x, err := s.cfg.Store.Schedule(ctx, name)
+		found := err == nil
+		if err != nil && !errors.Is(err, state.ErrNotFound) {
+			return err
+		}
+		version := x.Version
+		records, err := do(&x, found)
+		if errors.Is(err, errNothing) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		x.Version = version
+		_, err = s.cfg.Store.PutSchedule(ctx, x, records...)
+		if errors.Is(err, state.ErrChanged) {
+			continue
+		}
+		s.cfg.Changed()
+		s.wake()
+		return err
+	}
+}
+
+// remove records what was not decided, and deletes a schedule.
+func (s *Scheduler) remove(ctx context.Context, name string) error {
+	err := s.change(ctx, name, func(x *state.Schedule, found bool) ([]lockstep.SlotRecord, error) {
+		if !found {
+			return nil, errNothing
+		}
+		now := s.cfg.Now()
+		records := undecided(*x, now)
+		x.Decided = now.UTC()
+		return records, nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.cfg.Store.DeleteSchedule(ctx, name)
+}
+
+func unknown(name string) error {
+	return &lockstep.Error{
+		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find schedule %q", name), Err: errors.New("there is none"),
+		Hint: "`lockstep schedules list` shows those that there are",
+	}
+}
+
+// kept reads a schedule; one that is not there is KindNotFound.
+func (s *Scheduler) kept(ctx context.Context, name string) (state.Schedule, error) {
+	x, err := s.cfg.Store.Schedule(ctx, name)
+	if errors.Is(err, state.ErrNotFound) {
+		return x, unknown(name)
+	}
+	return x, err
+}
+
+// List implements lockstep.Schedules.
+func (s *Scheduler) List(ctx context.Context, deployment string) ([]lockstep.ScheduleStatus, error) {
+	all, err := s.cfg.Store.Schedules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []lockstep.ScheduleStatus{}
+	for _, x := range all {
+		if deployment != "" && x.Definition.Deployment != deployment {
+			continue
+		}
+		status, err := s.status(ctx, x)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, status)
+	}
+	return list, nil
+}
+
+// Get implements lockstep.Schedules.
+func (s *Scheduler) Get(ctx context.Context, name string) (lockstep.ScheduleStatus, error) {
+	x, err := s.kept(ctx, name)
+	if err != nil {
+		return lockstep.ScheduleStatus{}, err
+	}
+	return s.status(ctx, x)
+}
+
+func (s *Scheduler) status(ctx context.Context, x state.Schedule) (lockstep.ScheduleStatus, error) {
+	status := lockstep.ScheduleStatus{
+		Schedule: x.Definition, Paused: x.Paused, PausedBy: x.PausedBy, PausedAt: x.PausedAt, Waiting: x.Waiting,
+	}
+	if next := s.upcoming(x, 1); len(next) > 0 {
+		status.Next = next[0].Due
+	}
+	latest, err := s.cfg.Store.Slots(ctx, x.Definition.Name, 0, 1)
+	if err == nil && len(latest) > 0 {
+		status.Latest = &latest[0]
+	}
+	return status, err
+}
+
+// upcoming are the next slots that will be decided on.
+func (s *Scheduler) upcoming(x state.Schedule, n int) []lockstep.Upcoming {
+	rules, err := rulesOf(x.Definition)
+	if err != nil {
+		return nil
+	}
+	after := s.cfg.Now()
+	if x.Decided.After(after) {
+		after = x.Decided
+	}
+	return rules.Next(after, n)
+}
+
+// longestList bounds what is computed or read at once.
+const longestList = 1000
+
+// Next implements lockstep.Schedules.
+func (s *Scheduler) Next(ctx context.Context, name string, n int) ([]lockstep.Upcoming, error) {
+	x, err := s.kept(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return append([]lockstep.Upcoming{}, s.upcoming(x, max(0, min(n, longestList)))...), nil
+}
+
+// History implements lockstep.Schedules.
+func (s *Scheduler) History(ctx context.Context, name string, before int64, limit int) ([]lockstep.SlotRecord, error) {
+	if limit <= 0 {
+		limit = 100
+	}
+	list, err := s.cfg.Store.Slots(ctx, name, before, min(limit, longestList))
+	if err == nil && len(list) == 0 && name != "" && before == 0 {
+		_, err = s.kept(ctx, name)
+	}
+	return append([]lockstep.SlotRecord{}, list...), err
+}
+
+// Set implements lockstep.Schedules.
+func (s *Scheduler) Set(ctx context.Context, d lockstep.Schedule, by string) error {
+	d, err := Complete(d)
+	if err != nil {
+		return err
+	}
+	d.Origin = lockstep.ScheduleOfAPI
+	known, err := s.cfg.Service.Deployments(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(known, func(i lockstep.DeploymentInfo) bool { return i.Name == d.Deployment }) {
+		return wrong(d.Name, fmt.Errorf("deployment %q is not in the configuration", d.Deployment))
+	}
+	if err := s.changeable(ctx, d.Name, "set"); err != nil {
+		return err
+	}
+	s.cfg.Log.Info("a schedule is set", "schedule", d.Name, "deployment", d.Deployment, "by", by)
+	return s.put(ctx, d)
+}
+
+// Delete implements lockstep.Schedules.
+func (s *Scheduler) Delete(ctx context.Context, name, by string) error {
+	if _, err := s.kept(ctx, name); err != nil {
+		return err
+	}
+	if err := s.changeable(ctx, name, "delete"); err != nil {
+		return err
+	}
+	s.cfg.Log.Info("a schedule is deleted", "schedule", name, "by", by)
+	return s.remove(ctx, name)
+}
+
+// changeable refuses to change a schedule of the configuration.
+func (s *Scheduler) changeable(ctx context.Context, name, what string) error {
+	x, err := s.cfg.Store.Schedule(ctx, name)
+	configured := slices.ContainsFunc(s.cfg.Configured, func(c lockstep.Schedule) bool { return c.Name == name })
+	if configured || err == nil && x.Definition.Origin == lockstep.ScheduleOfConfig {
+		return &lockstep.Error{
+			Kind: lockstep.KindRefused, Op: fmt.Sprintf("%s schedule %q", what, name), Err: errors.New("it is one of the configuration"),
+			Hint: "change it there; it can be paused here: `lockstep schedules pause " + name + "`",
+		}
+	}
+	if errors.Is(err, state.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Pause implements lockstep.Schedules.
+func (s *Scheduler) Pause(ctx context.Context, name, by string) error {
+	return s.change(ctx, name, func(x *state.Schedule, found bool) ([]lockstep.SlotRecord, error) {
+		switch {
+		case !found:
+			return nil, unknown(name)
+		case x.Paused:
+			return nil, errNothing
+		}
+		x.Paused, x.PausedBy, x.PausedAt = true, by, s.cfg.Now().UTC()
+		return nil, nil
+	})
+}
+
+// Resume implements lockstep.Schedules.
+func (s *Scheduler) Resume(ctx context.Context, name, _ string) error {
+	return s.change(ctx, name, func(x *state.Schedule, found bool) ([]lockstep.SlotRecord, error) {
+		switch {
+		case !found:
+			return nil, unknown(name)
+		case !x.Paused:
+			return nil, errNothing
+		}
+		// What went by until now is over: resuming begins nothing at once.
+		now := s.cfg.Now()
+		records := undecided(*x, now)
+		if now.After(x.Decided) {
+			x.Decided = now.UTC()
+		}
+		x.Paused, x.PausedBy, x.PausedAt, x.Waiting = false, "", time.Time{}, time.Time{}
+		return records, nil
+	})
+}
+
+// Run implements lockstep.Schedules.
+func (s *Scheduler) Run(ctx context.Context, name, by string) (lockstep.SlotRecord, error) {
+	x, err := s.kept(ctx, name)
+	if err != nil {
+		return lockstep.SlotRecord{}, err
+	}
+	busy, err := s.busy(ctx, x.Definition)
+	if err != nil {
+		return lockstep.SlotRecord{}, err
+	}
+	if busy != "" {
+		return lockstep.SlotRecord{}, &lockstep.Error{Kind: lockstep.KindConflict, Op: fmt.Sprintf("run schedule %q now", name), Err: errors.New(busy)}
+	}
+	now := s.cfg.Now()
+	claim := s.claim(x.Definition, now, now)
+	claim.Manual, claim.By = true, by
+	var kept []lockstep.SlotRecord
+	for {
+		kept, err = s.cfg.Store.PutSchedule(ctx, x, claim)
+		if !errors.Is(err, state.ErrChanged) {
+			break
+		}
+		if x, err = s.kept(ctx, name); err != nil {
+			return lockstep.SlotRecord{}, err
+		}
+	}
+	if err != nil {
+		return lockstep.SlotRecord{}, err
+	}
+	s.cfg.Changed()
+	return s.begin(ctx, kept[0])
+}
