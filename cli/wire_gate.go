@@ -46,7 +46,7 @@ func openGate(ctx context.Context, s Serving, cfg *config.Config, store state.Ac
 	g.tokens = access.NewTokens(access.TokensConfig{Store: store, Pepper: pepper, Audit: g.audit, Throttle: throttle, Log: s.Logger})
 	g.keepAdminToken(ctx, s, cfg.StateDir)
 	g.approvals = access.NewApprovals(access.ApprovalsConfig{Store: store, Audit: g.audit, Deployments: cfg.Access.RestoreApproval})
-	plain := !encrypted(cfg)
+	plain := cfg.Server.TLS == nil
 	g.sessions = access.NewSessions(access.SessionsConfig{
 		Store: store, Tokens: g.tokens, Pepper: pepper, Audit: g.audit, Plain: plain, Generation: generationOf(cfg.Access),
 		Idle: cfg.Access.SessionIdle, Life: cfg.Access.SessionLife, Log: s.Logger,
@@ -131,8 +131,8 @@ func openOIDC(cfg *config.Config, o access.OIDCConfig) (*access.OIDC, error) {
 		o.ClientSecret = access.NewSecret(strings.TrimSpace(string(b)))
 	}
 	o.Issuer, o.ClientID, o.NameClaim, o.GroupsClaim, o.Groups = c.Issuer, c.ClientID, c.NameClaim, c.GroupsClaim, c.Groups
-	if url := publicURL(cfg); url != "" {
-		o.RedirectURL = strings.TrimSuffix(url, "/") + "/login/oidc/callback"
+	if cfg.Server.PublicURL != "" {
+		o.RedirectURL = cfg.Server.PublicURL + "/login/oidc/callback"
 	}
 	return access.NewOIDC(o)
 }
@@ -153,7 +153,3 @@ type noAudit struct{ err error }
 
 // Record implements auditlog.Recorder.
 func (n noAudit) Record(context.Context, auditlog.Entry) error { return n.err }
-
-func encrypted(*config.Config) bool { return false }
-
-func publicURL(*config.Config) string { return "" }

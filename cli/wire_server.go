@@ -1,11 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
-	"time"
 
 	"lockstep"
 	"lockstep/access"
@@ -17,16 +18,16 @@ import (
 	"lockstep/state/sqlite"
 )
 
-// Defaults of a server.
-const (
-	defaultListen      = "127.0.0.1:7420"
-	defaultStopTimeout = 5 * time.Minute
-)
-
 // serve is an orchestrator behind HTTP, until a signal. This file is the only
 // one of the command line that knows which parts a server has.
 func serve(ctx context.Context, s Serving) (err error) {
 	cfg, err := config.Load(s.ConfigPath, s.Getenv)
+	if err != nil {
+		return err
+	}
+	s.Listen = cmp.Or(s.Listen, cfg.Server.Listen)
+	s.StopTimeout = cmp.Or(s.StopTimeout, cfg.Server.StopTimeout)
+	encryption, err := encryptionOf(cfg, s)
 	if err != nil {
 		return err
 	}
@@ -45,11 +46,11 @@ func serve(ctx context.Context, s Serving) (err error) {
 		return err
 	}
 	defer gate.close()
-	srv, err := face(s, a, store, gate)
+	srv, err := face(s, a, store, gate, encryption)
 	if err != nil {
 		return err
 	}
-	handed, err := listenAndServe(ctx, s, srv, a)
+	handed, err := listenAndServe(ctx, s, listening{srv, encryption != nil}, a)
 	if handed == 0 {
 		a.Close()
 	}
@@ -57,7 +58,7 @@ func serve(ctx context.Context, s Serving) (err error) {
 }
 
 // face makes the server over the use cases.
-func face(s Serving, a *app.App, store *sqlite.Store, g *gate) (*server.Server, error) {
+func face(s Serving, a *app.App, store *sqlite.Store, g *gate, encryption *tls.Config) (*server.Server, error) {
 	var srv *server.Server
 	routes, err := api.New(api.Config{
 		Service: g.guard(a, s), Tokens: g.tokens, Approvals: g.approvals, Audits: g.audits, Keys: store,
@@ -67,23 +68,41 @@ func face(s Serving, a *app.App, store *sqlite.Store, g *gate) (*server.Server, 
 		return nil, err
 	}
 	srv = server.New(server.Config{
-		API: routes, Admit: g.wall.Admit, Version: buildInfo(s.Version), Log: s.Logger,
+		API: routes, Admit: g.wall.Admit, TLS: encryption, Version: buildInfo(s.Version), Log: s.Logger,
 	})
 	return srv, nil
 }
 
+// encryptionOf is how connections are encrypted; nil is not at all.
+func encryptionOf(cfg *config.Config, s Serving) (*tls.Config, error) {
+	t := cfg.Server.TLS
+	if t == nil {
+		return nil, nil
+	}
+	return server.TLS(server.Certificate{CertFile: t.CertFile, KeyFile: t.KeyFile, ClientCAFile: t.ClientCAFile}, s.Logger)
+}
+
+// listening is a server and whether its connections are encrypted.
+type listening struct {
+	*server.Server
+	encrypted bool
+}
+
+func (l listening) scheme() string {
+	if l.encrypted {
+		return "https://"
+	}
+	return "http://"
+}
+
 // listenAndServe serves until a signal and returns when nothing runs any more,
 // or how many runs it handed over.
-func listenAndServe(ctx context.Context, s Serving, srv *server.Server, a *app.App) (handed int, err error) {
-	listen := s.Listen
-	if listen == "" {
-		listen = defaultListen
-	}
-	l, err := server.Listen(ctx, listen, false)
+func listenAndServe(ctx context.Context, s Serving, srv listening, a *app.App) (handed int, err error) {
+	l, err := server.Listen(ctx, s.Listen, srv.encrypted)
 	if err != nil {
 		return 0, err
 	}
-	address := "http://" + l.Addr().String()
+	address := srv.scheme() + l.Addr().String()
 	s.Logger.Info("listening on " + address)
 	s.Listening(address)
 	served := make(chan error, 1)
@@ -91,7 +110,7 @@ func listenAndServe(ctx context.Context, s Serving, srv *server.Server, a *app.A
 	settled := make(chan struct{})
 	go func() {
 		defer close(settled)
-		settleAndBeReady(ctx, s, srv, a)
+		settleAndBeReady(ctx, s, srv.Server, a)
 	}()
 	select {
 	case err = <-served:
@@ -136,11 +155,7 @@ func (s Serving) notify(line string) {
 // stopRuns brings what runs here to its unlock, until the time is over or a
 // second signal comes.
 func stopRuns(ctx context.Context, s Serving, a *app.App) (handed int) {
-	timeout := s.StopTimeout
-	if timeout == 0 {
-		timeout = defaultStopTimeout
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.StopTimeout)
 	defer cancel()
 	go func() {
 		select {

@@ -17,6 +17,7 @@ import (
 // then.
 func (f *fileConfig) build(d *decoder) *Config {
 	c := &Config{StateDir: f.StateDir.value, Repository: Repository{Dir: f.Repository.value.Dir.value}}
+	c.Server = f.Server.value.build(d)
 	c.Access = f.Access.value.build(d)
 	if !f.StateDir.set {
 		if home := underHome(d.env, "XDG_STATE_HOME", ".local", "state"); home != "" {

@@ -19,6 +19,7 @@ type Config struct {
 	Repository Repository
 	// Deployments are sorted by name; their names are unique.
 	Deployments []Deployment
+	Server      Server
 	Access      Access
 }
 

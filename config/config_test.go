@@ -102,6 +102,10 @@ deployments:
     max_lock: ${LIMIT}
     lock_lease: off
     on_restore_failure: hold
+server:
+  listen: ":7443"
+  public_url: https://backup.example.com/
+  tls: {cert_file: cert.pem, key_file: key.pem, client_ca_file: clients.pem}
 access:
   restore_approval: [shop, "prod-*"]
   client_certificates:
@@ -147,6 +151,10 @@ func TestFullConfiguration(t *testing.T) {
 			ScriptTimeout: time.Hour, LockLease: 10 * time.Minute,
 			OnRestoreFailure: UnlockOnRestoreFailure,
 		}},
+		Server: Server{
+			Listen: ":7443", PublicURL: "https://backup.example.com", StopTimeout: 5 * time.Minute,
+			TLS: &TLS{CertFile: "/etc/x/cert.pem", KeyFile: "/etc/x/key.pem", ClientCAFile: "/etc/x/clients.pem"},
+		},
 		Access: Access{
 			RestoreApproval: []string{"shop", "prod-*"},
 			Certificates: []access.CertificateRule{{

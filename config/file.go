@@ -10,6 +10,7 @@ type fileConfig struct {
 	StateDir    path                    `key:"state_dir" example:"./state" doc:"folder of the journal; default $XDG_STATE_HOME/lockstep, else ~/.local/state/lockstep. Not on a network file system"`
 	Repository  section[fileRepository] `key:"repository" example:"{dir: ./backups}" required:"true" doc:"where backups are kept"`
 	Deployments table[fileDeployment]   `key:"deployments" example:"{shop: {ssh: {user: ops}, instance_groups: [{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]}}" required:"true" doc:"what is backed up and restored, by name"`
+	Server      section[fileServer]     `key:"server" example:"{listen: \"127.0.0.1:7420\"}" doc:"how lockstep serve listens"`
 	Access      section[fileAccess]     `key:"access" example:"{restore_approval: [\"prod-*\"]}" doc:"who may do what to a server, beside its tokens"`
 }
 

@@ -21,6 +21,7 @@ func Show(c *Config) string {
 		deployments.add(d.Name, d.show())
 	}
 	root.add("deployments", deployments)
+	root.add("server", c.Server.show())
 	root.add("access", c.Access.show())
 	var out strings.Builder
 	encoder := yaml.NewEncoder(&out)
