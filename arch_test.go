@@ -57,7 +57,7 @@ var rooms = map[string][]string{
 	"outbox":    {"", "notify", "schedule", "state", "journal"},
 	"telemetry": {"", "journal"},
 
-	"config":     {"", "access"},
+	"config":     {"", "access", "schedule"},
 	"api":        {"", "access", "auditlog", "state"},
 	"api/client": {"", "api"},
 	"ui":         {"", "access", "auditlog"},

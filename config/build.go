@@ -19,6 +19,7 @@ func (f *fileConfig) build(d *decoder) *Config {
 	c := &Config{StateDir: f.StateDir.value, Repository: Repository{Dir: f.Repository.value.Dir.value}}
 	c.Server = f.Server.value.build(d)
 	c.Access = f.Access.value.build(d)
+	c.Schedules, c.Notify, c.RemindEvery = f.schedules(d), f.receivers(d), f.RemindEvery.or(defaultRemindEvery)
 	if !f.StateDir.set {
 		if home := underHome(d.env, "XDG_STATE_HOME", ".local", "state"); home != "" {
 			c.StateDir = filepath.Join(home, "lockstep")
@@ -44,6 +45,9 @@ func (f *fileDeployment) build(d *decoder, name text) Deployment {
 		MaxLock:          f.MaxLock.or(policy.MaxLock),
 		LockLease:        f.LockLease.or(policy.Lease),
 		OnRestoreFailure: f.OnRestoreFailure.or(UnlockOnRestoreFailure),
+	}
+	if f.OverdueAfter.set {
+		out.OverdueAfter = &f.OverdueAfter.value
 	}
 	d.name("identity", f.Identity)
 	if f.LockLease.set && f.LockLease.value != 0 && f.LockLease.value < minLease {

@@ -20,6 +20,13 @@ type Config struct {
 	// Deployments are sorted by name; their names are unique.
 	Deployments []Deployment
 	Server      Server
+	// Schedules are those of deployments and those of their own, sorted by name;
+	// their names are unique.
+	Schedules []lockstep.Schedule
+	// Notify are receivers of notices, in the order of the file.
+	Notify []Receiver
+	// RemindEvery is positive.
+	RemindEvery time.Duration
 	Access      Access
 }
 
@@ -53,6 +60,9 @@ type Deployment struct {
 	// no lease.
 	LockLease        time.Duration
 	OnRestoreFailure OnRestoreFailure
+	// OverdueAfter is for how long there may be no good backup; 0 is for ever.
+	// It is nil where the schedule decides.
+	OverdueAfter *time.Duration
 }
 
 // OnRestoreFailure says what happens to locks after a failed restore script.

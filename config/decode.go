@@ -126,10 +126,15 @@ type field struct {
 
 // fieldsOf are the keys of a section, from the tags of the struct that section
 // points to.
-func fieldsOf(section any) []field {
-	v := reflect.ValueOf(section).Elem()
+func fieldsOf(section any) []field { return fieldsIn(reflect.ValueOf(section).Elem()) }
+
+func fieldsIn(v reflect.Value) []field {
 	var fields []field
 	for i := range v.NumField() {
+		if v.Type().Field(i).Anonymous { // keys that several sections have
+			fields = append(fields, fieldsIn(v.Field(i))...)
+			continue
+		}
 		tag := v.Type().Field(i).Tag
 		key := tag.Get("key")
 		fields = append(fields, field{

@@ -7,11 +7,14 @@ import "go.yaml.in/yaml/v3"
 // texts; required:"true" makes its absence a problem.
 
 type fileConfig struct {
-	StateDir    path                    `key:"state_dir" example:"./state" doc:"folder of the journal; default $XDG_STATE_HOME/lockstep, else ~/.local/state/lockstep. Not on a network file system"`
-	Repository  section[fileRepository] `key:"repository" example:"{dir: ./backups}" required:"true" doc:"where backups are kept"`
-	Deployments table[fileDeployment]   `key:"deployments" example:"{shop: {ssh: {user: ops}, instance_groups: [{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]}}" required:"true" doc:"what is backed up and restored, by name"`
-	Server      section[fileServer]     `key:"server" example:"{listen: \"127.0.0.1:7420\"}" doc:"how lockstep serve listens"`
-	Access      section[fileAccess]     `key:"access" example:"{restore_approval: [\"prod-*\"]}" doc:"who may do what to a server, beside its tokens"`
+	StateDir    path                        `key:"state_dir" example:"./state" doc:"folder of the journal; default $XDG_STATE_HOME/lockstep, else ~/.local/state/lockstep. Not on a network file system"`
+	Repository  section[fileRepository]     `key:"repository" example:"{dir: ./backups}" required:"true" doc:"where backups are kept"`
+	Deployments table[fileDeployment]       `key:"deployments" example:"{shop: {ssh: {user: ops}, instance_groups: [{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]}}" required:"true" doc:"what is backed up and restored, by name"`
+	Schedules   table[fileSchedule]         `key:"schedules" example:"{forget-shop: {deployment: shop, operation: forget, cron: \"@daily\", keep: {daily: 7}}}" doc:"what a server does again and again, beside the schedules of deployments, by name"`
+	Notify      list[section[fileReceiver]] `key:"notify" example:"[{name: ops, webhook: {url: \"https://example.com/hook\", secret_file: hook.secret}}]" doc:"who is told by a server what happens"`
+	RemindEvery span                        `key:"remind_every" example:"1h" doc:"how often it is said again that something may still be locked. The default is 1h"`
+	Server      section[fileServer]         `key:"server" example:"{listen: \"127.0.0.1:7420\"}" doc:"how lockstep serve listens"`
+	Access      section[fileAccess]         `key:"access" example:"{restore_approval: [\"prod-*\"]}" doc:"who may do what to a server, beside its tokens"`
 }
 
 func (f *fileConfig) read(d *decoder, n *yaml.Node, c crumb) { d.section(n, f, c) }
@@ -33,6 +36,8 @@ type fileDeployment struct {
 	ScriptTimeout    span                     `key:"script_timeout" example:"1h" doc:"longest time for one script. The default is 1h"`
 	MaxLock          spanOrOff                `key:"max_lock" example:"30m" doc:"longest time for the lock and backup scripts together; then they are stopped and all is unlocked. The default is off"`
 	LockLease        spanOrOff                `key:"lock_lease" example:"10m" doc:"an instance unlocks itself when it has not heard of the orchestrator for this long; off is never. The default is 10m"`
+	Schedule         when                     `key:"schedule" example:"\"0 3 * * *\"" doc:"when a server backs it up: a cron expression, or {cron: , zone: , jitter: , overlap: , missed: }"`
+	OverdueAfter     spanOrOff                `key:"overdue_after" example:"26h" doc:"a server complains when there has been no good backup for this long; off is never. The default is twice the longest gap of its schedule"`
 	OnRestoreFailure failure                  `key:"on_restore_failure" example:"unlock" doc:"after a failed restore script: unlock, or hold the locks. The default is unlock"`
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"lockstep"
 )
 
 // Show is the effective configuration as YAML, with every default written out.
@@ -18,9 +20,24 @@ func Show(c *Config) string {
 		add("repository", mapping().add("dir", c.Repository.Dir))
 	deployments := mapping()
 	for _, d := range c.Deployments {
-		deployments.add(d.Name, d.show())
+		deployments.add(d.Name, d.show(c.scheduleOf(d.Name)))
 	}
 	root.add("deployments", deployments)
+	schedules := mapping()
+	for _, s := range c.Schedules {
+		if c.scheduleOf(s.Deployment) == nil || s.Name != s.Deployment {
+			schedules.add(s.Name, showSchedule(s))
+		}
+	}
+	if len(schedules.content) > 0 {
+		root.add("schedules", schedules)
+	}
+	var receivers []*shown
+	for _, r := range c.Notify {
+		receivers = append(receivers, r.show())
+	}
+	root.addSet("notify", receivers)
+	root.add("remind_every", c.RemindEvery)
 	root.add("server", c.Server.show())
 	root.add("access", c.Access.show())
 	var out strings.Builder
@@ -33,7 +50,18 @@ func Show(c *Config) string {
 	return out.String()
 }
 
-func (d Deployment) show() *shown {
+// scheduleOf is the schedule that stands in a deployment, or could: a backup
+// under the deployment's name.
+func (c *Config) scheduleOf(deployment string) *lockstep.Schedule {
+	for i, s := range c.Schedules {
+		if s.Name == deployment && s.Deployment == deployment && s.Operation == lockstep.ScheduledBackup {
+			return &c.Schedules[i]
+		}
+	}
+	return nil
+}
+
+func (d Deployment) show(s *lockstep.Schedule) *shown {
 	out := mapping()
 	if d.Local != nil {
 		out.add("local", mapping().add("sudo", d.Local.Sudo))
@@ -60,6 +88,12 @@ func (d Deployment) show() *shown {
 	out.add("script_timeout", d.ScriptTimeout)
 	out.add("max_lock", offOr(d.MaxLock))
 	out.add("lock_lease", offOr(d.LockLease))
+	if s != nil {
+		out.add("schedule", showWhen(mapping(), *s))
+	}
+	if d.OverdueAfter != nil {
+		out.add("overdue_after", offOr(*d.OverdueAfter))
+	}
 	return out.add("on_restore_failure", string(d.OnRestoreFailure))
 }
 
