@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"lockstep"
 	"lockstep/auditlog"
 )
@@ -36,9 +34,7 @@ func Guard(cfg GuardConfig) lockstep.Service {
 	}
 	g := &guard{
 		svc: cfg.Service, log: cfg.Log, entries: cfg.Audit, approvals: cfg.Approvals,
-		owners: owners{of: map[lockstep.RunID]string{}},
-		// Whoever is denied again and again does not fill the disk.
-		denials: rate.NewLimiter(rate.Every(time.Second), 60),
+		owners: owners{of: map[lockstep.RunID]string{}}, denials: newDenials(cfg.Audit, cfg.Log),
 	}
 	if g.approvals != nil {
 		g.approvals.svc = g
@@ -55,7 +51,7 @@ type guard struct {
 	// approvals may be nil: then none is needed.
 	approvals *Approvals
 	owners    owners
-	denials   *rate.Limiter
+	denials   *denials
 }
 
 var _ lockstep.Service = (*guard)(nil)
@@ -131,17 +127,8 @@ func (g *guard) allowBackup(ctx context.Context, perm Permission, id lockstep.Ba
 	return p, b, nil
 }
 
-// deny records that somebody was kept from something, as far as there is room.
-func (g *guard) deny(ctx context.Context, p Principal, e auditlog.Entry) {
-	e.Result = auditlog.Denied
-	if !g.denials.Allow() {
-		g.log.WarnContext(ctx, "denied, and too many denials to record each", "by", p.String(), "action", e.Action, "deployment", e.Deployment)
-		return
-	}
-	if err := g.record(ctx, p, e); err != nil {
-		g.log.ErrorContext(ctx, "denial is not in the audit log", "by", p.String(), "action", e.Action, "deployment", e.Deployment, "error", err)
-	}
-}
+// deny records that somebody was kept from something.
+func (g *guard) deny(ctx context.Context, p Principal, e auditlog.Entry) { g.denials.record(ctx, p, e) }
 
 func (g *guard) record(ctx context.Context, p Principal, e auditlog.Entry) error {
 	return record(ctx, g.entries, p, e)

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
-
-	"golang.org/x/time/rate"
 
 	"lockstep"
 	"lockstep/auditlog"
@@ -23,7 +20,7 @@ func GuardSchedules(schedules lockstep.Schedules, audit auditlog.Recorder, log *
 	return &guardedSchedules{
 		next: schedules,
 		// The part of guard that decides and writes; it has no service.
-		guard: &guard{entries: audit, log: log, denials: rate.NewLimiter(rate.Every(time.Second), 60)},
+		guard: &guard{entries: audit, log: log, denials: newDenials(audit, log)},
 	}
 }
 

@@ -34,8 +34,7 @@ const (
 // Permission is one thing that can be allowed.
 type Permission string
 
-// The permissions. Those of tokens, the audit log, notices, metrics and pruning
-// are server-wide: they need a grant on "*".
+// The permissions. Some are server-wide: they need a grant on "*".
 const (
 	DeploymentsRead Permission = "deployments:read"
 	RunsRead        Permission = "runs:read"
@@ -59,6 +58,9 @@ const (
 	NotifyTest      Permission = "notify:test"
 	MetricsRead     Permission = "metrics:read"
 )
+
+// serverWidePermissions concern no single deployment.
+var serverWidePermissions = []Permission{RunsPrune, TokensManage, AuditRead, NotifyTest, MetricsRead}
 
 var (
 	sees     = []Permission{DeploymentsRead, RunsRead, BackupsRead, SchedulesRead}

@@ -15,14 +15,19 @@ const (
 // Routes is the one table from route, as METHOD and pattern of http.ServeMux,
 // to what it wants. A GET is a HEAD too. A route that is not here is answered
 // as if it did not exist. What a route wants must be had for some deployment;
-// for which one, Guard looks at.
+// for which one, Guard looks at. What is server-wide must be had for all.
 var Routes = map[string]Permission{
 	"GET /healthz":      Public,
 	"GET /readyz":       Public,
 	"GET /version":      Public,
 	"GET /openapi.json": Public,
-	"GET /openapi.yaml": Public,
 	"GET /metrics":      MetricsRead,
+
+	"GET /login":               Public,
+	"POST /login":              Public,
+	"POST /logout":             Public,
+	"GET /login/oidc":          Public,
+	"GET /login/oidc/callback": Public,
 
 	"GET /api/v1/me": Anyone,
 
@@ -68,6 +73,9 @@ func (p Principal) MayUse(wants Permission) bool {
 		return p.Name != ""
 	case "":
 		return false
+	}
+	if slices.Contains(serverWidePermissions, wants) {
+		return p.Name != "" && p.May(wants, ServerWide)
 	}
 	return p.Name != "" && p.MaySomewhere(wants)
 }

@@ -3,15 +3,37 @@ package access
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 
 	"lockstep"
+	"lockstep/auditlog"
 )
+
+// WallConfig is what a wall knows people by.
+type WallConfig struct {
+	// API recognizes who asks below /api/ and at /metrics; Pages who asks for
+	// anything else, by a session or a certificate. Pages may be nil: then
+	// nobody is known there. Neither is asked for public routes.
+	API, Pages Authenticator
+	// Audit is told who was kept from something; Log what it could not take.
+	Audit auditlog.Recorder
+	Log   *slog.Logger // nil is slog.Default
+}
 
 // Wall decides about a request by its route alone, before anybody answers it.
 type Wall struct {
-	// Auth is not asked for public routes.
-	Auth Authenticator
+	cfg     WallConfig
+	denials *denials
+}
+
+// NewWall makes a Wall.
+func NewWall(cfg WallConfig) *Wall {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	return &Wall{cfg: cfg, denials: newDenials(cfg.Audit, cfg.Log)}
 }
 
 // Admit decides whether a request may pass to that route, the METHOD and
@@ -19,14 +41,14 @@ type Wall struct {
 // the context of whoever asks, and their name. A request without a route passes
 // if it is known who asks: whoever answers says that there is nothing. The
 // error is of KindUnauthenticated, KindForbidden, KindNotFound or
-// KindUnavailable, or a *Busy.
+// KindUnavailable, the last one maybe with a *Busy.
 func (wall *Wall) Admit(r *http.Request, route string) (context.Context, string, error) {
 	ctx := WithAddress(r.Context(), addressOf(r))
 	wants, ok := Routes[route]
 	if wants == Public && ok {
 		return ctx, "", nil
 	}
-	p, err := wall.Auth.Authenticate(r)
+	p, err := wall.authenticate(r)
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -35,9 +57,24 @@ func (wall *Wall) Admit(r *http.Request, route string) (context.Context, string,
 	case route != "" && !ok:
 		return nil, p.String(), &lockstep.Error{Kind: lockstep.KindNotFound, Err: errors.New("no route has that path")}
 	case route != "" && !p.MayUse(wants):
+		wall.denials.record(ctx, p, auditlog.Entry{Action: string(wants), Object: route})
 		return nil, p.String(), errForbidden(p, wants, ServerWide)
 	}
 	return WithPrincipal(ctx, p), p.String(), nil
+}
+
+// authenticate asks who is responsible for that path. A session opens pages
+// only: whatever makes a browser send its cookie reaches nothing else.
+func (wall *Wall) authenticate(r *http.Request) (Principal, error) {
+	if ForAPI(r) {
+		return wall.cfg.API.Authenticate(r)
+	}
+	return FirstOf(wall.cfg.Pages).Authenticate(r)
+}
+
+// ForAPI reports whether a request is for programs, not for browsers.
+func ForAPI(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/metrics" || r.URL.Path == "/openapi.json"
 }
 
 type addressKey struct{}

@@ -2,12 +2,15 @@ package access
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"lockstep"
+	"lockstep/auditlog"
 )
 
 // holder authenticates everybody as one principal, or nobody.
@@ -32,8 +35,12 @@ func statusOf(err error) int {
 
 // admit is how a request for that route is answered, as a status.
 func admit(auth Authenticator, route string) int {
-	wall := &Wall{Auth: auth}
-	r := httptest.NewRequest("GET", "/", nil)
+	return admitAt(WallConfig{API: auth, Pages: auth, Audit: &memoryLog{}, Log: slog.New(slog.DiscardHandler)}, route, "/")
+}
+
+func admitAt(cfg WallConfig, route, path string) int {
+	wall := NewWall(cfg)
+	r := httptest.NewRequest("GET", path, nil)
 	r.RemoteAddr = "10.1.2.3:4567"
 	ctx, _, err := wall.Admit(r, route)
 	switch {
@@ -52,8 +59,8 @@ func TestWall_EveryRouteWithEveryRole(t *testing.T) {
 			t.Errorf("%s for nobody: %d, want %d", route, got, want)
 		}
 		for _, role := range Roles() {
-			may := wants == Public || wants == Anyone || role.Permits(wants)
 			for _, pattern := range []string{"*", "shop"} {
+				may := wants == Public || wants == Anyone || role.Permits(wants) && (pattern == "*" || !slices.Contains(serverWidePermissions, wants))
 				got := admit(holder{p: Principal{Name: "ann", Kind: KindToken, Grants: []Grant{{role, pattern}}}}, route)
 				if want := map[bool]int{true: 200, false: 403}[may]; got != want {
 					t.Errorf("%s for %s: %d, want %d", route, role, got, want)
@@ -92,6 +99,40 @@ func TestWall_WhatIsNotInTheTableDoesNotExist(t *testing.T) {
 		if got := admit(tc.auth, tc.route); got != tc.want {
 			t.Errorf("%v for %q: %d, want %d", tc.auth, tc.route, got, tc.want)
 		}
+	}
+}
+
+// A session's cookie opens pages and nothing else; a token the API alone.
+func TestWall_PagesAndAPIKnowPeopleApart(t *testing.T) {
+	admin := holder{p: Principal{Name: "ann", Kind: KindToken, Grants: []Grant{{RoleAdmin, "*"}}}}
+	nobody := holder{err: ErrNoCredential}
+	for _, tc := range []struct {
+		api, pages Authenticator
+		path       string
+		want       int
+	}{
+		{admin, nobody, "/api/v1/runs", 200}, {nobody, admin, "/api/v1/runs", 401},
+		{admin, nobody, "/metrics", 200}, {nobody, admin, "/metrics", 401},
+		{admin, nobody, "/runs", 401}, {nobody, admin, "/runs", 200}, {admin, nil, "/runs", 401},
+	} {
+		cfg := WallConfig{API: FirstOf(tc.api), Pages: tc.pages, Audit: &memoryLog{}}
+		if got := admitAt(cfg, "GET /api/v1/runs", tc.path); got != tc.want {
+			t.Errorf("%v, %v at %s: %d, want %d", tc.api, tc.pages, tc.path, got, tc.want)
+		}
+	}
+}
+
+func TestWall_TellsWhoWasDenied(t *testing.T) {
+	log := &memoryLog{}
+	wall := NewWall(WallConfig{API: holder{p: Principal{Name: "ann", Kind: KindToken, Grants: []Grant{{RoleViewer, "*"}}}}, Audit: log, Log: slog.New(slog.DiscardHandler)})
+	for range 1000 {
+		_, who, err := wall.Admit(httptest.NewRequest("POST", "/api/v1/tokens", nil), "POST /api/v1/tokens")
+		if who != "token:ann" || lockstep.KindOf(err) != lockstep.KindForbidden {
+			t.Fatalf("%s, %v", who, err)
+		}
+	}
+	if e := log.last(); e.Action != string(TokensManage) || e.Result != auditlog.Denied || len(log.entries) > 200 {
+		t.Errorf("%d entries, the last is %+v", len(log.entries), e)
 	}
 }
 

@@ -20,9 +20,7 @@ import (
 
 // gate is who may do what to a server, and the log of who did.
 type gate struct {
-	wall access.Wall
-	// pages authenticates browsers, by their session or certificate.
-	pages     access.Authenticator
+	wall      *access.Wall
 	tokens    *access.Tokens
 	sessions  *access.Sessions
 	oidc      *access.OIDC // nil: no identity provider
@@ -60,8 +58,9 @@ func openGate(ctx context.Context, s Serving, cfg *config.Config, store state.Ac
 		}
 		asked = append(asked, g.oidc)
 	}
-	g.wall.Auth = access.FirstOf(append(asked, certificates)...)
-	g.pages = access.FirstOf(g.sessions, certificates)
+	g.wall = access.NewWall(access.WallConfig{
+		API: access.FirstOf(append(asked, certificates)...), Pages: access.FirstOf(g.sessions, certificates), Audit: g.audit, Log: s.Logger,
+	})
 	return g, nil
 }
 
