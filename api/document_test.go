@@ -17,10 +17,7 @@ import (
 )
 
 func TestEveryRouteIsInTheDocumentAndInTheTableOfAccess(t *testing.T) {
-	a, err := New(Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := newShop(t).api
 	var doc struct {
 		OpenAPI string                                `json:"openapi"`
 		Paths   map[string]map[string]json.RawMessage `json:"paths"`
@@ -81,7 +78,19 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 		{"GET /api/v1/backups/{backup}", "/backups/latest?deployment=shop", "", 200},
 		{"POST /api/v1/backups/{backup}/verify", "/backups/" + backup + "/verify", "", 200},
 		{"GET /api/v1/backups/{backup}/artifacts/{artifact}", "/backups/" + backup + "/artifacts/db-0-postgres", "", 200},
-		{"DELETE /api/v1/backups/{backup}", "/backups/" + backup, "", 204},
+		{"DELETE /api/v1/backups/{backup}", "/backups/none", "", 404},
+		{"GET /api/v1/me", "/me", "", 200},
+		{"GET /api/v1/tokens", "/tokens", "", 200},
+		{"POST /api/v1/tokens", "/tokens", `{"name":"ci","roles":["viewer@shop"]}`, 201},
+		{"GET /api/v1/tokens", "/tokens", "", 200},
+		{"DELETE /api/v1/tokens/{token}", "/tokens/none", "", 404},
+		{"GET /api/v1/audit", "/audit?limit=2", "", 200},
+		{"POST /api/v1/audit/verify", "/audit/verify", `{}`, 200},
+		{"GET /api/v1/approvals", "/approvals", "", 200},
+		{"GET /api/v1/approvals/{approval}", "/approvals/none", "", 404},
+		{"POST /api/v1/approvals", "/approvals", `{"request":{"operation":"restore","deployment":"shop","backup":"none"},"reason":"drill"}`, 404},
+		{"POST /api/v1/approvals/{approval}/approve", "/approvals/none/approve", "", 404},
+		{"POST /api/v1/approvals/{approval}/deny", "/approvals/none/deny", "", 404},
 	}
 	for _, route := range s.api.Routes() {
 		if !slices.ContainsFunc(examples, func(e example) bool { return e.route == route }) {
@@ -89,16 +98,10 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 		}
 	}
 	for _, e := range examples {
-		method, _, _ := strings.Cut(e.route, " ")
-		resp := s.ask(method, e.path, e.body)
-		data, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != e.status {
-			t.Errorf("%s: %s, %v; want %d\n%s", e.route, resp.Status, err, e.status, data)
-			continue
-		}
-		s.follows(e.route, resp, data)
+		s.answers(e)
 	}
 	s.app.Close()
+	s.answersAboutApprovals(backup)
 
 	// Errors are in the document too.
 	for _, e := range []example{
@@ -122,6 +125,42 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 		}
 		s.follows(e.route, resp, data)
 	}
+}
+
+// answers asks for an example, compares the answer with the document and gives
+// it.
+func (s *shop) answers(e example) []byte {
+	s.t.Helper()
+	method, _, _ := strings.Cut(e.route, " ")
+	resp := s.ask(method, e.path, e.body)
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != e.status {
+		s.t.Errorf("%s: %s, %v; want %d\n%s", e.route, resp.Status, err, e.status, data)
+		return data
+	}
+	s.follows(e.route, resp, data)
+	return data
+}
+
+// answersAboutApprovals has a restore asked for, approved and denied, and then
+// deletes the backup.
+func (s *shop) answersAboutApprovals(backup string) {
+	s.t.Helper()
+	asked := `{"request":{"operation":"restore","deployment":"shop","backup":"` + backup + `"},"reason":"drill"}`
+	admin := s.who
+	for _, verb := range []string{"approve", "deny"} {
+		var x struct {
+			ID string `json:"id"`
+		}
+		s.must(json.Unmarshal(s.answers(example{"POST /api/v1/approvals", "/approvals", asked, 201}), &x))
+		s.answers(example{"GET /api/v1/approvals/{approval}", "/approvals/" + x.ID, "", 200})
+		s.who = access.Principal{Name: "second", Kind: access.KindToken, Grants: []access.Grant{{Role: access.RoleApprover, Deployments: "*"}}}
+		s.answers(example{"POST /api/v1/approvals/{approval}/" + verb, "/approvals/" + x.ID + "/" + verb, "", 200})
+		s.who = admin
+	}
+	s.answers(example{"GET /api/v1/approvals", "/approvals", "", 200})
+	s.answers(example{"GET /api/v1/audit", "/audit", "", 200})
+	s.answers(example{"DELETE /api/v1/backups/{backup}", "/backups/" + backup, "", 204})
 }
 
 // follows compares an answer with the document.

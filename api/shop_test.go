@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"lockstep"
 	"lockstep/access"
 	"lockstep/app"
+	"lockstep/auditlog"
 	journal "lockstep/journal/sqlite"
 	"lockstep/repository/dir"
 	"lockstep/source"
@@ -25,18 +27,22 @@ type shop struct {
 	root  string
 	app   *app.App
 	store *sqlite.Store
+	audit *auditlog.Log
 	api   *API
 	http  *httptest.Server
+	// who asks; an admin to begin with.
+	who access.Principal
 }
 
 const scriptHead = "#!/bin/sh\nset -e\ncd \"${0%/jobs/*}\"\n"
 
 func newShop(t *testing.T) *shop {
 	t.Helper()
-	s := &shop{t: t, root: t.TempDir()}
+	s := &shop{t: t, root: t.TempDir(), who: access.Local("test")}
 	s.script("pre-backup-lock", "touch locked")
 	s.script("backup", "echo data > \"$BBR_ARTIFACT_DIRECTORY/data\"")
 	s.script("post-backup-unlock", "rm -f locked")
+	s.script("restore", "cp \"$BBR_ARTIFACT_DIRECTORY/data\" data")
 	src, err := spec.New(spec.Specification{
 		Name: "shop", Identity: "shop", File: filepath.Join(s.root, "lockstep.yaml"), Local: &spec.Local{},
 		Locations: lockstep.Locations{Scripts: "jobs/{job}/bin", Artifacts: "store", Launcher: "run", Claim: "claim"},
@@ -50,10 +56,13 @@ func newShop(t *testing.T) *shop {
 	s.store, err = sqlite.Open(t.Context(), filepath.Join(s.root, "state"))
 	s.must(err)
 	s.app = app.New(app.Config{Journal: j, Repository: repo, Sources: []source.Source{src}, Policy: lockstep.LockstepPolicy(), Version: "1.2.3", ContractVersion: "1.9.0"})
+	s.audit, err = auditlog.Open(s.auditDir(), auditlog.Options{Log: slog.New(slog.DiscardHandler)})
+	s.must(err)
 	s.serve()
 	t.Cleanup(func() {
 		s.http.Close()
 		s.app.Close()
+		s.must(s.audit.Close())
 		s.must(s.store.Close())
 		s.must(j.Close())
 	})
@@ -66,13 +75,20 @@ func (s *shop) serve() {
 	if s.http != nil {
 		s.http.Close()
 	}
+	approvals := access.NewApprovals(access.ApprovalsConfig{Store: s.store, Audit: s.audit, Deployments: []string{"*"}})
 	var err error
-	s.api, err = New(Config{Service: s.app, Keys: s.store, Version: "1.2.3"})
+	s.api, err = New(Config{
+		Service: access.Guard(access.GuardConfig{Service: s.app, Audit: s.audit, Approvals: approvals}), Keys: s.store, Version: "1.2.3",
+		Tokens:    access.NewTokens(access.TokensConfig{Store: s.store, Pepper: access.NewPepper(), Audit: s.audit}),
+		Approvals: approvals, Audits: &access.Audits{Dir: s.auditDir()},
+	})
 	s.must(err)
 	s.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.api.ServeHTTP(w, r.WithContext(access.WithPrincipal(r.Context(), access.Local("test"))))
+		s.api.ServeHTTP(w, r.WithContext(access.WithPrincipal(r.Context(), s.who)))
 	}))
 }
+
+func (s *shop) auditDir() string { return filepath.Join(s.root, "state", access.AuditFolder) }
 
 func (s *shop) must(err error) {
 	s.t.Helper()
