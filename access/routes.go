@@ -52,6 +52,20 @@ var Routes = map[string]Permission{
 	"DELETE /api/v1/backups/{backup}":                   BackupsForget,
 	"GET /api/v1/backups/{backup}/artifacts/{artifact}": BackupsExport,
 
+	"GET /api/v1/schedules":                    SchedulesRead,
+	"GET /api/v1/schedules/{schedule}":         SchedulesRead,
+	"PUT /api/v1/schedules/{schedule}":         SchedulesWrite,
+	"DELETE /api/v1/schedules/{schedule}":      SchedulesWrite,
+	"POST /api/v1/schedules/{schedule}/pause":  SchedulesWrite,
+	"POST /api/v1/schedules/{schedule}/resume": SchedulesWrite,
+	"POST /api/v1/schedules/{schedule}/run":    SchedulesWrite,
+	"GET /api/v1/schedules/{schedule}/next":    SchedulesRead,
+	"GET /api/v1/schedules/{schedule}/slots":   SchedulesRead,
+
+	"GET /api/v1/receivers":       NotifyTest,
+	"POST /api/v1/receivers/test": NotifyTest,
+	"GET /api/v1/deliveries":      NotifyTest,
+
 	"GET /api/v1/tokens":                        TokensManage,
 	"POST /api/v1/tokens":                       TokensManage,
 	"DELETE /api/v1/tokens/{token}":             TokensManage,

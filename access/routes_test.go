@@ -13,6 +13,7 @@ import (
 func TestRoutes_AreThoseOfTheAPI(t *testing.T) {
 	a, err := api.New(api.Config{
 		Tokens: access.NewTokens(access.TokensConfig{Pepper: access.NewPepper()}), Approvals: access.NewApprovals(access.ApprovalsConfig{}), Audits: &access.Audits{},
+		Schedules: access.GuardSchedules(nil, nil, nil), Notices: access.GuardNotices(nil, nil),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,10 @@ type Config struct {
 	Tokens    *access.Tokens
 	Approvals *access.Approvals
 	Audits    *access.Audits
+	// Schedules and Notices answer their routes, guarded like Service; without
+	// one, these do not exist.
+	Schedules lockstep.Schedules
+	Notices   lockstep.Notices
 	// Keys keep idempotency keys.
 	Keys state.RunKeys
 	// MayStart, if not nil, is asked before a run or a plan begins; its error
@@ -72,6 +76,12 @@ func New(cfg Config) (*API, error) {
 	a.registerEvents()
 	a.registerBackups()
 	a.registerAccess()
+	if cfg.Schedules != nil {
+		a.registerSchedules()
+	}
+	if cfg.Notices != nil {
+		a.registerNotices()
+	}
 	return a, a.document()
 }
 
@@ -125,7 +135,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // methods are those that the request's path has.
 func (a *API) methods(r *http.Request) []string {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		other := &http.Request{Method: method, URL: r.URL, Host: r.Host}
 		if a.Pattern(other) != "" {
 			allowed = append(allowed, method)

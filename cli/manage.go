@@ -17,6 +17,10 @@ type Management struct {
 	AuditLog AuditReader
 	// Approvals are a server's: nil without one.
 	Approvals Approver
+	// Schedules and Notices open those; whoever uses them does so with the
+	// context that is returned.
+	Schedules func(ctx context.Context) (context.Context, lockstep.Schedules, error)
+	Notices   func(ctx context.Context) (context.Context, lockstep.Notices, error)
 	// Close gives back what is held; it may be nil.
 	Close func() error
 }

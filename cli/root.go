@@ -95,7 +95,7 @@ func (i *invocation) addCommands(root *cobra.Command) {
 			i.planCommand(), i.checkCommand(), i.backupCommand(), i.restoreCommand(),
 			i.cleanupCommand(), i.recoverCommand(),
 		},
-		"look": {i.runsCommand(), i.backupsCommand()},
+		"look": {i.runsCommand(), i.backupsCommand(), i.schedulesCommand(), i.notifyCommand()},
 		"may":  {i.tokensCommand(), i.approvalsCommand(), i.auditCommand()},
 		"self": {
 			i.serveCommand(), i.configCommand(), i.demoCommand(), i.diagnosticCommand(), i.versionCommand(), i.completionCommand(),

@@ -46,8 +46,9 @@ func scripts(p testscript.Params, of func(*testscript.TestScript) *served) tests
 		return setup(e)
 	}
 	p.Cmds = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-		"code":  code,
-		"until": untilExists,
+		"code":     code,
+		"until":    untilExists,
+		"receiver": receiver,
 		// reload has the orchestrator read its configuration again.
 		"reload": func(ts *testscript.TestScript, _ bool, _ []string) {
 			if srv := of(ts); srv != nil {

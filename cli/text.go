@@ -114,11 +114,11 @@ func (p palette) strong(s string) string { return p.paint("1", s) }
 // state colours the word that says how something ended.
 func (p palette) state(s string) string {
 	switch s {
-	case "succeeded", "verified", "released", "restored", "ok":
+	case "succeeded", "verified", "released", "restored", "ok", "begun", "done", "delivered":
 		return p.good(s)
-	case "failed", "held", "partial":
+	case "failed", "held", "partial", "dropped":
 		return p.bad(s)
-	case "canceled", "interrupted", "incomplete", "none", "unproven", "abandoned", noLock:
+	case "canceled", "interrupted", "incomplete", "none", "unproven", "abandoned", "skipped", "pending", noLock:
 		return p.warn(s)
 	}
 	return s

@@ -31,7 +31,7 @@ func open(ctx context.Context, o Options) (Orchestrator, error) {
 	if err != nil {
 		return Orchestrator{}, err
 	}
-	a, journal, err := assemble(ctx, cfg, o)
+	a, journal, err := assemble(ctx, cfg, o, nil)
 	if err != nil {
 		return Orchestrator{}, err
 	}
@@ -42,8 +42,8 @@ func open(ctx context.Context, o Options) (Orchestrator, error) {
 }
 
 // assemble makes the use cases over what the configuration names. Whoever asks
-// closes both: the App first.
-func assemble(ctx context.Context, cfg *config.Config, o Options) (*app.App, *sqlite.Journal, error) {
+// closes both: the App first. observe, if not nil, is told of each event.
+func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(lockstep.Event)) (*app.App, *sqlite.Journal, error) {
 	sources, err := sourcesOf(cfg, o.Getenv)
 	if err != nil {
 		return nil, nil, err
@@ -59,7 +59,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options) (*app.App, *sq
 	a := app.New(app.Config{
 		Journal: journal, Repository: repo, Sources: sources,
 		Reopen: func(reach string) (source.Source, error) { return spec.FromReach(reach) },
-		Policy: lockstep.LockstepPolicy(), Version: o.Version, ContractVersion: contractVersion,
+		Policy: lockstep.LockstepPolicy(), Observe: observe, Version: o.Version, ContractVersion: contractVersion,
 	})
 	return a, journal, nil
 }

@@ -7,12 +7,15 @@ import (
 	"os/user"
 	"path/filepath"
 
+	"lockstep"
 	"lockstep/access"
 	"lockstep/api"
 	"lockstep/api/client"
 	"lockstep/auditlog"
 	"lockstep/config"
 	journal "lockstep/journal/sqlite"
+	"lockstep/outbox"
+	"lockstep/scheduler"
 	"lockstep/state/sqlite"
 )
 
@@ -24,14 +27,18 @@ func manage(ctx context.Context, o Options) (Management, error) {
 		if err != nil {
 			return Management{}, err
 		}
-		return Management{Tokens: c, AuditLog: c, Approvals: c, Close: c.Close}, nil
+		return Management{
+			Tokens: c, AuditLog: c, Approvals: c, Close: c.Close,
+			Schedules: func(ctx context.Context) (context.Context, lockstep.Schedules, error) { return ctx, c.Schedules(), nil },
+			Notices:   func(ctx context.Context) (context.Context, lockstep.Notices, error) { return ctx, c.Notices(), nil },
+		}, nil
 	}
 	cfg, err := config.Load(o.ConfigPath, o.Getenv)
 	if err != nil {
 		return Management{}, err
 	}
 	h := &here{cfg: cfg, options: o}
-	return Management{Tokens: h, AuditLog: h, Close: h.close}, nil
+	return Management{Tokens: h, AuditLog: h, Schedules: h.schedules, Notices: h.notices, Close: h.close}, nil
 }
 
 // here looks after the access of a state folder. What it needs is opened when
@@ -41,6 +48,8 @@ type here struct {
 	options Options
 	closers []func() error
 	tokens  *access.Tokens
+	store   *sqlite.Store
+	audit   auditlog.Recorder
 }
 
 var (
@@ -81,6 +90,7 @@ func (h *here) open(ctx context.Context) (context.Context, *access.Tokens, error
 		return ctx, nil, err
 	}
 	h.closers = append(h.closers, log.Close)
+	h.store, h.audit = store, log
 	pepper, err := access.LoadPepper(pepperFile(h.cfg))
 	if err != nil {
 		return ctx, nil, err
@@ -96,6 +106,51 @@ type warnings struct{ slog.Handler }
 // Enabled implements slog.Handler.
 func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// schedules are those of the configuration and those kept in the state folder.
+func (h *here) schedules(ctx context.Context) (context.Context, lockstep.Schedules, error) {
+	ctx, _, err := h.open(ctx)
+	if err != nil {
+		return ctx, nil, err
+	}
+	s := scheduler.New(scheduler.Config{
+		Service: configured{cfg: h.cfg}, Store: h.store, Configured: h.cfg.Schedules, Log: slog.New(warnings{h.options.Logger.Handler()}),
+	})
+	if err := s.Adopt(ctx); err != nil {
+		return ctx, nil, err
+	}
+	return ctx, access.GuardSchedules(s, h.audit, h.options.Logger), nil
+}
+
+// configured is the part of a Service that knows which deployments there are:
+// who looks after schedules begins nothing.
+type configured struct {
+	lockstep.Service
+	cfg *config.Config
+}
+
+// Deployments implements scheduler.Service.
+func (c configured) Deployments(context.Context) ([]lockstep.DeploymentInfo, error) {
+	var list []lockstep.DeploymentInfo
+	for _, d := range c.cfg.Deployments {
+		list = append(list, lockstep.DeploymentInfo{Name: d.Name, Source: d.Source()})
+	}
+	return list, nil
+}
+
+// notices are what the state folder keeps of them. It makes none.
+func (h *here) notices(ctx context.Context) (context.Context, lockstep.Notices, error) {
+	ctx, _, err := h.open(ctx)
+	if err != nil {
+		return ctx, nil, err
+	}
+	receivers, err := receiversOf(h.cfg, h.options.Version)
+	if err != nil {
+		return ctx, nil, err
+	}
+	o := outbox.New(outbox.Config{Store: h.store, Receivers: receivers, Log: h.options.Logger})
+	return ctx, access.GuardNotices(o, h.audit), nil
 }
 
 func (h *here) auditDir() string { return filepath.Join(h.cfg.StateDir, access.AuditFolder) }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 
 	"lockstep"
 	"lockstep/access"
@@ -31,7 +32,8 @@ func serve(ctx context.Context, s Serving) (err error) {
 	if err != nil {
 		return err
 	}
-	a, journal, err := assemble(ctx, cfg, s.Options)
+	told := &observers{}
+	a, journal, err := assemble(ctx, cfg, s.Options, told.event)
 	if err != nil {
 		return err
 	}
@@ -46,23 +48,61 @@ func serve(ctx context.Context, s Serving) (err error) {
 		return err
 	}
 	defer gate.close()
-	srv, err := face(s, a, store, gate, encryption)
+	b, err := openBackground(ctx, s, cfg, a, gate, journal, store)
 	if err != nil {
 		return err
 	}
-	handed, err := listenAndServe(ctx, s, listening{srv, encryption != nil}, a)
+	defer b.close()
+	told.add(b.outbox.Observe)
+	srv, err := face(s, parts{a, store, gate, b}, encryption)
+	if err != nil {
+		return err
+	}
+	handed, err := listenAndServe(ctx, s, listening{srv, encryption != nil, b}, a)
 	if handed == 0 {
 		a.Close()
 	}
 	return err
 }
 
+// observers are told of each event of this process. They are added while it is
+// put together.
+type observers struct {
+	mu   sync.RWMutex
+	list []func(lockstep.Event)
+}
+
+func (o *observers) add(observe func(lockstep.Event)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = append(o.list, observe)
+}
+
+func (o *observers) event(e lockstep.Event) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for _, observe := range o.list {
+		observe(e)
+	}
+}
+
+// parts are what a server is the face of.
+type parts struct {
+	app        *app.App
+	store      *sqlite.Store
+	gate       *gate
+	background *background
+}
+
 // face makes the server over the use cases.
-func face(s Serving, a *app.App, store *sqlite.Store, g *gate, encryption *tls.Config) (*server.Server, error) {
+func face(s Serving, p parts, encryption *tls.Config) (*server.Server, error) {
 	var srv *server.Server
+	g := p.gate
 	routes, err := api.New(api.Config{
-		Service: g.guard(a, s), Tokens: g.tokens, Approvals: g.approvals, Audits: g.audits, Keys: store,
-		MayStart: func() error { return srv.MayStart() }, Version: s.Version,
+		Service: g.guard(p.app, s), Tokens: g.tokens, Approvals: g.approvals, Audits: g.audits, Keys: p.store,
+		Schedules: access.GuardSchedules(p.background.scheduler, g.audit, s.Logger),
+		Notices:   access.GuardNotices(p.background.outbox, g.audit),
+		MayStart:  func() error { return srv.MayStart() }, Version: s.Version,
 	})
 	if err != nil {
 		return nil, err
@@ -85,7 +125,8 @@ func encryptionOf(cfg *config.Config, s Serving) (*tls.Config, error) {
 // listening is a server and whether its connections are encrypted.
 type listening struct {
 	*server.Server
-	encrypted bool
+	encrypted  bool
+	background *background
 }
 
 func (l listening) scheme() string {
@@ -111,6 +152,7 @@ func listenAndServe(ctx context.Context, s Serving, srv listening, a *app.App) (
 	go func() {
 		defer close(settled)
 		settleAndBeReady(ctx, s, srv.Server, a)
+		srv.background.begin(ctx)
 	}()
 	select {
 	case err = <-served:
@@ -119,6 +161,7 @@ func listenAndServe(ctx context.Context, s Serving, srv listening, a *app.App) (
 	case <-ctx.Done():
 	}
 	srv.Stopping()
+	srv.background.hold()
 	s.notify("STOPPING=1")
 	handed = stopRuns(ctx, s, a)
 	err = errors.Join(err, srv.Close())

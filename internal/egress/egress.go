@@ -47,6 +47,12 @@ func prefixes(texts ...string) []netip.Prefix {
 	return list
 }
 
+// Private are the networks of one's own: this machine and private ones, without
+// link-local ones.
+func Private() []netip.Prefix {
+	return prefixes("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+}
+
 // Check says why an address may not be dialed.
 func (g Guard) Check(addr netip.Addr) error {
 	addr = addr.Unmap().WithZone("")
