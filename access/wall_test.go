@@ -96,8 +96,11 @@ func TestWall_WhatIsNotInTheTableDoesNotExist(t *testing.T) {
 		{holder{}, "GET /api/v1/runs", 401},
 		{holder{}, "", 401},
 	} {
-		if got := admit(tc.auth, tc.route); got != tc.want {
-			t.Errorf("%v for %q: %d, want %d", tc.auth, tc.route, got, tc.want)
+		for _, path := range []string{"/", "/api/v1/runs"} {
+			cfg := WallConfig{API: tc.auth, Pages: tc.auth, Audit: &memoryLog{}, Log: slog.New(slog.DiscardHandler)}
+			if got := admitAt(cfg, tc.route, path); got != tc.want {
+				t.Errorf("%v for %q at %s: %d, want %d", tc.auth, tc.route, path, got, tc.want)
+			}
 		}
 	}
 }

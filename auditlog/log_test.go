@@ -207,6 +207,35 @@ func TestLog_SeveralWriters(t *testing.T) {
 	}
 }
 
+// While another process holds the file, nothing is written; then it goes on
+// behind what that one wrote.
+func TestLog_WaitsForAnotherWriter(t *testing.T) {
+	dir := t.TempDir()
+	mine, _ := open(t, dir)
+	fill(t, mine, 1)
+	other, _ := open(t, dir)
+	unlock, err := other.lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.catchUp(); err != nil {
+		t.Fatal(err)
+	}
+	written := make(chan error)
+	go func() { written <- mine.Record(ctx, Entry{By: "x"}) }()
+	time.Sleep(100 * time.Millisecond) // time enough to do it wrong
+	if err := other.write(Entry{By: "y"}); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, dir, Trust{}); !r.OK || r.Records != 3 {
+		t.Errorf("%+v; want one chain of 3", r)
+	}
+}
+
 func TestLog_SignsAlongTheWay(t *testing.T) {
 	dir := t.TempDir()
 	l, _ := open(t, dir)

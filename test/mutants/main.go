@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -56,7 +57,7 @@ func main() {
 
 func run(only string, show bool, parallel int) (survived int) {
 	var chosen []mutant
-	for _, m := range mutants {
+	for _, m := range slices.Concat(mutants, accessMutants) {
 		if strings.Contains(m.Name, only) {
 			chosen = append(chosen, m)
 		}
