@@ -66,7 +66,7 @@ var rooms = map[string][]string{
 	"cli": {"*"},
 	"bbr": {"*"},
 
-	"cmd/*":      {"cli", "bbr"},
+	"cmd/*":      {"cli", "bbr", "internal/*"},
 	"internal/*": {"internal/*"},
 	"test/*":     {"*"},
 }

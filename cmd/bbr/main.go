@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"lockstep/bbr"
+	"lockstep/internal/heap"
 )
 
 // version is set by the linker: -ldflags "-X main.version=1.9.81". Job scripts
@@ -13,6 +14,7 @@ import (
 var version = "1.9.99"
 
 func main() {
+	heap.Bound()
 	os.Exit(bbr.Program{
 		Version: version,
 		Stdin:   os.Stdin,

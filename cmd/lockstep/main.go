@@ -5,20 +5,16 @@ package main
 import (
 	"context"
 	"os"
-	"runtime/debug"
 
 	"lockstep/cli"
+	"lockstep/internal/heap"
 )
 
 // version is set by the linker: -ldflags "-X main.version=1.2.3".
 var version = "dev"
 
 func main() {
-	// A thousand instances fit into 256 MiB. Who sets these knows better.
-	if os.Getenv("GOGC")+os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(40)
-		debug.SetMemoryLimit(208 << 20)
-	}
+	heap.Bound()
 	os.Exit(cli.Program{
 		Version: version, Env: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,

@@ -3,7 +3,6 @@ package ssh
 import (
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,33 +10,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 )
-
-// wire is the byte stream under a connection. It knows when something last
-// came in, and that it broke, before anybody above it does.
-type wire struct {
-	net.Conn
-	lastRead atomic.Int64 // unix nanoseconds
-	broken   atomic.Bool
-	reads    int // the library reads from one goroutine at a time
-}
-
-// setupReads is for how many reads a connection counts as being set up.
-const setupReads = 64
-
-func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.Conn.Read(p)
-	if n > 0 {
-		w.lastRead.Store(time.Now().UnixNano())
-		if w.reads < setupReads {
-			w.reads++
-			quickACK(w.Conn)
-		}
-	}
-	if err != nil {
-		w.broken.Store(true)
-	}
-	return n, err
-}
 
 // conn is one authenticated connection, and its keepalive.
 type conn struct {

@@ -1,0 +1,78 @@
+// Package heap makes the garbage collector run as often as memory is dear.
+//
+// With one percentage for all heaps, a program whose live heap is a few MiB
+// collects after every few MiB of garbage, and a transfer makes two MiB of it
+// for each MiB that it moves: hundreds of collections a second, each with its
+// stop of the world. A percentage that suits such a heap lets one of 100 MiB
+// grow far too large. So the percentage follows the live heap.
+package heap
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
+
+// A thousand instances fit into 256 MiB, and most runs into 100: this much
+// garbage beside a small heap, this share of a large one, and a limit from
+// which on the collector works harder.
+const (
+	room  = 24 << 20
+	least = 40
+	limit = 208 << 20
+)
+
+// maxPercent bounds the percentage. The smallest heap grows with it: 4 MiB at
+// 100.
+const maxPercent = 600
+
+// Bound sets how much memory the process takes. It is called once, by a main
+// function. Who sets GOGC or GOMEMLIMIT knows better: then it does nothing.
+func Bound() {
+	if os.Getenv("GOGC")+os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	debug.SetMemoryLimit(limit)
+	p := new(pace)
+	p.set(maxPercent)
+	p.await()
+}
+
+// pace is the percentage in force; one goroutine at a time has it.
+type pace struct{ current int }
+
+// await has the pace set anew after the next collection, and after each that
+// follows. The collector itself says when: it finds an object that nobody has.
+func (p *pace) await() {
+	runtime.SetFinalizer(&token{p}, func(t *token) {
+		t.pace.set(percent(liveHeap()))
+		t.pace.await()
+	})
+}
+
+type token struct{ pace *pace }
+
+// set changes the percentage where that makes a difference: each change stops
+// the world.
+func (p *pace) set(percent int) {
+	if diff := percent - p.current; diff < -p.current/8 || diff > p.current/8 {
+		debug.SetGCPercent(percent)
+		p.current = percent
+	}
+}
+
+// percent is the share of the live heap that is room bytes, within bounds.
+func percent(live uint64) int {
+	return int(min(max(least, room*100/max(live, 1)), maxPercent))
+}
+
+// liveHeap is what the last collection found to be in use.
+func liveHeap() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return sample[0].Value.Uint64()
+}
