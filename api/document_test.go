@@ -86,6 +86,20 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 		{"DELETE /api/v1/tokens/{token}", "/tokens/none", "", 404},
 		{"GET /api/v1/audit", "/audit?limit=2", "", 200},
 		{"POST /api/v1/audit/verify", "/audit/verify", `{}`, 200},
+		{"PUT /api/v1/schedules/{schedule}", "/schedules/nightly", `{"deployment":"shop","cron":"@daily","zone":"Europe/Berlin"}`, 200},
+		{"PUT /api/v1/schedules/{schedule}", "/schedules/tidy", `{"deployment":"shop","cron":"@daily","operation":"forget","keep":{"daily":7}}`, 200},
+		{"PUT /api/v1/schedules/{schedule}", "/schedules/wrong", `{"deployment":"shop","cron":"61 * * * *"}`, 422},
+		{"POST /api/v1/schedules/{schedule}/pause", "/schedules/nightly/pause", "", 200},
+		{"POST /api/v1/schedules/{schedule}/resume", "/schedules/nightly/resume", "", 200},
+		{"POST /api/v1/schedules/{schedule}/run", "/schedules/tidy/run", "", 202},
+		{"GET /api/v1/schedules", "/schedules?deployment=shop", "", 200},
+		{"GET /api/v1/schedules/{schedule}", "/schedules/tidy", "", 200},
+		{"GET /api/v1/schedules/{schedule}/next", "/schedules/nightly/next?limit=2", "", 200},
+		{"GET /api/v1/schedules/{schedule}/slots", "/schedules/tidy/slots", "", 200},
+		{"DELETE /api/v1/schedules/{schedule}", "/schedules/nightly", "", 204},
+		{"GET /api/v1/receivers", "/receivers", "", 200},
+		{"POST /api/v1/receivers/test", "/receivers/test", `{"receiver":"ops"}`, 200},
+		{"GET /api/v1/deliveries", "/deliveries?state=pending", "", 200},
 		{"GET /api/v1/approvals", "/approvals", "", 200},
 		{"GET /api/v1/approvals/{approval}", "/approvals/none", "", 404},
 		{"POST /api/v1/approvals", "/approvals", `{"request":{"operation":"restore","deployment":"shop","backup":"none"},"reason":"drill"}`, 404},
@@ -171,7 +185,7 @@ func (s *shop) follows(route string, resp *http.Response, data []byte) {
 	}
 	method, path, _ := strings.Cut(route, " ")
 	item := s.api.huma.OpenAPI().Paths[path]
-	op := map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "DELETE": item.Delete}[method]
+	op := map[string]*huma.Operation{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "DELETE": item.Delete}[method]
 	documented := op.Responses[strconv.Itoa(resp.StatusCode)]
 	if documented == nil {
 		documented = op.Responses["default"]

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -90,7 +91,7 @@ func (a *API) setSchedule(ctx context.Context, in *struct {
 }) (*body[lockstep.ScheduleStatus], error) {
 	b := in.Body
 	err := a.cfg.Schedules.Set(ctx, lockstep.Schedule{
-		Name: in.Schedule, Deployment: b.Deployment, Operation: b.Operation, Cron: b.Cron, Zone: b.Zone,
+		Name: in.Schedule, Deployment: b.Deployment, Operation: cmp.Or(b.Operation, lockstep.ScheduledBackup), Cron: b.Cron, Zone: b.Zone,
 		Jitter: time.Duration(b.Jitter), Overlap: b.Overlap, Missed: b.Missed, Keep: b.Keep,
 	}, principal(ctx))
 	if err != nil {

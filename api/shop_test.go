@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -14,7 +16,9 @@ import (
 	"lockstep/app"
 	"lockstep/auditlog"
 	journal "lockstep/journal/sqlite"
+	"lockstep/outbox"
 	"lockstep/repository/dir"
+	"lockstep/scheduler"
 	"lockstep/source"
 	"lockstep/source/spec"
 	"lockstep/state/sqlite"
@@ -69,6 +73,13 @@ func newShop(t *testing.T) *shop {
 	return s
 }
 
+// deaf is a receiver that takes nothing.
+type deaf struct{}
+
+func (deaf) Send(context.Context, lockstep.Notice) error { return errors.New("no answer") }
+func (deaf) Type() string                                { return "webhook" }
+func (deaf) Target() string                              { return "https://example.com" }
+
 // serve makes the routes anew over the same journal and state, as a restart
 // does.
 func (s *shop) serve() {
@@ -81,6 +92,10 @@ func (s *shop) serve() {
 		Service: access.Guard(access.GuardConfig{Service: s.app, Audit: s.audit, Approvals: approvals}), Keys: s.store, Version: "1.2.3",
 		Tokens:    access.NewTokens(access.TokensConfig{Store: s.store, Pepper: access.NewPepper(), Audit: s.audit}),
 		Approvals: approvals, Audits: &access.Audits{Dir: s.auditDir()},
+		Schedules: access.GuardSchedules(scheduler.New(scheduler.Config{Service: s.app, Store: s.store}), s.audit, nil),
+		Notices: access.GuardNotices(outbox.New(outbox.Config{Store: s.store, Receivers: []outbox.Receiver{
+			{Name: "ops", Kinds: outbox.DefaultKinds(), Deployments: []string{"*"}, Sender: deaf{}},
+		}}), s.audit),
 	})
 	s.must(err)
 	s.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
