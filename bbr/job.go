@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"lockstep"
 	"lockstep/source"
@@ -153,23 +152,13 @@ func indented(text string) string {
 func (j *job) policy() lockstep.Policy {
 	p := lockstep.BBRPolicy()
 	p.LockFree = j.order.own.truth["unsafe-lock-free"]
-	text, _ := j.getenv(leaseVariable)
-	if lease, err := time.ParseDuration(text); err == nil && lease >= minLease {
-		p.Lease = lease
-		p.RenewEvery, p.LeaseWaveGap = min(p.RenewEvery, lease/4), min(p.LeaseWaveGap, lease/4)
-	} else if text != "" {
-		j.log.log(warn, fmt.Sprintf("$%s is %q, which is no duration of at least %s: the lease is %s", leaseVariable, text, minLease, p.Lease))
+	lease, err := leaseFrom(j.getenv)
+	if err != nil {
+		j.log.log(warn, err.Error())
 	}
+	setLease(&p, lease)
 	return p
 }
-
-// leaseVariable is the environment variable that says how long an instance
-// stays locked when no bbr renews that; minLease is the shortest that makes
-// sense.
-const (
-	leaseVariable = "LOCKSTEP_LOCK_LEASE"
-	minLease      = 10 * time.Second
-)
 
 // options are what the task's orchestrator is opened with.
 func (t *task) options() (Options, error) {

@@ -25,10 +25,6 @@ func Wire() Setup {
 	return Setup{Host: host, Director: director, Open: open, RemoveUser: bosh.RemoveUserOn}
 }
 
-// userGrace is how long an SSH user stays on an instance that nobody comes back
-// to: longer than a lease.
-const userGrace = 15 * time.Minute
-
 // host is the source of director mode.
 func host(a HostAccess) (source.Source, error) {
 	return bosh.NewHost(bosh.HostOptions{
@@ -63,7 +59,7 @@ type connected struct {
 func (c *connected) Deployment(name string, g *grouped) (source.Source, error) {
 	return bosh.New(bosh.Options{
 		Director: c.Director, Deployment: name, Locations: c.access.Locations, Exact: true,
-		AfterGroup: g.afterGroup, CleanUp: g.cleansUp, UserGrace: userGrace,
+		AfterGroup: g.afterGroup, CleanUp: g.cleansUp, UserGrace: userGrace(c.access.Getenv),
 	})
 }
 

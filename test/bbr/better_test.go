@@ -268,6 +268,20 @@ func TestBetter_SSHUsersNeverLeak(t *testing.T) {
 		l.end().exits(1)
 		gone(t, m)
 	})
+	t.Run("a run that is killed", func(t *testing.T) {
+		t.Parallel()
+		s, d := withDirector(t)
+		s.env = append(s.env, "LOCKSTEP_LOCK_LEASE=10s") // users stay half as long again
+		m := newMachine(t)
+		m.script("redis", "backup", slow("backup"))
+		in := m.as(group, "fake-uuid", 0)
+		d.Expect(mock.Deployment(name, manifest, in))
+		l := s.begin(s.deploymentArgs(name, "backup")...)
+		eventually(t, "the script runs", func() bool { return m.has("/tmp/backup-began") })
+		_ = l.cmd.Process.Kill()
+		l.end()
+		gone(t, m)
+	})
 }
 
 // Nobody comes back after any of these, and yet nothing stays locked.

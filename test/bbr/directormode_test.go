@@ -171,6 +171,7 @@ func TestContract_6_6_DirectorBackup(t *testing.T) {
 		{name: "a key that is not there", set: func(h host) { _ = os.Remove(h.key) }, code: 1, stderr: []string{`failed reading private key`}, after: none},
 		{name: "can be backed up", scripts: map[string]string{"backup": ran("backup")}, args: func(host) []string { return []string{"pre-backup-check"} }, out: []string{`Looking for scripts`, `(?m)^Director can be backed up\.$`}, after: func(t *testing.T, h host) { none(t, h); h.m.lacks("/tmp/backup-was-run", store) }},
 		{name: "cannot be backed up", args: func(host) []string { return []string{"pre-backup-check"} }, code: 1, out: []string{`(?m)^Director cannot be backed up\.$`}, stderr: []string{`has no backup scripts`}},
+		{name: "cannot be reached", args: func(host) []string { return []string{"c"} }, set: func(h host) { writeFile(h.t, h.key, "no key") }, code: 1, out: []string{`(?m)^Director cannot be backed up\.$`}, stderr: []string{`ParsePrivateKey failed`}},
 		{
 			name: "cleanup", scripts: map[string]string{"backup": ran("backup"), "post-backup-unlock": ran("unlock")}, set: func(h host) { h.m.write(store+"/x", "") }, args: func(host) []string { return []string{"backup-cleanup"} },
 			out:   []string{`Looking for scripts`, `Running post-backup-unlock scripts`, `Unlocking bosh on bosh/0`, `Finished running post-backup-unlock scripts`, `'0\.0\.0\.0' cleaned up`},
