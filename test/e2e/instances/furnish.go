@@ -139,7 +139,16 @@ func (in *Instance) system() string {
 // ReloadSSHD makes sshd read its configuration and keys again; connections
 // that are open stay.
 func (in *Instance) ReloadSSHD(ctx context.Context) error {
-	_, err := in.Sh(ctx, `kill -HUP "$(cat /run/sshd.pid)"`)
+	// For a moment after the signal nobody listens.
+	_, err := in.Sh(ctx, `listens() { grep -c 'Server listening' /var/log/lab_sshd.log; }
+n=$(listens)
+kill -HUP "$(cat /run/sshd.pid)"
+for i in $(seq 100); do
+	[ "$(listens)" -le "$n" ] || exit 0
+	sleep 0.1
+done
+echo sshd has not begun to listen again >&2
+exit 1`)
 	if err != nil {
 		return err
 	}
