@@ -147,7 +147,7 @@ func (t Try) view(v StepView) StepView {
 
 // jobResults say, for each restore script, what became of its job's data.
 func (r *Run) jobResults() []JobResult {
-	if r.Plan.Operation != OperationRestore {
+	if r.Opened.Operation != OperationRestore {
 		return nil
 	}
 	var out []JobResult

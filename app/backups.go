@@ -25,7 +25,7 @@ func (a *App) Backup(ctx context.Context, deployment string, id lockstep.BackupI
 		b, err := a.cfg.Repository.Get(ctx, id)
 		if errors.Is(err, repository.ErrNotFound) {
 			return b, &lockstep.Error{
-				Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find backup %q", id), Err: err,
+				Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find backup %q", id), Err: repository.ErrNotFound,
 				Hint: "`lockstep backups list` shows what is in " + a.cfg.Repository.Location(),
 			}
 		}

@@ -35,7 +35,7 @@ func unchanged(ctx context.Context, src source.Source, then *source.Resolved) er
 		changes = append(changes[:maxChanges], fmt.Sprintf("and %d more", more))
 	}
 	return &lockstep.Error{
-		Kind: lockstep.KindConflict, Op: op, Err: errors.New("it has changed since this run began: " + strings.Join(changes, "; ")),
-		Hint: "nothing was locked; when the change is complete, look at `lockstep plan " + then.Name + "` and begin again",
+		Kind: lockstep.KindConflict, Op: op, Err: errors.New("it is not the one that this run was prepared from: " + strings.Join(changes, "; ")),
+		Hint: "nothing was locked; when the change is complete, look at `lockstep plan " + then.Name + "` and begin again (a server reads its configuration when it starts)",
 	}
 }

@@ -60,7 +60,7 @@ func (p *plainReporter) event(run *lockstep.Run, e lockstep.Event, tail []string
 		say(noteLevel(d), "%s", noteText(d))
 	case lockstep.RunPlanned:
 		p.waves = wavesByStep(&d.Plan)
-		say(slog.LevelInfo, "planned: %s", planCounts(&d.Plan))
+		say(slog.LevelInfo, "planned: %s", planCounts(d))
 		for _, w := range d.Plan.Warnings {
 			say(slog.LevelWarn, "%s", w)
 		}
@@ -293,16 +293,14 @@ func wavesByStep(p *lockstep.Plan) map[lockstep.StepID]lockstep.Wave {
 }
 
 // planCounts is "2 instances, 3 jobs, 14 steps in 9 waves".
-func planCounts(p *lockstep.Plan) string {
-	jobs, steps := map[lockstep.Slot]bool{}, 0
-	for _, w := range p.Waves {
-		steps += len(w.Steps)
-		for _, s := range w.Steps {
-			if s.Script != nil {
-				jobs[s.Slot] = true
-			}
-		}
+func planCounts(d lockstep.RunPlanned) string {
+	jobs, steps := 0, 0
+	for _, in := range d.Found.Instances {
+		jobs += len(in.Jobs)
 	}
-	return fmt.Sprintf("%s, %s, %s in %s", plural(len(p.Instances), "instance"), plural(len(jobs), "job"),
-		plural(steps, "step"), plural(len(p.Waves), "wave"))
+	for _, w := range d.Plan.Waves {
+		steps += len(w.Steps)
+	}
+	return fmt.Sprintf("%s, %s, %s in %s", plural(len(d.Plan.Instances), "instance"), plural(jobs, "job"),
+		plural(steps, "step"), plural(len(d.Plan.Waves), "wave"))
 }

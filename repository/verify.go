@@ -44,7 +44,7 @@ func readBack(ctx context.Context, r Repository, id lockstep.BackupID, name stri
 		read = new(atomic.Int64)
 	}
 	entries, n, err := ReadTarContext(ctx, &countingReader{ctx: ctx, r: stream, n: read})
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrCorrupt) {
 		err = errors.Join(err, ErrCorrupt)
 	}
 	return Content{Bytes: n, Entries: entries}, err
