@@ -2,84 +2,163 @@ package access
 
 import (
 	"errors"
-	"io"
+	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"lockstep"
 )
 
-// Doors are where browsers log in and out. The form itself, at GET /login, is
-// the pages'; it has the fields "token" and "next".
+// Pages are what stands behind the doors.
+type Pages interface {
+	http.Handler
+	// Pattern is the route that a request is for, "" if there is none.
+	Pattern(*http.Request) string
+}
+
+// Doors are where browsers log in and out, before the pages. They answer:
+//
+//	GET /login                  a form with the fields "token" and "next"
+//	POST /login                 begins a session for whoever shows a token
+//	POST /logout                ends it
+//	GET /login/oidc             sends the browser to the identity provider
+//	GET /login/oidc/callback    where it comes back
+//
+// and pass everything else on.
 type Doors struct {
-	Sessions *Sessions
-	// OIDC is nil where there is no identity provider.
-	OIDC *OIDC
-	// Refuse answers a login that failed.
-	Refuse func(w http.ResponseWriter, r *http.Request, err error)
+	sessions *Sessions
+	oidc     *OIDC // nil: no identity provider
+	pages    Pages
+	mux      *http.ServeMux
+}
+
+// NewDoors puts doors before pages. oidc may be nil.
+func NewDoors(sessions *Sessions, oidc *OIDC, pages Pages) *Doors {
+	d := &Doors{sessions: sessions, oidc: oidc, pages: pages, mux: http.NewServeMux()}
+	for pattern, answer := range map[string]http.HandlerFunc{
+		"GET /login": d.form, "POST /login": d.login, "POST /logout": d.logout,
+		"GET /login/oidc": d.beginOIDC, "GET /login/oidc/callback": d.finishOIDC,
+	} {
+		d.mux.HandleFunc(pattern, answer)
+	}
+	return d
+}
+
+// Pattern is the route that a request is for, "" if there is none.
+func (d *Doors) Pattern(r *http.Request) string {
+	if _, pattern := d.mux.Handler(r); pattern != "" {
+		return pattern
+	}
+	return d.pages.Pattern(r)
+}
+
+// ServeHTTP implements http.Handler.
+func (d *Doors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := d.mux.Handler(r); pattern != "" {
+		d.mux.ServeHTTP(w, r)
+		return
+	}
+	d.pages.ServeHTTP(w, r)
+}
+
+// Refuse answers a browser whose request may not pass: who is not logged in is
+// led to the form, and from there back.
+func (d *Doors) Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if lockstep.KindOf(err) != lockstep.KindUnauthenticated {
+		d.show(w, doorPage{Error: err.Error(), Hint: lockstep.HintOf(err), status: statusFor(err)})
+		return
+	}
+	if r.Method != http.MethodGet {
+		d.show(w, doorPage{Form: true, OIDC: d.oidc != nil, Error: "you are not logged in any more; nothing was done", status: http.StatusUnauthorized})
+		return
+	}
+	http.Redirect(w, r, "/login?"+url.Values{"next": {r.URL.RequestURI()}}.Encode(), http.StatusSeeOther)
+}
+
+func (d *Doors) form(w http.ResponseWriter, r *http.Request) {
+	d.show(w, doorPage{Form: true, OIDC: d.oidc != nil, Next: localPath(r.URL.Query().Get("next")), status: http.StatusOK})
 }
 
 // maxForm bounds a login form, in bytes.
 const maxForm = 16 << 10
 
-// Login is POST /login: it begins a session for whoever shows a token. A token
-// in the URL is none: it would be in logs and histories.
-func (d *Doors) Login(w http.ResponseWriter, r *http.Request) {
+// login takes the token from the form alone: in a URL it would be in logs and
+// histories.
+func (d *Doors) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		d.Refuse(w, r, &lockstep.Error{Kind: lockstep.KindUsage, Op: "log in", Err: errors.New("the form cannot be read")})
+		d.failed(w, &lockstep.Error{Kind: lockstep.KindUsage, Err: errors.New("the form cannot be read")})
 		return
 	}
 	token := NewSecret(strings.TrimSpace(r.PostForm.Get("token")))
-	if _, err := d.Sessions.Login(w, r, token); err != nil {
-		d.Refuse(w, r, err)
+	if _, err := d.sessions.Login(w, r, token); err != nil {
+		d.failed(w, err)
 		return
 	}
 	http.Redirect(w, r, localPath(r.PostForm.Get("next")), http.StatusSeeOther)
 }
 
-// Logout is POST /logout.
-func (d *Doors) Logout(w http.ResponseWriter, r *http.Request) {
-	d.Sessions.End(w, r)
+func (d *Doors) logout(w http.ResponseWriter, r *http.Request) {
+	d.sessions.End(w, r)
 	http.Redirect(w, r, "/login", http.StatusSeeOther)
 }
 
-// BeginOIDC is GET /login/oidc.
-func (d *Doors) BeginOIDC(w http.ResponseWriter, r *http.Request) {
+func (d *Doors) beginOIDC(w http.ResponseWriter, r *http.Request) {
 	err := errNoProvider()
-	if d.OIDC != nil {
-		err = d.OIDC.Begin(w, r)
+	if d.oidc != nil {
+		err = d.oidc.Begin(w, r)
 	}
 	if err != nil {
-		d.Refuse(w, r, err)
+		d.failed(w, err)
 	}
 }
 
-// onward goes on to the pages by itself. A redirect would count as begun by the
-// identity provider's site, and not carry the new session's cookie.
-const onward = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Logged in</title>` +
-	`<meta http-equiv="refresh" content="0;url=/"><p>You are logged in. <a href="/">Go on</a>.`
-
-// FinishOIDC is GET /login/oidc/callback.
-func (d *Doors) FinishOIDC(w http.ResponseWriter, r *http.Request) {
-	if d.OIDC == nil {
-		d.Refuse(w, r, errNoProvider())
+func (d *Doors) finishOIDC(w http.ResponseWriter, r *http.Request) {
+	if d.oidc == nil {
+		d.failed(w, errNoProvider())
 		return
 	}
-	p, err := d.OIDC.Finish(w, r)
+	p, err := d.oidc.Finish(w, r)
 	if err == nil {
-		err = d.Sessions.Begin(w, r, p)
+		err = d.sessions.Begin(w, r, p)
 	}
 	if err != nil {
-		d.Refuse(w, r, err)
+		d.failed(w, err)
 		return
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, _ = io.WriteString(w, onward) // the browser may have gone
+	// A redirect would count as begun by the identity provider's site, and not
+	// carry the new session's cookie.
+	d.show(w, doorPage{Onward: true, status: http.StatusOK})
 }
 
 func errNoProvider() error {
-	return &lockstep.Error{Kind: lockstep.KindNotFound, Op: "log in", Err: errors.New("no identity provider is configured"), Hint: "log in with a token"}
+	return &lockstep.Error{Kind: lockstep.KindNotFound, Err: errors.New("no identity provider is configured"), Hint: "log in with a token"}
+}
+
+// failed shows the form again, with what went wrong.
+func (d *Doors) failed(w http.ResponseWriter, err error) {
+	d.show(w, doorPage{Form: true, OIDC: d.oidc != nil, Error: err.Error(), Hint: lockstep.HintOf(err), status: statusFor(err)})
+}
+
+func statusFor(err error) int {
+	var busy *Busy
+	switch lockstep.KindOf(err) {
+	case lockstep.KindUnauthenticated:
+		return http.StatusUnauthorized
+	case lockstep.KindForbidden:
+		return http.StatusForbidden
+	case lockstep.KindNotFound:
+		return http.StatusNotFound
+	case lockstep.KindUsage:
+		return http.StatusBadRequest
+	case lockstep.KindUnavailable:
+		if errors.As(err, &busy) {
+			return http.StatusTooManyRequests
+		}
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
 }
 
 // localPath is a path of this server, or "/" for anything that could lead
@@ -89,4 +168,32 @@ func localPath(next string) string {
 		return "/"
 	}
 	return next
+}
+
+// doorPage is what the one page of the doors shows.
+type doorPage struct {
+	Form, OIDC, Onward bool
+	Next, Error, Hint  string
+	status             int
+}
+
+// It has no style and no script: the pages behind have them.
+var doorTemplate = template.Must(template.New("door").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Lockstep: log in</title>
+{{if .Onward}}<meta http-equiv="refresh" content="0;url=/">{{end}}</head>
+<body><main><h1>Lockstep</h1>
+{{if .Error}}<p role="alert"><strong>{{.Error}}</strong>{{if .Hint}}<br>{{.Hint}}{{end}}</p>{{end}}
+{{if .Onward}}<p>You are logged in. <a href="/">Go on</a></p>{{end}}
+{{if .OIDC}}<p><a href="/login/oidc">Log in with your organization's account</a></p>{{end}}
+{{if .Form}}<form method="post" action="/login"><input type="hidden" name="next" value="{{.Next}}">
+<p><label for="token">Token</label> <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+<button>Log in</button></p></form>{{else if not .Onward}}<p><a href="/">Back</a></p>{{end}}
+</main></body></html>
+`))
+
+func (d *Doors) show(w http.ResponseWriter, p doorPage) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.status)
+	_ = doorTemplate.Execute(w, p) // the browser may have gone
 }

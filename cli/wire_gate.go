@@ -64,6 +64,11 @@ func openGate(ctx context.Context, s Serving, cfg *config.Config, store state.Ac
 	return g, nil
 }
 
+// doors stand before the pages.
+func (g *gate) doors(pages access.Pages) *access.Doors {
+	return access.NewDoors(g.sessions, g.oidc, pages)
+}
+
 // guard stands around the service.
 func (g *gate) guard(service lockstep.Service, s Serving) lockstep.Service {
 	return access.Guard(access.GuardConfig{Service: service, Audit: g.audit, Approvals: g.approvals, Log: s.Logger})

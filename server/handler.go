@@ -65,7 +65,7 @@ func (s *Server) admitted(a *answer, r *http.Request) {
 	ctx, name, err := s.cfg.Admit(r, route)
 	a.name = name
 	if err != nil {
-		api.WriteProblem(a, err)
+		s.refuse(a, r, face, err)
 		return
 	}
 	crowd := s.requests
@@ -84,6 +84,15 @@ func (s *Server) admitted(a *answer, r *http.Request) {
 		return
 	}
 	face.ServeHTTP(a, r)
+}
+
+// refuse answers in the way of whoever would have answered.
+func (s *Server) refuse(a *answer, r *http.Request, face http.Handler, err error) {
+	if s.cfg.UI != nil && face == http.Handler(s.cfg.UI) {
+		s.cfg.RefuseUI(a, r, err)
+		return
+	}
+	api.WriteProblem(a, err)
 }
 
 // face is who answers a request, and the route that it is for there.

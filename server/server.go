@@ -25,6 +25,9 @@ type Face interface {
 type Config struct {
 	// API answers /api/ and /openapi.json, UI everything else; UI may be nil.
 	API, UI Face
+	// RefuseUI answers a request for the UI that may not pass; it is there where
+	// UI is.
+	RefuseUI func(w http.ResponseWriter, r *http.Request, err error)
 	// Metrics answers /metrics; it may be nil.
 	Metrics http.Handler
 	// Admit says who asks: in the context that it returns, and by name for the
