@@ -76,6 +76,42 @@ var Routes = map[string]Permission{
 	"POST /api/v1/approvals/{approval}/deny":    ApprovalsGive,
 	"GET /api/v1/audit":                         AuditRead,
 	"POST /api/v1/audit/verify":                 AuditRead,
+
+	// The pages. What a form asks for depends on what is in it: Guard looks.
+	"GET /{$}":                           Anyone,
+	"GET /assets/{file}":                 Public,
+	"GET /deployments/{name}":            DeploymentsRead,
+	"GET /deployments/{name}/plan":       PlansMake,
+	"POST /deployments/{name}/plan":      PlansMake,
+	"GET /runs":                          RunsRead,
+	"POST /runs":                         Anyone,
+	"GET /runs/{id}":                     RunsRead,
+	"GET /runs/{id}/stream":              RunsRead,
+	"POST /runs/{id}/cancel":             RunsCancel,
+	"GET /runs/{id}/output/{step...}":    OutputRead,
+	"GET /runs/{id}/acknowledge":         RunsUnlock,
+	"POST /runs/{id}/acknowledge":        RunsUnlock,
+	"POST /settle":                       RunsUnlock,
+	"GET /backups":                       BackupsRead,
+	"GET /backups/{id}":                  BackupsRead,
+	"POST /backups/{id}/verify":          BackupsVerify,
+	"GET /backups/{id}/forget":           BackupsForget,
+	"POST /backups/{id}/forget":          BackupsForget,
+	"GET /backups/{id}/artifacts/{name}": BackupsExport,
+	"GET /backups/{id}/restore":          RunsRestore,
+	"POST /backups/{id}/restore":         RunsRestore,
+	"POST /restores":                     RunsRestore,
+
+	"GET /schedules":                Anyone,
+	"POST /schedules/{name}/pause":  SchedulesWrite,
+	"POST /schedules/{name}/resume": SchedulesWrite,
+	"POST /schedules/{name}/run":    SchedulesWrite,
+	"POST /approvals":               RunsRestore,
+	"GET /approvals":                Anyone,
+	"GET /approvals/{id}":           Anyone,
+	"POST /approvals/{id}/approve":  ApprovalsGive,
+	"POST /approvals/{id}/deny":     Anyone, // whoever asked may take it back
+	"GET /audit":                    AuditRead,
 }
 
 // MayUse reports whether the principal passes a route that wants that.

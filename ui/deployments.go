@@ -1,0 +1,110 @@
+package ui
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"lockstep"
+)
+
+// DeploymentCard is a deployment at a glance.
+type DeploymentCard struct {
+	lockstep.DeploymentInfo
+	Protection Protection
+	History    History
+	// Running is what goes on now, Last what ended last.
+	Running []lockstep.RunSummary
+	Last    *lockstep.RunSummary
+}
+
+// DeploymentPage is a deployment with what happened to it.
+type DeploymentPage struct {
+	DeploymentCard
+	Runs    []lockstep.RunSummary
+	Backups []lockstep.Backup
+}
+
+// shownRuns and shownBackups are how many of each a deployment's page lists.
+const (
+	shownRuns    = 15
+	shownBackups = 8
+)
+
+func (u *Pages) deployments(w http.ResponseWriter, r *http.Request) {
+	infos, err := u.cfg.Service.Deployments(r.Context())
+	if err != nil {
+		u.fail(w, r, err)
+		return
+	}
+	cards := []DeploymentCard{}
+	for _, info := range infos {
+		page, err := u.look(r, info)
+		if err != nil {
+			u.fail(w, r, err)
+			return
+		}
+		cards = append(cards, page.DeploymentCard)
+	}
+	u.show(w, r, http.StatusOK, "deployments", Page{Title: "Deployments", Section: "deployments", Body: cards})
+}
+
+func (u *Pages) deployment(w http.ResponseWriter, r *http.Request) {
+	info, err := u.info(r, r.PathValue("name"))
+	if err != nil {
+		u.fail(w, r, err)
+		return
+	}
+	page, err := u.look(r, info)
+	if err != nil {
+		u.fail(w, r, err)
+		return
+	}
+	page.Runs = page.Runs[:min(len(page.Runs), shownRuns)]
+	page.Backups = page.Backups[:min(len(page.Backups), shownBackups)]
+	u.show(w, r, http.StatusOK, "deployment", Page{Title: info.Name, Section: "deployments", Body: page})
+}
+
+// info finds a configured deployment by its name.
+func (u *Pages) info(r *http.Request, name string) (lockstep.DeploymentInfo, error) {
+	infos, err := u.cfg.Service.Deployments(r.Context())
+	if err != nil {
+		return lockstep.DeploymentInfo{}, err
+	}
+	for _, info := range infos {
+		if info.Name == name {
+			return info, nil
+		}
+	}
+	return lockstep.DeploymentInfo{}, &lockstep.Error{
+		Kind: lockstep.KindNotFound, Op: "find deployment " + strconv.Quote(name), Err: errors.New("there is none of that name"),
+	}
+}
+
+// look gathers what is known of a deployment.
+func (u *Pages) look(r *http.Request, info lockstep.DeploymentInfo) (DeploymentPage, error) {
+	p := DeploymentPage{DeploymentCard: DeploymentCard{DeploymentInfo: info}}
+	ctx, svc := r.Context(), u.cfg.Service
+	var err error
+	if p.Backups, err = svc.Backups(ctx, info.Name); err != nil {
+		return p, err
+	}
+	windows, err := svc.Runs(ctx, lockstep.RunFilter{Deployment: info.Name, Operation: lockstep.OperationBackup, Limit: historySlots})
+	if err != nil {
+		return p, err
+	}
+	if p.Runs, err = svc.Runs(ctx, lockstep.RunFilter{Deployment: info.Name, Limit: shownRuns}); err != nil {
+		return p, err
+	}
+	p.Protection = ProtectionOf(p.Backups, u.cfg.Now(), u.cfg.Overdue(info.Name))
+	p.History = HistoryOf(windows)
+	for i, run := range p.Runs {
+		switch {
+		case run.State == lockstep.RunRunning && !run.Abandoned:
+			p.Running = append(p.Running, run)
+		case p.Last == nil && run.State != lockstep.RunRunning:
+			p.Last = &p.Runs[i]
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,122 @@
+package ui
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"lockstep"
+)
+
+// Policy is the Content-Security-Policy that the pages are made for: nothing
+// but files of this server, no inline script or style.
+const Policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// Config is what the pages stand on.
+type Config struct {
+	// Service is asked in the name of whom a request's context names; what that
+	// person may not do, it refuses. What is offered on a page is decided by
+	// the same permissions.
+	Service lockstep.Service
+	// MayStart, if not nil, says why no run can begin now, or nil.
+	MayStart func() error
+	// Overdue is the age from which a deployment's last proven backup is late;
+	// 0 is never. Nil: 26 hours, for all.
+	Overdue func(deployment string) time.Duration
+	// Now is the clock; nil is the real one.
+	Now     func() time.Time
+	Version string
+}
+
+// Pages answers everything that a browser asks for. The caller adds
+// authentication, limits and protection from requests of other sites.
+type Pages struct {
+	cfg       Config
+	mux       *http.ServeMux
+	feeds     feeds
+	templates templates
+	assets    assets
+	readings  readings
+}
+
+// New makes the pages, to be served under "/".
+func New(cfg Config) *Pages {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Overdue == nil {
+		cfg.Overdue = func(string) time.Duration { return 26 * time.Hour }
+	}
+	if cfg.MayStart == nil {
+		cfg.MayStart = func() error { return nil }
+	}
+	u := &Pages{cfg: cfg, mux: http.NewServeMux(), feeds: feeds{service: cfg.Service}, assets: loadAssets()}
+	u.templates = loadTemplates(u.assets)
+	for _, r := range routes {
+		u.mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) { r.handle(u, w, req) })
+	}
+	return u
+}
+
+// ServeHTTP implements http.Handler.
+func (u *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h, pattern := u.mux.Handler(r)
+	if pattern == "" && h != nil {
+		u.nothingHere(w, r)
+		return
+	}
+	u.mux.ServeHTTP(w, r)
+}
+
+// Pattern is the route that a request is for, or "" if there is none.
+func (u *Pages) Pattern(r *http.Request) string {
+	_, pattern := u.mux.Handler(r)
+	return pattern
+}
+
+// route is a page or an action. A page is a GET and changes nothing.
+type route struct {
+	pattern string
+	handle  func(*Pages, http.ResponseWriter, *http.Request)
+}
+
+// routes are all that New serves.
+var routes = []route{
+	{"GET /{$}", (*Pages).deployments},
+	{"GET /deployments/{name}", (*Pages).deployment},
+	{"GET /deployments/{name}/plan", (*Pages).planForm},
+	{"POST /deployments/{name}/plan", (*Pages).plan},
+	{"GET /runs", (*Pages).runs},
+	{"POST /runs", (*Pages).start},
+	{"GET /runs/{id}", (*Pages).run},
+	{"GET /runs/{id}/stream", (*Pages).stream},
+	{"POST /runs/{id}/cancel", (*Pages).cancel},
+	{"GET /runs/{id}/output/{step...}", (*Pages).output},
+	{"GET /runs/{id}/acknowledge", (*Pages).acknowledgeForm},
+	{"POST /runs/{id}/acknowledge", (*Pages).acknowledge},
+	{"POST /settle", (*Pages).settle},
+	{"GET /backups", (*Pages).backups},
+	{"GET /backups/{id}", (*Pages).backup},
+	{"POST /backups/{id}/verify", (*Pages).verify},
+	{"GET /backups/{id}/forget", (*Pages).forgetForm},
+	{"POST /backups/{id}/forget", (*Pages).forget},
+	{"GET /backups/{id}/artifacts/{name}", (*Pages).artifact},
+	{"GET /backups/{id}/restore", (*Pages).restoreForm},
+	{"POST /backups/{id}/restore", (*Pages).restorePreview},
+	{"POST /restores", (*Pages).restore},
+	{"GET /assets/{file}", (*Pages).asset},
+}
+
+// Routes are the patterns of all that New serves, as http.ServeMux has them.
+func Routes() []string {
+	var out []string
+	for _, r := range routes {
+		out = append(out, r.pattern)
+	}
+	return out
+}
+
+// detached is a context for work that goes on when the page is left: what the
+// context says of who asks stays.
+func detached(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
