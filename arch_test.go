@@ -60,7 +60,7 @@ var rooms = map[string][]string{
 	"config":     {"", "access", "schedule"},
 	"api":        {"", "access", "auditlog", "state"},
 	"api/client": {"", "api"},
-	"ui":         {"", "access", "auditlog"},
+	"ui":         {"", "access", "auditlog", "internal/*"},
 	"server":     {"", "access", "auditlog", "api", "ui"},
 
 	"cli": {"*"},

@@ -88,7 +88,7 @@ func (r *reader) until(key, state string) (got map[string]Mark, last sent) {
 }
 
 func stream(t *testing.T) (*fakeService, *Pages, string) {
-	f := newFake(newPlay().open(lockstep.OperationBackup).drive(2 * time.Second))
+	f := newFake(newPlay().open(lockstep.OperationBackup).drive(2500 * time.Millisecond))
 	pages := New(Config{Service: f, Now: func() time.Time { return begin }})
 	server := httptest.NewServer(asAdmin(pages))
 	t.Cleanup(server.Close)
@@ -104,7 +104,7 @@ func TestStreamFollowsARunToItsEnd(t *testing.T) {
 	}
 	f.emit(func(p *play) { p.drive(7 * time.Second) })
 	got, _ = r.until("s-work", stateRunning)
-	if got["b4"].State != "open" || got["b5"].State != "closed" {
+	if got["b5"].State != "open" || got["b6"].State != "closed" {
 		t.Errorf("in the work stage: %v", got)
 	}
 	if _, again := got["s-check"]; again {
@@ -133,8 +133,8 @@ func TestStreamGoesOnWhereItWasCut(t *testing.T) {
 	if len(got) == 0 || len(got) > whole {
 		t.Errorf("%d marks of %d after event %s", len(got), whole, last.id)
 	}
-	if got["b4"].State != "open" {
-		t.Errorf("what changed in between is missing: %v", got["b4"])
+	if got["b5"].State != "open" {
+		t.Errorf("what changed in between is missing: %v", got["b5"])
 	}
 }
 
