@@ -25,7 +25,7 @@ func (s *Server) handler() http.Handler {
 		api.WriteProblem(w, &lockstep.Error{Kind: lockstep.KindForbidden, Err: errors.New("the request comes from a page of another site")})
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), id: requestID(r), began: time.Now()}
+		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), patience: s.cfg.Limits.Write, id: requestID(r), began: time.Now()}
 		a.extend()
 		if hasBody(r) { // until it was read, also by who only throws it away
 			_ = a.control.SetReadDeadline(time.Now().Add(bodyTimeout))
@@ -128,7 +128,9 @@ func (s *Server) readBody(a *answer, r *http.Request) error {
 	}
 	_ = a.control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	data, err := io.ReadAll(http.MaxBytesReader(a, r.Body, maxBody))
-	_ = a.control.SetReadDeadline(time.Time{})
+	if err == nil { // what is left of a body that failed is waited for no longer
+		_ = a.control.SetReadDeadline(time.Time{})
+	}
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
@@ -194,18 +196,19 @@ func (s *Server) logged(a *answer, r *http.Request) {
 // slow is let go.
 type answer struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	id      string
-	name    string
-	began   time.Time
-	status  int
-	bytes   int64
+	control  *http.ResponseController
+	patience time.Duration
+	id       string
+	name     string
+	began    time.Time
+	status   int
+	bytes    int64
 }
 
 // Unwrap lets http.ResponseController through.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-func (a *answer) extend() { _ = a.control.SetWriteDeadline(time.Now().Add(writeTimeout)) }
+func (a *answer) extend() { _ = a.control.SetWriteDeadline(time.Now().Add(a.patience)) }
 
 // WriteHeader implements http.ResponseWriter.
 func (a *answer) WriteHeader(status int) {

@@ -22,6 +22,8 @@ type Limits struct {
 	Streams, Requests int
 	// Bodies that are being read.
 	Bodies int
+	// Write is how long one write of an answer may take.
+	Write time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -37,6 +39,9 @@ func (l Limits) withDefaults() Limits {
 	if l.Bodies == 0 {
 		l.Bodies = 32
 	}
+	if l.Write == 0 {
+		l.Write = 30 * time.Second
+	}
 	return l
 }
 
@@ -51,12 +56,11 @@ func openFiles() int {
 
 // Deadlines and sizes of every connection.
 const (
-	headTimeout  = 5 * time.Second
-	bodyTimeout  = 10 * time.Second
-	writeTimeout = 30 * time.Second
-	idleTimeout  = 2 * time.Minute
-	maxHead      = 64 << 10
-	maxBody      = 1 << 20
+	headTimeout = 5 * time.Second
+	bodyTimeout = 10 * time.Second
+	idleTimeout = 2 * time.Minute
+	maxHead     = 64 << 10
+	maxBody     = 1 << 20
 )
 
 // crowd counts who is being answered.

@@ -65,8 +65,10 @@ func writeReserve(path string) error {
 
 // CheckReserve says why unlocking could not be recorded if the disk were full:
 // the reserve is not there. Whoever is about to lock asks first. It is made
-// when a journal is opened with room for it, and gone once it was needed.
+// when a journal is opened with room for it, gone once it was needed, and made
+// again here when there is room again: a server is not started anew for that.
 func (j *Journal) CheckReserve(context.Context) error {
+	makeReserve(j.dir)
 	info, err := os.Stat(reservePath(j.dir))
 	if err == nil && info.Size() == reserveSize {
 		return nil
