@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,9 @@ type Config struct {
 	// MayStart, if not nil, is asked before a run or a plan begins; its error
 	// refuses it. Cleanups begin whatever it says: they unlock.
 	MayStart func() error
+	// Room, if not nil, says why nothing more may be written that is not needed
+	// to unlock: the disk is full. Its error refuses what would write.
+	Room func(context.Context) error
 	// Version is that of the program.
 	Version string
 	// Now is the clock; nil is time.Now.
@@ -150,13 +154,34 @@ func route[I, O any](a *API, op huma.Operation, answer func(context.Context, *I)
 	op.MaxBodyBytes = maxBody
 	a.routes = append(a.routes, op.Method+" "+op.Path)
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		out, err := answer(ctx, in)
+		err := a.room(ctx, op)
+		var out *O
+		if err == nil {
+			out, err = answer(ctx, in)
+		}
 		if err == nil {
 			return out, nil
 		}
 		p := ProblemOf(err)
 		return nil, huma.ErrorWithHeaders(p, p.GetHeaders())
 	})
+}
+
+// unlocking are the operations that let go of what is locked, or of what gives
+// access. They are never refused for want of room. That of a run decides for
+// itself.
+var unlocking = []string{"start-run", "cancel-run", "acknowledge-hold", "settle-runs", "prune-runs", "revoke-token", "forget-backup"}
+
+// room refuses an operation that would take the room which is left for what is
+// being unlocked.
+func (a *API) room(ctx context.Context, op huma.Operation) error {
+	if a.cfg.Room == nil || op.Method == http.MethodGet || slices.Contains(unlocking, op.OperationID) {
+		return nil
+	}
+	if err := a.cfg.Room(ctx); err != nil {
+		return &lockstep.Error{Kind: lockstep.KindUnavailable, Err: err}
+	}
+	return nil
 }
 
 // body is an answer that is a JSON value.

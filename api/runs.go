@@ -128,6 +128,9 @@ func (a *API) mayStart(ctx context.Context, req RunRequest) error {
 			return err
 		}
 	}
+	if err := a.room(ctx, huma.Operation{Method: http.MethodPost}); err != nil {
+		return err
+	}
 	return a.starts.take(principal(ctx))
 }
 

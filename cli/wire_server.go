@@ -54,7 +54,7 @@ func serve(ctx context.Context, s Serving) (err error) {
 	}
 	defer b.close()
 	told.add(b.outbox.Observe)
-	srv, err := face(s, parts{a, store, gate, b}, encryption)
+	srv, err := face(s, parts{a, store, gate, b, journal.CheckReserve}, encryption)
 	if err != nil {
 		return err
 	}
@@ -92,6 +92,8 @@ type parts struct {
 	store      *sqlite.Store
 	gate       *gate
 	background *background
+	// room says why nothing more may be written.
+	room func(context.Context) error
 }
 
 // face makes the server over the use cases.
@@ -102,7 +104,7 @@ func face(s Serving, p parts, encryption *tls.Config) (*server.Server, error) {
 		Service: g.guard(p.app, s), Tokens: g.tokens, Approvals: g.approvals, Audits: g.audits, Keys: p.store,
 		Schedules: access.GuardSchedules(p.background.scheduler, g.audit, s.Logger),
 		Notices:   access.GuardNotices(p.background.outbox, g.audit),
-		MayStart:  func() error { return srv.MayStart() }, Version: s.Version,
+		MayStart:  func() error { return srv.MayStart() }, Room: p.room, Version: s.Version,
 	})
 	if err != nil {
 		return nil, err
