@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,7 +109,23 @@ func (s *served) start() error {
 		return fmt.Errorf("no server: %w\n%s", err, text)
 	}
 	s.url = strings.TrimSpace(line)
-	return nil
+	return s.ready()
+}
+
+// ready waits until runs may begin.
+func (s *served) ready() error {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		resp, err := http.Get(s.url + "/readyz")
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		if err == nil && resp.StatusCode == http.StatusOK {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server was not ready in a minute: %w", err)
+		}
+	}
 }
 
 // stop ends it by that signal and waits until it is gone.
