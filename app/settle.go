@@ -116,11 +116,13 @@ func (a *App) settleRun(ctx context.Context, src source.Source, id lockstep.RunI
 	}
 	r := a.running(src, run)
 	defer a.forgetInbox(id)
+	left := leftUsers(run)            // before this recovery makes its own
 	s, err := r.openSession(ctx, nil) // no size is estimated any more
 	if err != nil {
 		return err
 	}
 	defer s.close(ctx)
+	defer r.removeUsers(ctx, s, left)
 	unreached := r.reclaim(ctx, s)
 	if ctx.Err() != nil { // nothing is decided yet: the next recovery begins anew
 		return context.Cause(ctx)
@@ -141,6 +143,37 @@ func (a *App) settleRun(ctx context.Context, src source.Source, id lockstep.RunI
 		return errors.New("it did not come to its end; its instances may hold the reason")
 	}
 	return nil
+}
+
+// leftUsers are the SSH users that a dead orchestrator left of a run.
+func leftUsers(run *lockstep.Run) []lockstep.Resource {
+	var left []lockstep.Resource
+	for _, x := range run.Resources {
+		if x.Kind == lockstep.ResourceSSHUser {
+			left = append(left, x)
+		}
+	}
+	return left
+}
+
+// removeUsers removes them. It comes last: unlocking does not wait for it, and
+// its failure is no failure of the recovery.
+func (r *running) removeUsers(ctx context.Context, s *session, left []lockstep.Resource) {
+	remover, ok := r.src.(source.Remover)
+	if !ok || len(left) == 0 || s.left {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	gone, err := remover.Remove(ctx, left, s.resolved)
+	var facts []lockstep.EventData
+	for _, x := range gone {
+		facts = append(facts, lockstep.ResourceReleased{Resource: x})
+	}
+	if err != nil && r.run.Ending == nil {
+		facts = append(facts, lockstep.Noted{Level: "warn", Message: err.Error()})
+	}
+	_ = r.note(ctx, facts...) // a user that the journal names and that is gone harms nobody
 }
 
 // reclaim claims every instance again under a higher term, and tells which

@@ -1,9 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
 
 	"lockstep"
 	"lockstep/app"
@@ -11,6 +17,7 @@ import (
 	"lockstep/journal/sqlite"
 	"lockstep/repository/dir"
 	"lockstep/source"
+	"lockstep/source/bosh"
 	"lockstep/source/spec"
 	"lockstep/target/ssh"
 )
@@ -44,7 +51,7 @@ func open(ctx context.Context, o Options) (Orchestrator, error) {
 // assemble makes the use cases over what the configuration names. Whoever asks
 // closes both: the App first. observe, if not nil, is told of each event.
 func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(lockstep.Event)) (*app.App, *sqlite.Journal, error) {
-	sources, err := sourcesOf(cfg, o.Getenv)
+	sources, err := sourcesOf(cfg, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,25 +65,89 @@ func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(l
 	}
 	a := app.New(app.Config{
 		Journal: journal, Repository: repo, Sources: sources,
-		Reopen: func(reach string) (source.Source, error) { return spec.FromReach(reach) },
+		Reopen: func(reach string) (source.Source, error) { return reopen(reach, o) },
 		Policy: lockstep.LockstepPolicy(), Observe: observe, Version: o.Version, ContractVersion: contractVersion,
 	})
 	return a, journal, nil
 }
 
+// reopen makes the source again of a run whose deployment is configured no
+// longer.
+func reopen(reach string, o Options) (source.Source, error) {
+	var is struct {
+		Kind string `json:"kind"`
+	}
+	if json.Unmarshal([]byte(reach), &is) == nil && strings.HasPrefix(is.Kind, "bosh") {
+		return bosh.FromReach(reach, o.Getenv, o.log)
+	}
+	return spec.FromReach(reach)
+}
+
+// log tells what a part has to say, at a level that is named.
+func (o Options) log(level, message string) {
+	levels := map[string]slog.Level{"info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	o.Logger.Log(context.Background(), cmp.Or(levels[level], slog.LevelDebug), message)
+}
+
 // sourcesOf makes the source of each configured deployment.
-func sourcesOf(cfg *config.Config, getenv func(string) string) ([]source.Source, error) {
+func sourcesOf(cfg *config.Config, o Options) ([]source.Source, error) {
 	var sources []source.Source
 	var errs []error
 	for _, d := range cfg.Deployments {
-		s, err := spec.New(specificationOf(cfg.Path, d))
+		var s source.Source
+		var err error
+		if d.BOSH != nil {
+			s, err = directedSource(cfg, d, o)
+		} else {
+			s, err = specifiedSource(cfg, d, o.Getenv)
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		sources = append(sources, s.Rereads(func() (spec.Specification, error) { return specifiedNow(cfg.Path, getenv, d.Name) }))
+		sources = append(sources, s)
 	}
 	return sources, errors.Join(errs...)
+}
+
+func specifiedSource(cfg *config.Config, d config.Deployment, getenv func(string) string) (source.Source, error) {
+	s, err := spec.New(specificationOf(cfg.Path, d))
+	if err != nil {
+		return nil, err
+	}
+	return s.Rereads(func() (spec.Specification, error) { return specifiedNow(cfg.Path, getenv, d.Name) }), nil
+}
+
+// userGrace is how long an SSH user that a director made stays on an instance
+// that nobody comes back to: longer than a lease.
+const userGrace = 5 * time.Minute
+
+// directedSource is a deployment whose instances a director knows. Its director
+// is closed with the process: runs share its way.
+func directedSource(cfg *config.Config, d config.Deployment, o Options) (source.Source, error) {
+	secret := o.Getenv("BOSH_CLIENT_SECRET")
+	if d.BOSH.ClientSecretFile != "" {
+		text, err := os.ReadFile(d.BOSH.ClientSecretFile)
+		if err != nil {
+			return nil, &lockstep.Error{
+				Kind: lockstep.KindInvalid, Op: "read the password for the director of " + d.Name, Err: err,
+				Hint: "put it there, readable by you alone, or name another client_secret_file",
+			}
+		}
+		secret = strings.TrimRight(string(text), "\r\n")
+	}
+	director, err := bosh.NewDirector(bosh.DirectorOptions{
+		Target: d.BOSH.Director, Username: d.BOSH.Client, Password: secret, CACert: d.BOSH.CACert,
+		Env: o.Getenv, Log: o.log, StateDir: cfg.StateDir,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reach the director of %s: %w", d.Name, err)
+	}
+	limits := limitsOf(d)
+	return bosh.New(bosh.Options{
+		Director: director, Name: d.Name, Deployment: d.BOSH.Deployment, PasswordFile: d.BOSH.ClientSecretFile,
+		Locations: d.Locations, Jobs: overridesOf(d), Apply: limits.Apply, UserGrace: d.LockLease + userGrace,
+	})
 }
 
 // specifiedNow is the specification of a deployment as it is written now.
@@ -97,11 +168,7 @@ func specifiedNow(path string, getenv func(string) string, name string) (spec.Sp
 func specificationOf(file string, d config.Deployment) spec.Specification {
 	s := spec.Specification{
 		Name: d.Name, File: file, Identity: d.Identity, Locations: d.Locations,
-		Jobs: map[string]source.JobOverride{},
-		Limits: spec.Limits{
-			ScriptTimeout: d.ScriptTimeout, MaxLock: d.MaxLock, LockLease: d.LockLease, NoLease: d.LockLease == 0,
-			HoldFailedRestore: d.OnRestoreFailure == config.HoldOnRestoreFailure,
-		},
+		Jobs: overridesOf(d), Limits: limitsOf(d),
 	}
 	if d.Local != nil {
 		s.Local, s.Sudo = &spec.Local{}, d.Local.Sudo
@@ -114,10 +181,22 @@ func specificationOf(file string, d config.Deployment) spec.Specification {
 			s.Instances = append(s.Instances, spec.Instance{Group: g.Name, ID: in.ID, Index: in.Index, Host: in.Host, Dir: in.Dir})
 		}
 	}
-	for _, j := range d.Jobs {
-		s.Jobs[j.Name] = overrideOf(j)
-	}
 	return s
+}
+
+func limitsOf(d config.Deployment) spec.Limits {
+	return spec.Limits{
+		ScriptTimeout: d.ScriptTimeout, MaxLock: d.MaxLock, LockLease: d.LockLease, NoLease: d.LockLease == 0,
+		HoldFailedRestore: d.OnRestoreFailure == config.HoldOnRestoreFailure,
+	}
+}
+
+func overridesOf(d config.Deployment) map[string]source.JobOverride {
+	jobs := map[string]source.JobOverride{}
+	for _, j := range d.Jobs {
+		jobs[j.Name] = overrideOf(j)
+	}
+	return jobs
 }
 
 func sshConfigOf(c *config.SSH) *ssh.Config {

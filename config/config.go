@@ -42,12 +42,14 @@ type Deployment struct {
 	// Identity, if not "", stands for the file's path in the deployment key,
 	// so that the file can move and several machines can share a deployment.
 	Identity string
-	// Exactly one of Local and SSH is set: how instances are reached.
+	// Exactly one of Local, SSH and BOSH is set: how instances are found and
+	// reached.
 	Local *Local
 	SSH   *SSH
+	BOSH  *BOSH
 
 	Locations lockstep.Locations
-	// Groups are in the order of the file.
+	// Groups are in the order of the file; none where a director knows them.
 	Groups []Group
 	// Jobs are sorted by name.
 	Jobs []Job
@@ -174,10 +176,13 @@ func (c *Config) Deployment(name string) (Deployment, error) {
 }
 
 // Source is the key that names how the deployment's instances are found and
-// reached: "local" or "ssh".
+// reached: "local", "ssh" or "bosh".
 func (d Deployment) Source() string {
-	if d.Local != nil {
+	switch {
+	case d.Local != nil:
 		return "local"
+	case d.BOSH != nil:
+		return "bosh"
 	}
 	return "ssh"
 }

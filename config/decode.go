@@ -121,6 +121,7 @@ func short(s string) string {
 type field struct {
 	key, example, doc string
 	required          bool
+	unless            string // a key that stands for this one
 	into              readable
 }
 
@@ -138,7 +139,7 @@ func fieldsIn(v reflect.Value) []field {
 		tag := v.Type().Field(i).Tag
 		key := tag.Get("key")
 		fields = append(fields, field{
-			key: key, doc: tag.Get("doc"), required: tag.Get("required") == "true",
+			key: key, doc: tag.Get("doc"), required: tag.Get("required") == "true", unless: tag.Get("unless"),
 			example: key + ": " + tag.Get("example"),
 			into:    v.Field(i).Addr().Interface().(readable),
 		})
@@ -164,7 +165,7 @@ func (d *decoder) section(n *yaml.Node, into any, c crumb) {
 		f.into.read(d, value, c.child(f.key, f.example))
 	})
 	for _, f := range fields {
-		if given != nil && f.required && !given[f.key] {
+		if given != nil && f.required && !given[f.key] && !given[f.unless] {
 			d.problem(positionOf(n), "key %q is missing in %s; write for example: %s", f.key, c, f.example)
 		}
 	}

@@ -4,7 +4,8 @@ import "go.yaml.in/yaml/v3"
 
 // The structs of this file are the format of the configuration file, one field
 // a key. Tags: key is its name, doc what it means, example a value for error
-// texts; required:"true" makes its absence a problem.
+// texts; required:"true" makes its absence a problem, unless the key that
+// unless names is there.
 
 type fileConfig struct {
 	StateDir    path                        `key:"state_dir" example:"./state" doc:"folder of the journal; default $XDG_STATE_HOME/lockstep, else ~/.local/state/lockstep. Not on a network file system"`
@@ -26,12 +27,13 @@ type fileRepository struct {
 type fileDeployment struct {
 	Local            section[fileLocal]       `key:"local" example:"{}" doc:"instances are folders of this machine"`
 	SSH              section[fileSSH]         `key:"ssh" example:"{user: ops, identity_file: id_ed25519, known_hosts: known_hosts}" doc:"instances are machines reached over SSH; what is not said here is taken from ~/.ssh/config"`
+	BOSH             section[fileBOSH]        `key:"bosh" example:"{director: \"https://10.0.0.6:25555\", client: admin, client_secret_file: bosh.secret, ca_cert_file: bosh-ca.pem}" doc:"a director knows the instances and makes an SSH user on each for a run"`
 	Identity         text                     `key:"identity" example:"prod-shop" doc:"stands for this file's path in the deployment's identity, so that the file may move; must be the same wherever this deployment is backed up from"`
 	ScriptLocation   text                     `key:"script_location" example:"/var/vcap/jobs/{job}/bin/bbr" doc:"folder of each job's scripts on instances; {job} stands for the job's name. The default is /var/vcap/jobs/{job}/bin/bbr"`
 	ArtifactLocation text                     `key:"artifact_location" example:"/var/vcap/store/bbr-backup" doc:"folder on instances below which backup scripts leave their artifacts. The default is /var/vcap/store/bbr-backup"`
 	LauncherLocation text                     `key:"launcher_location" example:"/run/lockstep" doc:"folder on instances for what runs the scripts; may be lost at a reboot. The default is /run/lockstep"`
 	ClaimLocation    text                     `key:"claim_location" example:"/var/lib/lockstep" doc:"folder on instances for the claim; must survive a reboot. The default is /var/lib/lockstep"`
-	Groups           list[section[fileGroup]] `key:"instance_groups" example:"[{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]" required:"true" doc:"the instances, by group"`
+	Groups           list[section[fileGroup]] `key:"instance_groups" example:"[{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]" required:"true" unless:"bosh" doc:"the instances, by group; with bosh its director knows them"`
 	Jobs             table[fileJob]           `key:"jobs" example:"{web: {lock_before: [postgres]}}" doc:"what to add to, or put in place of, what jobs' metadata scripts say"`
 	ScriptTimeout    span                     `key:"script_timeout" example:"1h" doc:"longest time for one script. The default is 1h"`
 	MaxLock          spanOrOff                `key:"max_lock" example:"30m" doc:"longest time for the lock and backup scripts together; then they are stopped and all is unlocked. The default is off"`

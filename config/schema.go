@@ -29,7 +29,7 @@ func sectionSchema(section any) schema {
 		s := f.into.schema()
 		s["description"] = f.doc
 		properties[f.key] = s
-		if f.required {
+		if f.required && f.unless == "" {
 			required = append(required, f.key)
 		}
 	}

@@ -63,9 +63,12 @@ func (c *Config) scheduleOf(deployment string) *lockstep.Schedule {
 
 func (d Deployment) show(s *lockstep.Schedule) *shown {
 	out := mapping()
-	if d.Local != nil {
+	switch {
+	case d.Local != nil:
 		out.add("local", mapping().add("sudo", d.Local.Sudo))
-	} else {
+	case d.BOSH != nil:
+		out.add("bosh", d.BOSH.show())
+	default:
 		out.add("ssh", d.SSH.show())
 	}
 	out.addSet("identity", d.Identity)
@@ -77,7 +80,7 @@ func (d Deployment) show(s *lockstep.Schedule) *shown {
 	for _, g := range d.Groups {
 		groups = append(groups, g.show())
 	}
-	out.add("instance_groups", groups)
+	out.addSet("instance_groups", groups)
 	if len(d.Jobs) > 0 {
 		jobs := mapping()
 		for _, j := range d.Jobs {

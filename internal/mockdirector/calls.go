@@ -194,6 +194,21 @@ func CleanupGroup(deployment, group string, instances ...*Instance) []Call {
 	return cleanup(sshCall(deployment, "cleanup", group), []string{}, instances)
 }
 
+// CleanupAny removes the user from those of a group's machines that the call
+// names, or from all.
+func CleanupAny(deployment, group string, instances ...*Instance) []Call {
+	calls := Task(sshCall(deployment, "cleanup", group), func(_ *Director, body []byte) string {
+		b := decode(body)
+		for _, in := range instances {
+			if len(b.Target.IDs) == 0 || slices.Contains(b.Target.IDs, in.ID) {
+				in.removeUsers(b.Params.UserRegex)
+			}
+		}
+		return ""
+	}, "queued")
+	return calls[:2]
+}
+
 func cleanup(start Call, ids []string, instances []*Instance) []Call {
 	check := start.Check
 	start.Check = func(r *http.Request, body []byte) error {

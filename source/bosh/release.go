@@ -117,14 +117,64 @@ func (r *resolution) closeDirector() error {
 	return r.options.Director.Close()
 }
 
-// RemoveUser removes a user of an earlier run of this deployment, of whose end
-// nobody knows: a resource of kind lockstep.ResourceSSHUser that a journal
-// still has. It asks the director. A user that is gone is no error. It must
-// not be called for a run that lives.
-func (s *Source) RemoveUser(ctx context.Context, x lockstep.Resource) error {
-	group, id, ok := cutInstance(x.Instance)
-	if x.Kind != lockstep.ResourceSSHUser || !ok || !ourUser(x.Name) {
-		return fmt.Errorf("remove SSH user: %+v is none of a deployment of a director", x)
+// Remove implements source.Remover: it removes SSH users. The director is
+// asked, once for each user and group. Where its calls must be exact, the
+// instances are; one of them that is not there any more took its users along.
+func (s *Source) Remove(ctx context.Context, left []lockstep.Resource, now *source.Resolved) (gone []lockstep.Resource, err error) {
+	type crowd struct{ group, user string }
+	users := map[crowd][]lockstep.Resource{}
+	var errs []error
+	for _, x := range left {
+		group, _, ok := cutInstance(x.Instance)
+		if x.Kind != lockstep.ResourceSSHUser || !ok || !ourUser(x.Name) {
+			errs = append(errs, fmt.Errorf("remove SSH user: %+v is none of a deployment of a director", x))
+			continue
+		}
+		users[crowd{group, x.Name}] = append(users[crowd{group, x.Name}], x)
 	}
-	return s.options.Director.CleanupSSH(ctx, SSHUser{Deployment: s.options.Deployment, Group: group, Name: x.Name}, id)
+	for c, resources := range users {
+		removed, err := s.removeUser(ctx, c.group, c.user, resources, now)
+		gone, errs = append(gone, removed...), append(errs, err)
+	}
+	return gone, errors.Join(errs...)
+}
+
+// removeUser removes one user from machines of one group.
+func (s *Source) removeUser(ctx context.Context, group, user string, on []lockstep.Resource, now *source.Resolved) (gone []lockstep.Resource, err error) {
+	if s.options.Exact {
+		return removeThemThere(ctx, user, on, now)
+	}
+	var ids []string
+	for _, x := range on {
+		_, id, _ := cutInstance(x.Instance)
+		ids = append(ids, id)
+	}
+	if err := s.options.Director.CleanupSSH(ctx, SSHUser{Deployment: s.options.Deployment, Group: group, Name: user}, ids...); err != nil {
+		return nil, err
+	}
+	return on, nil
+}
+
+// removeThemThere has instances remove a user, all at once.
+func removeThemThere(ctx context.Context, user string, on []lockstep.Resource, now *source.Resolved) (gone []lockstep.Resource, err error) {
+	errs := make([]error, len(on))
+	var wg sync.WaitGroup
+	for i, x := range on {
+		at := slices.IndexFunc(now.Instances, func(in source.Instance) bool { return in.Name() == x.Instance })
+		if at < 0 {
+			continue
+		}
+		wg.Go(func() {
+			if err := RemoveUserOn(ctx, now.Instances[at].Target, user); err != nil {
+				errs[i] = fmt.Errorf("remove SSH user %s on %s: %w", user, x.Instance, err)
+			}
+		})
+	}
+	wg.Wait()
+	for i, x := range on {
+		if errs[i] == nil {
+			gone = append(gone, x)
+		}
+	}
+	return gone, errors.Join(errs...)
 }

@@ -20,9 +20,11 @@ import (
 type Options struct {
 	// Director is asked; whoever made it closes it.
 	Director *Director
-	// Deployment is its name. An empty one is an error of Resolve, as it is
-	// the director that knows names.
+	// Deployment is its name there. An empty one is an error of Resolve, as it
+	// is the director that knows names.
 	Deployment string
+	// Name is what it is called here; "" is its name there.
+	Name string
 
 	// PasswordEnv and PasswordFile say where the director's password can be
 	// found again, for Reach; neither is BOSH_CLIENT_SECRET.
@@ -69,7 +71,10 @@ type Source struct {
 	owned bool
 }
 
-var _ source.Lister = (*Source)(nil)
+var (
+	_ source.Lister  = (*Source)(nil)
+	_ source.Remover = (*Source)(nil)
+)
 
 // New makes a source. It contacts nothing.
 func New(o Options) (*Source, error) {
@@ -92,7 +97,7 @@ func New(o Options) (*Source, error) {
 // Info names the deployment. Its key is bosh:URL#NAME.
 func (s *Source) Info() lockstep.DeploymentInfo {
 	return lockstep.DeploymentInfo{
-		Name: s.options.Deployment, Source: "bosh",
+		Name: cmp.Or(s.options.Name, s.options.Deployment), Source: "bosh",
 		Key: lockstep.DeploymentKey("bosh:" + s.options.Director.URL() + "#" + s.options.Deployment),
 	}
 }
@@ -102,6 +107,7 @@ type reach struct {
 	Kind         string                        `json:"kind"` // "bosh"
 	Director     string                        `json:"director"`
 	Deployment   string                        `json:"deployment"`
+	Name         string                        `json:"name,omitempty"`
 	Username     string                        `json:"username"`
 	PasswordEnv  string                        `json:"password_env,omitempty"`
 	PasswordFile string                        `json:"password_file,omitempty"`
@@ -119,7 +125,7 @@ type reach struct {
 func (s *Source) Reach() string {
 	o, d := s.options, s.options.Director.options
 	r := reach{
-		Kind: "bosh", Director: s.options.Director.URL(), Deployment: o.Deployment, Username: d.Username,
+		Kind: "bosh", Director: s.options.Director.URL(), Deployment: o.Deployment, Name: o.Name, Username: d.Username,
 		PasswordEnv: o.PasswordEnv, PasswordFile: o.PasswordFile, CACert: withoutPrivate(d.CACert),
 		StateDir: d.StateDir, AcceptKeys: d.AcceptChangedKeys, Exact: o.Exact, Locations: o.Locations, Jobs: o.Jobs,
 	}
@@ -185,7 +191,7 @@ func deploymentFromReach(text string, env func(string) string, log func(level, m
 		return nil, err
 	}
 	s, err := New(Options{
-		Director: d, Deployment: r.Deployment, PasswordEnv: r.PasswordEnv, PasswordFile: r.PasswordFile,
+		Director: d, Deployment: r.Deployment, Name: r.Name, PasswordEnv: r.PasswordEnv, PasswordFile: r.PasswordFile,
 		Locations: r.Locations, Jobs: r.Jobs, Exact: r.Exact,
 	})
 	if err != nil {

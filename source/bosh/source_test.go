@@ -172,26 +172,38 @@ func TestResolveStopsWhereTheJournalCannotBeWritten(t *testing.T) {
 	}
 }
 
-func TestRemoveUserOfAnEarlierRun(t *testing.T) {
+func TestRemoveUsersOfAnEarlierRun(t *testing.T) {
 	t.Parallel()
-	web := mock.NewInstance(t, "web", "uuid-w", 0)
-	director := mock.New(t)
-	director.Expect(mock.Deployment("cf", "", web))
-	s := newSource(t, Options{Director: newDirector(t, optionsFor(director)), Deployment: "cf", Exact: true})
-	mustResolve(t, s, nil) // and die
-	director.Expect(mock.CleanupSSH("cf", web))
-	x := lockstep.Resource{Kind: lockstep.ResourceSSHUser, Instance: "web/uuid-w", Name: director.User()}
-	if err := s.RemoveUser(t.Context(), x); err != nil {
-		t.Error(err)
-	}
-	noUsers(t, web)
-	for _, name := range []string{"", "root", "bosh_", "bosh_.*", "bosh_0123456789abcdeg"} {
-		x.Name = name
-		if err := s.RemoveUser(t.Context(), x); err == nil {
-			t.Errorf("user %q is removed", name)
+	for _, exact := range []bool{false, true} {
+		web := mock.NewInstance(t, "web", "uuid-w", 0)
+		director := mock.New(t)
+		director.Expect(mock.Deployment("cf", "", web))
+		s := newSource(t, Options{Director: newDirector(t, optionsFor(director)), Deployment: "cf", Exact: exact})
+		now := mustResolve(t, s, nil)
+		x := lockstep.Resource{Kind: lockstep.ResourceSSHUser, Instance: "web/uuid-w", Name: director.User()}
+		gone := lockstep.Resource{Kind: lockstep.ResourceSSHUser, Instance: "web/uuid-of-old", Name: director.User()}
+		left := []lockstep.Resource{x}
+		if exact { // the director must not be asked, and a machine that is gone has no users
+			left = append(left, gone)
+		} else {
+			director.Expect(mock.CleanupSSH("cf", web))
+		}
+		removed, err := s.Remove(t.Context(), left, now)
+		if err != nil || len(removed) != len(left) {
+			t.Errorf("exact %t: removed %v, %v", exact, removed, err)
+		}
+		for _, name := range []string{"", "root", "bosh_", "bosh_.*", "bosh_0123456789abcdeg"} {
+			x.Name = name
+			if removed, err := s.Remove(t.Context(), []lockstep.Resource{x}, now); err == nil || len(removed) > 0 {
+				t.Errorf("user %q is removed", name)
+			}
+		}
+		if exact {
+			director.Expect(mock.CleanupSSH("cf", web)) // by the cleanup of the test
+		} else {
+			director.Expect(mock.CleanupGroup("cf", "web", web))
 		}
 	}
-	director.Expect(mock.CleanupSSH("cf", web)) // by the cleanup of the test
 }
 
 func TestUsersThatTheDirectorIsNotAskedForRemoveThemselves(t *testing.T) {
