@@ -177,17 +177,18 @@ type doorPage struct {
 	status             int
 }
 
-// It has no style and no script: the pages behind have them.
+// Its stylesheet is that of the pages behind. It reads well without one.
 var doorTemplate = template.Must(template.New("door").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Lockstep: log in</title>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark"><title>Lockstep: log in</title>
+<link rel="icon" type="image/svg+xml" href="/assets/icon.svg"><link rel="stylesheet" href="/assets/lockstep.css">
 {{if .Onward}}<meta http-equiv="refresh" content="0;url=/">{{end}}</head>
-<body><main><h1>Lockstep</h1>
-{{if .Error}}<p role="alert"><strong>{{.Error}}</strong>{{if .Hint}}<br>{{.Hint}}{{end}}</p>{{end}}
+<body><main class="door"><h1>Lockstep</h1>
+{{if .Error}}<p class="trouble" role="alert"><strong>{{.Error}}</strong>{{if .Hint}}<br>{{.Hint}}{{end}}</p>{{end}}
 {{if .Onward}}<p>You are logged in. <a href="/">Go on</a></p>{{end}}
-{{if .OIDC}}<p><a href="/login/oidc">Log in with your organization's account</a></p>{{end}}
-{{if .Form}}<form method="post" action="/login"><input type="hidden" name="next" value="{{.Next}}">
-<p><label for="token">Token</label> <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
-<button>Log in</button></p></form>{{else if not .Onward}}<p><a href="/">Back</a></p>{{end}}
+{{if .OIDC}}<p><a class="button" href="/login/oidc">Log in with your organization's account</a></p>{{end}}
+{{if .Form}}<form class="form" method="post" action="/login"><input type="hidden" name="next" value="{{.Next}}">
+<label for="token">Token <input id="token" name="token" type="password" autocomplete="current-password" required autofocus></label>
+<button class="primary">Log in</button></form>{{else if not .Onward}}<p><a href="/">Back</a></p>{{end}}
 </main></body></html>
 `))
 

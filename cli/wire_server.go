@@ -17,6 +17,7 @@ import (
 	"lockstep/config"
 	"lockstep/server"
 	"lockstep/state/sqlite"
+	"lockstep/ui"
 )
 
 // serve is an orchestrator behind HTTP, until a signal. This file is the only
@@ -100,17 +101,21 @@ type parts struct {
 func face(s Serving, p parts, encryption *tls.Config) (*server.Server, error) {
 	var srv *server.Server
 	g := p.gate
+	service, schedules := g.guard(p.app, s), access.GuardSchedules(p.background.scheduler, g.audit, s.Logger)
+	mayStart := func() error { return srv.MayStart() }
 	routes, err := api.New(api.Config{
-		Service: g.guard(p.app, s), Tokens: g.tokens, Approvals: g.approvals, Audits: g.audits, Keys: p.store,
-		Schedules: access.GuardSchedules(p.background.scheduler, g.audit, s.Logger),
-		Notices:   access.GuardNotices(p.background.outbox, g.audit),
-		MayStart:  func() error { return srv.MayStart() }, Room: p.room, Version: s.Version,
+		Service: service, Tokens: g.tokens, Approvals: g.approvals, Audits: g.audits, Keys: p.store,
+		Schedules: schedules, Notices: access.GuardNotices(p.background.outbox, g.audit),
+		MayStart: mayStart, Room: p.room, Version: s.Version,
 	})
 	if err != nil {
 		return nil, err
 	}
+	doors := g.doors(ui.New(ui.Config{
+		Service: service, Schedules: schedules, Approvals: g.approvals, Audits: g.audits, MayStart: mayStart, Version: s.Version,
+	}))
 	srv = server.New(server.Config{
-		API: routes, Admit: g.wall.Admit, TLS: encryption, Version: buildInfo(s.Version), Log: s.Logger,
+		API: routes, UI: doors, RefuseUI: doors.Refuse, Admit: g.wall.Admit, TLS: encryption, Version: buildInfo(s.Version), Log: s.Logger,
 	})
 	return srv, nil
 }

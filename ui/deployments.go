@@ -16,6 +16,8 @@ type DeploymentCard struct {
 	// Running is what goes on now, Last what ended last.
 	Running []lockstep.RunSummary
 	Last    *lockstep.RunSummary
+	// Next is the schedule of the next backup, or nil.
+	Next *lockstep.ScheduleStatus
 }
 
 // DeploymentPage is a deployment with what happened to it.
@@ -98,6 +100,7 @@ func (u *Pages) look(r *http.Request, info lockstep.DeploymentInfo) (DeploymentP
 	}
 	p.Protection = ProtectionOf(p.Backups, u.cfg.Now(), u.cfg.Overdue(info.Name))
 	p.History = HistoryOf(windows)
+	p.Next = u.nextOf(r, info.Name)
 	for i, run := range p.Runs {
 		switch {
 		case run.State == lockstep.RunRunning && !run.Abandoned:

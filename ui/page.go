@@ -64,12 +64,12 @@ type Page struct {
 	Title   string
 	Section string // of the navigation
 	Person  access.Principal
-	// Session says that the person logged in here and can log out.
-	Session bool
-	Version string
-	Now     time.Time
-	Held    []HeldGroup
-	Body    any
+	// Schedules, Approvals and Audits say which pages there are.
+	Schedules, Approvals, Audits bool
+	Version                      string
+	Now                          time.Time
+	Held                         []HeldGroup
+	Body                         any
 }
 
 // May reports whether the person may do that to the deployment.
@@ -82,6 +82,10 @@ func (p Page) May(permission access.Permission, deployment string) bool {
 func (p Page) MaySomewhere(permission access.Permission) bool {
 	return p.Person.MaySomewhere(permission)
 }
+
+// Session reports whether the person logged in here and can log out: who came
+// with a certificate cannot.
+func (p Page) Session() bool { return p.Person.Name != "" && p.Person.Kind != access.KindMTLS }
 
 // Age says how long ago that was.
 func (p Page) Age(t time.Time) string { return units.Age(p.Now.Sub(t)) }
@@ -126,6 +130,7 @@ func (p Page) TryTook(t lockstep.Try) string {
 // show writes a page.
 func (u *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, p Page) {
 	p.Version, p.Now = u.cfg.Version, u.cfg.Now()
+	p.Schedules, p.Approvals, p.Audits = u.cfg.Schedules != nil, u.cfg.Approvals != nil, u.cfg.Audits != nil
 	var known bool
 	if p.Person, known = access.PrincipalFrom(r.Context()); known {
 		var err error

@@ -15,6 +15,8 @@ type RestorePage struct {
 	Report      *lockstep.PlanReport
 	Replaced    []Replaced
 	Waves       []PlannedWave
+	// TwoPeople: somebody else must approve it first.
+	TwoPeople bool
 }
 
 // Replaced is data that a restore puts in place of other.
@@ -45,7 +47,7 @@ func restoreRequest(r *http.Request, b lockstep.Backup) lockstep.Request {
 	req := lockstep.Request{
 		Operation: lockstep.OperationRestore, Deployment: r.PostFormValue("deployment"), Backup: b.ID,
 		AllowIncomplete: r.PostFormValue("allow_incomplete") != "", PlanDigest: r.PostFormValue("plan_digest"),
-		Jobs: strings.Fields(r.PostFormValue("jobs")),
+		Approval: r.PostFormValue("approval"), Jobs: strings.Fields(r.PostFormValue("jobs")),
 	}
 	for _, name := range strings.Fields(r.PostFormValue("instances")) {
 		req.Instances = append(req.Instances, lockstep.InstanceID(name))
@@ -90,7 +92,7 @@ func (u *Pages) restorePreview(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page.Report, page.Replaced, page.Waves = &rep, ReplacedBy(rep.Plan, b), PlannedWavesOf(rep.Plan)
-	page.Request.PlanDigest = rep.Digest
+	page.Request.PlanDigest, page.TwoPeople = rep.Digest, u.twoPeople(page.Request.Deployment)
 	u.show(w, r, http.StatusOK, "restore", Page{Title: "Restore " + page.Request.Deployment, Section: "backups", Body: page})
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/access"
 )
 
 // Policy is the Content-Security-Policy that the pages are made for: nothing
@@ -19,6 +20,11 @@ type Config struct {
 	// person may not do, it refuses. What is offered on a page is decided by
 	// the same permissions.
 	Service lockstep.Service
+	// Schedules, guarded as Service is, Approvals and Audits may be nil: there
+	// are no pages of them then.
+	Schedules lockstep.Schedules
+	Approvals *access.Approvals
+	Audits    *access.Audits
 	// MayStart, if not nil, says why no run can begin now, or nil.
 	MayStart func() error
 	// Overdue is the age from which a deployment's last proven backup is late;
@@ -105,6 +111,16 @@ var routes = []route{
 	{"GET /backups/{id}/restore", (*Pages).restoreForm},
 	{"POST /backups/{id}/restore", (*Pages).restorePreview},
 	{"POST /restores", (*Pages).restore},
+	{"GET /schedules", (*Pages).schedules},
+	{"POST /schedules/{name}/pause", (*Pages).pauseSchedule},
+	{"POST /schedules/{name}/resume", (*Pages).resumeSchedule},
+	{"POST /schedules/{name}/run", (*Pages).runSchedule},
+	{"GET /approvals", (*Pages).approvals},
+	{"POST /approvals", (*Pages).askApproval},
+	{"GET /approvals/{id}", (*Pages).approval},
+	{"POST /approvals/{id}/approve", (*Pages).approve},
+	{"POST /approvals/{id}/deny", (*Pages).deny},
+	{"GET /audit", (*Pages).audit},
 	{"GET /assets/{file}", (*Pages).asset},
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/access"
 	"lockstep/internal/units"
 )
 
@@ -73,4 +74,32 @@ func ProtectionOf(backups []lockstep.Backup, now time.Time, overdue time.Duratio
 		return p
 	}
 	return Protection{Verdict: Verdict{"never", "failed"}, Age: "no proven backup"}
+}
+
+// SlotVerdict says what became of a schedule's slot.
+func (Page) SlotVerdict(s lockstep.SlotRecord) Verdict {
+	switch s.State {
+	case lockstep.SlotDone, lockstep.SlotBegun:
+		return Verdict{string(s.State), stateOK}
+	case lockstep.SlotFailed:
+		return Verdict{string(s.State), stateFailed}
+	case lockstep.SlotSkipped:
+		return Verdict{string(s.State), "late"}
+	case lockstep.SlotClaimed:
+	}
+	return Verdict{string(s.State), stateRunning}
+}
+
+// ApprovalVerdict says how an approval stands.
+func (Page) ApprovalVerdict(s access.ApprovalState) Verdict {
+	switch s {
+	case access.ApprovalApproved, access.ApprovalUsed:
+		return Verdict{string(s), stateOK}
+	case access.ApprovalDenied:
+		return Verdict{string(s), stateFailed}
+	case access.ApprovalExpired:
+		return Verdict{string(s), "late"}
+	case access.ApprovalWaiting:
+	}
+	return Verdict{string(s), stateRunning}
 }
