@@ -1,13 +1,12 @@
 package launcher
 
 import (
-	"bufio"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,10 +16,8 @@ import (
 // A long link starves one channel: its window is a constant (2 MiB) per round
 // trip. So the archive is dealt out in blocks, in turn, to several channels.
 const (
-	channels   = 8       // with the control session and an inventory: ten, what sshd allows
-	block      = 2 << 20 // as in the launcher's deal_blocks
-	chunk      = 32 << 10
-	perChannel = 1 << 20 // what may wait here, beside the channel's own window
+	channels = 8       // with the control session and an inventory: ten, what sshd allows
+	block    = 2 << 20 // as in the launcher's deal_blocks
 )
 
 // dealOut is TarOut over several channels.
@@ -29,34 +26,29 @@ func (c *Client) dealOut(ctx context.Context, word string, w io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	group := new(errgroup.Group)
-	pipes := make([]*lane, channels)
-	for i := range pipes {
-		pipes[i] = newLane()
+	t := newTable(channels, w)
+	defer context.AfterFunc(ctx, func() { t.fail(context.Cause(ctx)) })()
+	for i := range channels {
 		verb, words := "deal-reader", []string{name, strconv.Itoa(i)}
 		if i == 0 {
 			verb, words = "deal", []string{strconv.Itoa(channels), name, word}
 		}
 		group.Go(func() error {
-			err := c.stream(ctx, verb, target.Streams{Stdin: hang{ctx}, Stdout: pipes[i]}, words...)
+			err := c.stream(ctx, verb, target.Streams{Stdin: hang{ctx}, Stdout: seat{t, i}}, words...)
+			if err == nil {
+				err = t.leave(i)
+			}
 			if err != nil {
 				cancel(err)
 			}
-			pipes[i].finish(err)
 			return err
 		})
 	}
-	err := collect(pipes, w)
-	if err != nil {
-		cancel(err)
-	}
-	for _, p := range pipes {
-		p.abandon()
-	}
-	werr := group.Wait()
+	err := group.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	return errors.Join(err, werr)
+	return err
 }
 
 // hang is an input that never says anything and ends with ctx: the launcher
@@ -68,79 +60,99 @@ func (h hang) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// collect writes the blocks in the order in which they were dealt. The first
-// short one is the last; nothing may follow it anywhere.
-func collect(lanes []*lane, w io.Writer) error {
-	readers := make([]*bufio.Reader, len(lanes))
-	for i, l := range lanes {
-		readers[i] = bufio.NewReaderSize(l, chunk)
-	}
-	for turn := 0; ; turn = (turn + 1) % len(lanes) {
-		n, err := io.CopyN(w, readers[turn], block)
-		if n == block {
-			continue
-		}
-		if !errors.Is(err, io.EOF) {
-			return err
-		}
-		break
-	}
-	for i, r := range readers {
-		if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
-			return fmt.Errorf("channel %d goes on after the last block: %w", i, errors.Join(errFrame, err))
-		}
-	}
-	return nil
+// table is where the blocks of all channels become one stream again, in the
+// order in which they were dealt. Whose turn it is writes; the others wait with
+// what they have, each in its channel's window. The first short block is the
+// last; nothing may follow it anywhere.
+type table struct {
+	w    io.Writer
+	mu   sync.Mutex
+	next sync.Cond // turn, over or err has changed
+	turn int       // whose block it is
+	room int       // bytes that are missing in it
+	left []bool    // who has come to a good end
+	over bool      // the last block is complete
+	err  error     // nothing is written any more
 }
 
-// lane is a bounded pipe: one goroutine writes, another reads.
-type lane struct {
-	chunks chan []byte
-	gone   chan struct{} // closed when nobody reads any more
-	err    error         // set before chunks is closed
-	rest   []byte
+func newTable(seats int, w io.Writer) *table {
+	t := &table{w: w, room: block, left: make([]bool, seats)}
+	t.next.L = &t.mu
+	return t
 }
 
-var errAbandoned = errors.New("the other side of the transfer has failed")
-
-func newLane() *lane {
-	return &lane{chunks: make(chan []byte, perChannel/chunk-2), gone: make(chan struct{})}
+// seat is one channel's place. Its Write blocks until it is its turn.
+type seat struct {
+	table *table
+	i     int
 }
 
-// Write copies p into the lane, in chunks.
-func (l *lane) Write(p []byte) (int, error) {
-	for done := 0; done < len(p); {
-		n := min(chunk, len(p)-done)
-		select {
-		case l.chunks <- append([]byte(nil), p[done:done+n]...):
-			done += n
-		case <-l.gone:
-			return done, errAbandoned
+func (s seat) Write(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		room, err := s.table.await(s.i)
+		if err != nil {
+			return done, err
 		}
-	}
-	return len(p), nil
-}
-
-// finish ends the lane: err nil is a good end.
-func (l *lane) finish(err error) {
-	l.err = err
-	close(l.chunks)
-}
-
-func (l *lane) abandon() { close(l.gone) }
-
-func (l *lane) Read(p []byte) (int, error) {
-	for len(l.rest) == 0 {
-		next, ok := <-l.chunks
-		if !ok {
-			if l.err != nil {
-				return 0, l.err
-			}
-			return 0, io.EOF
+		piece := p[done:min(done+room, len(p))]
+		n, err := s.table.w.Write(piece)
+		done += n
+		if err == nil && n < len(piece) {
+			err = io.ErrShortWrite
 		}
-		l.rest = next
+		if err != nil {
+			s.table.fail(err)
+			return done, err
+		}
+		s.table.wrote(n)
 	}
-	n := copy(p, l.rest)
-	l.rest = l.rest[n:]
-	return n, nil
+	return done, nil
+}
+
+// await gives how much that seat may write now.
+func (t *table) await(i int) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.turn != i && !t.over && t.err == nil {
+		t.next.Wait()
+	}
+	if t.over && t.err == nil {
+		t.err = fmt.Errorf("%w: channel %d goes on after the last block", errFrame, i)
+	}
+	return t.room, t.err
+}
+
+// wrote counts what the one whose turn it is has written.
+func (t *table) wrote(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.room -= n; t.room > 0 {
+		return
+	}
+	t.turn, t.room = (t.turn+1)%len(t.left), block
+	t.over = t.left[t.turn]
+	t.next.Broadcast()
+}
+
+// leave says that a channel has come to its good end. It is an error that it
+// does so after a failure, or that the last one leaves a block unfinished.
+func (t *table) leave(i int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left[i] = true
+	if t.turn == i {
+		t.over = true
+		t.next.Broadcast()
+	}
+	return t.err
+}
+
+// fail lets nobody write any more. Only the first error counts.
+func (t *table) fail(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err == nil {
+		t.err = err
+	}
+	t.next.Broadcast()
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // deals bounds, for the whole process, the transfers that are dealt out over
-// several channels: each keeps up to 24 MiB in memory. Further ones take one
+// several channels: each keeps up to 16 MiB in memory. Further ones take one
 // channel; many of them fill a link as well.
 var deals = make(chan struct{}, 2)
 
