@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"sync"
 
 	"lockstep"
@@ -230,20 +231,20 @@ func connect(_ context.Context, o Options) (Orchestrator, error) {
 func clientOf(o Options) (*client.Client, error) {
 	token := o.Getenv("LOCKSTEP_TOKEN")
 	if u, err := url.Parse(o.Server); err == nil && token == "" && client.Loopback(u) {
-		token = localToken(o)
+		token = localToken(o, u.Port())
 	}
 	return client.New(client.Config{URL: o.Server, Token: token, Lost: o.Lost})
 }
 
 // localToken is the token of the state folder of this host's configuration, ""
-// if there is none to be had.
-func localToken(o Options) string {
+// if there is none to be had, or if it is another user who listens there.
+func localToken(o Options, port string) string {
 	cfg, err := config.Load(o.ConfigPath, o.Getenv)
 	if err != nil {
 		return ""
 	}
 	token, err := access.ReadAdminToken(cfg.StateDir)
-	if err != nil {
+	if err != nil || !trustedListener(port, filepath.Join(cfg.StateDir, access.AdminTokenFile)) {
 		return ""
 	}
 	return token.Reveal()
