@@ -94,7 +94,8 @@ hold_streams() {
 		echo "run '$1' has nothing on this instance" >&2
 		return 1
 	fi
-	exec 9>>"$RUN/r-$1/streams" && flock -s -n 9 || return 1
+	# Who only looks whether somebody holds it does so for a moment.
+	exec 9>>"$RUN/r-$1/streams" && flock -s -w 5 9 || return 1
 	export LOCKSTEP_STEP="$RUN/r-$1/streams"
 }
 
