@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,7 +49,10 @@ func (s *shop) script(id, job string, kind lockstep.ScriptKind, text string) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, string(kind)), []byte("#!/bin/sh\nset -e\ncd "+filepath.Join(s.root, id)+"\n"+text+"\n"), 0o755); err != nil {
+	syscall.ForkLock.RLock() // what is forked while the file is open would keep it busy
+	err := os.WriteFile(filepath.Join(dir, string(kind)), []byte("#!/bin/sh\nset -e\ncd "+filepath.Join(s.root, id)+"\n"+text+"\n"), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		s.t.Fatal(err)
 	}
 }

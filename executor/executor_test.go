@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -66,7 +67,10 @@ func newWorld(t *testing.T, change func(*lockstep.Policy)) *world {
 func (w *world) script(kind lockstep.ScriptKind, text string) *lockstep.Script {
 	w.t.Helper()
 	path := filepath.Join(w.root, string(kind))
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+	syscall.ForkLock.RLock() // what is forked while the file is open would keep it busy
+	err := os.WriteFile(path, []byte(text), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte(text))

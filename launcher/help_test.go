@@ -2,11 +2,13 @@ package launcher
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -68,7 +70,12 @@ func (i *instance) ctx() context.Context {
 func (i *instance) script(name, text string) string {
 	i.t.Helper()
 	path := filepath.Join(i.dir, name)
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+	// In place of one that may still run; and what is forked while the file is
+	// open would keep it busy.
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(path+".new", []byte(text), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err := errors.Join(err, os.Rename(path+".new", path)); err != nil {
 		i.t.Fatal(err)
 	}
 	return path

@@ -105,14 +105,12 @@ func TestOutputRemovedWhileRead(t *testing.T) {
 		i.claim("r1")
 		s := step("r1", "s", i.script("s", "#!/bin/sh\necho first\n"))
 		i.start(s)
+		var files []string
 		i.until("the end", func() bool {
 			st, err := i.Status(i.ctx(), s.StepRef)
-			return err == nil && !st.Running
+			files, _ = filepath.Glob(filepath.Join(i.dir, "run/lockstep/r-r1/*.out.0"))
+			return err == nil && !st.Running && len(files) == 1
 		})
-		files, _ := filepath.Glob(filepath.Join(i.dir, "run/lockstep/r-r1/*.out.0"))
-		if len(files) != 1 {
-			t.Fatalf("output is in %v", files)
-		}
 		if err := os.Symlink("nothing", strings.TrimSuffix(files[0], "0")+"300000"); err != nil {
 			t.Fatal(err)
 		}
