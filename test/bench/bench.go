@@ -47,6 +47,7 @@ var groups = []measured{
 	{"script", true, scriptOverhead},
 	{"link", true, longLink},
 	{"swarm", false, swarms},
+	{"server", false, servers},
 }
 
 func (b *bench) open() (err error) {
