@@ -56,6 +56,7 @@ func scripts(p testscript.Params, of func(*testscript.TestScript) *served) tests
 				ts.Check(srv.start())
 			}
 		},
+		"scrape": func(ts *testscript.TestScript, neg bool, args []string) { scrape(ts, neg, of(ts).url, args) },
 		// server stop|kill|start is for scripts that have one.
 		"server": func(ts *testscript.TestScript, _ bool, args []string) {
 			srv := of(ts)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -149,5 +150,34 @@ func (s *served) stop(sig os.Signal) error {
 		_ = s.cmd.Process.Kill()
 		<-gone
 		return errors.New("the server did not stop within a minute")
+	}
+}
+
+// scrape reads the server's metrics, with the token that is in the file FILE:
+// `scrape FILE [TEXT]`, where TEXT is waited for.
+func scrape(ts *testscript.TestScript, neg bool, url string, args []string) {
+	text := ""
+	if len(args) > 1 {
+		text = args[1]
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		req, err := http.NewRequest(http.MethodGet, url+"/metrics", nil)
+		ts.Check(err)
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile(args[0])))
+		resp, err := http.DefaultClient.Do(req)
+		ts.Check(err)
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		ts.Check(err)
+		if ok := resp.StatusCode == http.StatusOK; ok == neg {
+			ts.Fatalf("/metrics: %s\n%s", resp.Status, body)
+		}
+		if strings.Contains(string(body), text) {
+			fmt.Fprintf(ts.Stdout(), "%s", body)
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("/metrics has no %q:\n%s", text, body)
+		}
 	}
 }

@@ -44,14 +44,23 @@ type background struct {
 // the outbox of a state folder: one does.
 const ownerOfBackground lockstep.DeploymentKey = "lockstep serve"
 
+// backgroundParts are what it works with.
+type backgroundParts struct {
+	service    lockstep.Service
+	gate       *gate
+	journal    *sqlite.Journal
+	store      state.Store
+	monitoring *monitoring
+}
+
 // openBackground makes it, and begins to tell others; what is scheduled waits for
 // begin.
-func openBackground(ctx context.Context, s Serving, cfg *config.Config, svc lockstep.Service, g *gate, j *sqlite.Journal, store state.Store) (*background, error) {
+func openBackground(ctx context.Context, s Serving, cfg *config.Config, p backgroundParts) (*background, error) {
 	senders, err := receiversOf(cfg, s.Version)
 	if err != nil {
 		return nil, err
 	}
-	release, err := j.Own(ctx, ownerOfBackground, fmt.Sprintf("lockstep serve, process %d", os.Getpid()))
+	release, err := p.journal.Own(ctx, ownerOfBackground, fmt.Sprintf("lockstep serve, process %d", os.Getpid()))
 	if err != nil {
 		return nil, &lockstep.Error{
 			Kind: lockstep.KindConflict, Op: "serve from " + cfg.StateDir, Err: err,
@@ -60,11 +69,11 @@ func openBackground(ctx context.Context, s Serving, cfg *config.Config, svc lock
 	}
 	b := &background{release: release, log: s.Logger}
 	b.scheduler = scheduler.New(scheduler.Config{
-		Service: byItself{g.guard(svc, s)}, Store: store, Configured: cfg.Schedules, Log: s.Logger,
+		Service: byItself{p.gate.guard(p.service, s)}, Store: p.store, Configured: cfg.Schedules, Log: s.Logger,
 		Changed: func() { b.outbox.Wake() },
 	})
 	b.outbox = outbox.New(outbox.Config{
-		Service: svc, Store: store, Receivers: senders, Schedules: b.scheduler, OverdueAfter: overdueOf(cfg),
+		Service: p.service, Store: p.store, Receivers: p.monitoring.counted(senders), Schedules: b.scheduler, OverdueAfter: overdueOf(cfg),
 		RemindEvery: cfg.RemindEvery, PublicURL: cfg.Server.PublicURL, Log: s.Logger,
 	})
 	ctx, b.silence = context.WithCancel(context.WithoutCancel(ctx))

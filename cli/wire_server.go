@@ -50,13 +50,21 @@ func serve(ctx context.Context, s Serving) (err error) {
 		return err
 	}
 	defer gate.close()
-	b, err := openBackground(ctx, s, cfg, a, gate, journal, store)
+	now := &present{Service: a}
+	m, err := openMonitoring(ctx, s, now)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	told.add(m.feed.Observe)
+	b, err := openBackground(ctx, s, cfg, backgroundParts{a, gate, journal, store, m})
 	if err != nil {
 		return err
 	}
 	defer b.close()
 	told.add(b.outbox.Observe)
-	srv, err := face(s, parts{a, store, gate, b, journal.CheckReserve}, encryption)
+	now.schedules = b.scheduler
+	srv, err := face(s, parts{a, store, gate, b, m, journal.CheckReserve}, encryption)
 	if err != nil {
 		return err
 	}
@@ -94,6 +102,7 @@ type parts struct {
 	store      *sqlite.Store
 	gate       *gate
 	background *background
+	monitoring *monitoring
 	// room says why nothing more may be written.
 	room func(context.Context) error
 }
@@ -116,7 +125,8 @@ func face(s Serving, p parts, encryption *tls.Config) (*server.Server, error) {
 		Service: service, Schedules: schedules, Approvals: g.approvals, Audits: g.audits, MayStart: mayStart, Version: s.Version,
 	}))
 	srv = server.New(server.Config{
-		API: routes, UI: doors, RefuseUI: doors.Refuse, Admit: g.wall.Admit, TLS: encryption, Version: buildInfo(s.Version), Log: s.Logger,
+		API: routes, UI: doors, RefuseUI: doors.Refuse, Metrics: p.monitoring.metrics.Handler(), Admit: g.wall.Admit,
+		TLS: encryption, Version: buildInfo(s.Version), Log: s.Logger,
 	})
 	return srv, nil
 }
