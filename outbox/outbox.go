@@ -30,6 +30,7 @@ type Store interface {
 	state.Settings
 	state.Outbox
 	SlotChanges(ctx context.Context, after int64, limit int) ([]state.SlotChange, error)
+	Approvals(ctx context.Context, before string, limit int) ([]state.Approval, error)
 }
 
 // Receiver is somebody who is told.
@@ -174,7 +175,7 @@ func (o *Outbox) Look(ctx context.Context) {
 		what string
 		do   func(context.Context) error
 	}{
-		{"runs", o.lookAtRuns}, {"schedules", o.lookAtSlots}, {"what is held", o.lookAtHeld},
+		{"runs", o.lookAtRuns}, {"schedules", o.lookAtSlots}, {"approvals", o.lookAtApprovals}, {"what is held", o.lookAtHeld},
 		{"what is overdue", o.lookAtOverdue}, {"old notices", o.prune},
 	} {
 		if err := part.do(ctx); err != nil && ctx.Err() == nil {

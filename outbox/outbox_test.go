@@ -370,6 +370,34 @@ func TestRun_ScheduledBackupsAreMissed(t *testing.T) {
 	})
 }
 
+func TestRun_TellsWhoWaitsForASecondPerson(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for id, decided := range map[string]bool{"waits": false, "decided": true} {
+			a := state.Approval{
+				ID: id, Deployment: "shop", Request: []byte("{}"), AskedBy: []byte(`{"name":"ann"}`), Reason: "the password was hunter2",
+				AskedAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour),
+			}
+			if err := w.store.AddApproval(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
+			if !decided {
+				continue
+			}
+			if err := w.store.DecideApproval(t.Context(), id, state.Decision{At: time.Now(), By: []byte("{}")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, stop := w.run()
+		time.Sleep(2 * time.Hour)
+		stop()
+		same(t, "told", []string{"approval-asked shop"}, w.hook.told())
+		if n := w.hook.got[0]; !strings.Contains(n.Text, "ann asks for it") || !strings.Contains(n.Hint, "show waits") || strings.Contains(n.Text, "hunter2") {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
 func TestTest(t *testing.T) {
 	w := newWorld(t)
 	down := &receiver{fail: func() error { return errors.New("no route to host") }}

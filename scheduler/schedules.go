@@ -239,8 +239,26 @@ func (s *Scheduler) Set(ctx context.Context, d lockstep.Schedule, by string) err
 	if err := s.changeable(ctx, d.Name, "set"); err != nil {
 		return err
 	}
+	if err := s.room(ctx, d.Name); err != nil {
+		return err
+	}
 	s.cfg.Log.Info("a schedule is set", "schedule", d.Name, "deployment", d.Deployment, "by", by)
 	return s.put(ctx, d)
+}
+
+// mostSchedules bounds how many there are: each is looked at again and again.
+const mostSchedules = 1000
+
+// room refuses one more schedule where there are too many.
+func (s *Scheduler) room(ctx context.Context, name string) error {
+	all, err := s.cfg.Store.Schedules(ctx)
+	if err != nil || len(all) < mostSchedules || slices.ContainsFunc(all, func(x state.Schedule) bool { return x.Definition.Name == name }) {
+		return err
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindRefused, Op: fmt.Sprintf("set schedule %q", name), Err: fmt.Errorf("there are %d schedules", len(all)),
+		Hint: "delete some: `lockstep schedules list`",
+	}
 }
 
 // Delete implements lockstep.Schedules.

@@ -1,0 +1,116 @@
+package main
+
+const (
+	inSchedule  = "./schedule"
+	inScheduler = "./scheduler"
+	inOutbox    = "./outbox"
+	inEgress    = "./internal/egress"
+)
+
+// backgroundMutants are bugs in what a server does by itself, and in whom it
+// tells.
+var backgroundMutants = []mutant{
+	{
+		Name: "schedule: hourly is not hourly when clocks are set", File: "schedule/times.go", Test: inSchedule,
+		Why: "an hour without a backup, or a time that is done twice",
+		Old: "	if t.cron.hours == everyHour {\n", New: "	if t.cron.hours == 0 {\n",
+	},
+	{
+		Name: "schedule: a time that is shown twice, the second time", File: "schedule/times.go", Test: inSchedule,
+		Why: "a backup comes an hour late, once a year",
+		Old: "	case earlier.Before(start):\n", New: "	case earlier.Before(start) && false:\n",
+	},
+	{
+		Name: "schedule: either day is both days", File: "schedule/cron.go", Test: inSchedule,
+		Why: "a schedule of Fridays and the 13th is one of Fridays the 13th",
+		Old: "		return ofMonth || ofWeek\n", New: "		return ofMonth && ofWeek\n",
+	},
+	{
+		Name: "schedule: a missed slot is forgotten", File: "schedule/decide.go", Test: inSchedule,
+		Why: "a slot is neither done nor recorded",
+		Old: "		if !slot.IsZero() {\n			d.skip(slot, r.earlier(s, d, slot, now))\n		}\n", New: "",
+	},
+	{
+		Name: "schedule: all missed slots are caught up with", File: "schedule/decide.go", Test: inSchedule,
+		Why: "after a week of downtime seven backups run",
+		Old: "		slot = next\n	}\n	if !slot.IsZero() {\n", New: "		slot = next\n		break\n	}\n	if !slot.IsZero() {\n",
+	},
+	{
+		Name: "schedule: a waiting slot is missed", File: "schedule/decide.go", Test: inSchedule,
+		Why: "what waited for a run is never done",
+		Old: "	return !slot.Equal(d.Waiting) && now", New: "	return now",
+	},
+	{
+		Name: "schedule: a clock set back is time again", File: "schedule/decide.go", Test: inSchedule,
+		Why: "a day's backups run twice when the clock is set",
+		Old: "	if s.Decided.After(now.Add(setBackBy)) {\n", New: "	if s.Decided.After(now) {\n",
+	},
+	{
+		Name: "scheduler: begun before it is claimed", File: "scheduler/scheduler.go", Test: inScheduler,
+		Why: "a crash in between runs a slot twice",
+		Old: "	kept, err := s.cfg.Store.PutSchedule(ctx, x, append(records, claim)...)\n",
+		New: "	if op, ok := operations[claim.Operation]; ok {\n		_, _ = s.cfg.Service.Start(ctx, lockstep.Request{ID: claim.Run, Operation: op, Deployment: claim.Deployment})\n	}\n	kept, err := s.cfg.Store.PutSchedule(ctx, x, append(records, claim)...)\n",
+	},
+	{
+		Name: "scheduler: claims of the dead are left", File: "scheduler/scheduler.go", Test: inScheduler,
+		Why: "a crash loses a slot",
+		Old: "	s.settleClaimed(ctx)\n", New: "",
+	},
+	{
+		Name: "scheduler: another run for a claim", File: "scheduler/begin.go", Test: inScheduler,
+		Why: "an answer that was lost begins a second run",
+		Old: "	if begun, asked := s.inJournal(ctx, r.Run); asked != nil || begun {\n",
+		New: "	if begun, asked := s.inJournal(ctx, \"\"); asked != nil || begun {\n",
+	},
+	{
+		Name: "scheduler: resuming catches up", File: "scheduler/schedules.go", Test: inScheduler,
+		Why: "whoever resumes a schedule locks production at once",
+		Old: "		records := undecided(*x, now)\n		if now.After(x.Decided) {\n			x.Decided = now.UTC()\n		}\n", New: "		var records []lockstep.SlotRecord\n		_ = now\n",
+	},
+	{
+		Name: "outbox: the cursor before the notice", File: "outbox/slots.go", Test: inOutbox,
+		Why: "a crash loses a notice",
+		Old: "		for _, c := range changes {\n			if err := o.tellOfSlot(ctx, c); err != nil {\n				return err\n			}\n		}\n		after = changes[len(changes)-1].Change\n		if err := o.setSetting(ctx, slotsName, after); err != nil {\n			return err\n		}\n",
+		New: "		after = changes[len(changes)-1].Change\n		if err := o.setSetting(ctx, slotsName, after); err != nil {\n			return err\n		}\n		for _, c := range changes {\n			if err := o.tellOfSlot(ctx, c); err != nil {\n				return err\n			}\n		}\n",
+	},
+	{
+		Name: "outbox: what a script printed is told", File: "outbox/text.go", Test: inOutbox,
+		Why: "a password that a script printed is in a chat room",
+		Old: "	n.Text = cause(run)\n", New: "	n.Text = e.Error\n",
+	},
+	{
+		Name: "outbox: held is said once", File: "outbox/held.go", Test: inOutbox,
+		Why: "production is locked and the one message was overlooked",
+		Old: "	repetition := max(0, int(now.Sub(a.First)/o.cfg.RemindEvery))\n", New: "	repetition := 0\n",
+	},
+	{
+		Name: "outbox: a run at work is held", File: "outbox/held.go", Test: inOutbox,
+		Why: "each backup is an alarm, and nobody looks at alarms any more",
+		Old: "return r.ID == h.Run && !r.Abandoned })\n", New: "return false })\n",
+	},
+	{
+		Name: "outbox: never is not overdue", File: "outbox/overdue.go", Test: inOutbox,
+		Why: "a deployment that never had a backup is fine",
+		Old: "			from = since[deployment]\n", New: "			from = now\n",
+	},
+	{
+		Name: "outbox: a receiver that is down is hammered", File: "outbox/deliver.go", Test: inOutbox,
+		Why: "thousands of requests to a server that comes up",
+		Old: "	p := firstRetry\n	for range failures - 1 {\n", New: "	p := firstRetry\n	for range 0 * failures {\n",
+	},
+	{
+		Name: "egress: names are judged, not addresses", File: "internal/egress/egress.go", Test: inEgress,
+		Why: "a webhook reads the metadata service of the cloud",
+		Old: "	return g.Check(ap.Addr())\n", New: "	_ = ap\n	return nil\n",
+	},
+	{
+		Name: "egress: an address in another's clothes", File: "internal/egress/egress.go", Test: inEgress,
+		Why: "::ffff:169.254.169.254 is let through",
+		Old: "	addr = addr.Unmap().WithZone(\"\")\n", New: "",
+	},
+	{
+		Name: "egress: redirects are followed", File: "internal/egress/egress.go", Test: inEgress,
+		Why: "a receiver sends notices elsewhere",
+		Old: "return http.ErrUseLastResponse }", New: "return nil }",
+	},
+}
