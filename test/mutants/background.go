@@ -1,7 +1,7 @@
 package main
 
 const (
-	inSchedule  = "./schedule"
+	inSchedule  = "./schedule -rapid.nofailfile"
 	inScheduler = "./scheduler"
 	inOutbox    = "./outbox"
 	inEgress    = "./internal/egress"
