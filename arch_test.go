@@ -72,7 +72,7 @@ var rooms = map[string][]string{
 }
 
 // wires are the only files above the adapters that may import them.
-var wires = []string{"cli/wire.go", "cli/wire_server.go", "cli/wire_notify.go", "cli/wire_access.go", "cli/demo.go", "bbr/wire.go"}
+var wires = []string{"cli/wire.go", "cli/wire_source.go", "cli/wire_server.go", "cli/wire_notify.go", "cli/wire_access.go", "cli/demo.go", "bbr/wire.go"}
 
 var adapterPorts = []string{"target/", "source/", "repository/", "journal/", "state/", "notify/"}
 

@@ -67,41 +67,43 @@ func (f *fileDeployment) build(d *decoder, name text) Deployment {
 // tried again.
 const minLease = 5 * time.Second
 
-// way fills in how instances are found and reached.
+// way is a key that says how instances are found and reached.
+type way struct {
+	key string
+	set bool
+	at  position
+}
+
+// way fills in how instances are reached.
 func (f *fileDeployment) way(d *decoder, out *Deployment, name text) {
-	var ways []string
-	var last position
-	for _, w := range []struct {
-		key string
-		set bool
-		at  position
-	}{{"local", f.Local.set, f.Local.at}, {"ssh", f.SSH.set, f.SSH.at}, {"bosh", f.BOSH.set, f.BOSH.at}} {
+	var ways []way
+	for _, w := range []way{{"local", f.Local.set, f.Local.at}, {"ssh", f.SSH.set, f.SSH.at}, {"bosh", f.BOSH.set, f.BOSH.at}} {
 		if w.set {
-			ways, last = append(ways, w.key), w.at
+			ways = append(ways, w)
 		}
 	}
 	switch {
 	case len(ways) > 1:
-		d.problem(last, "deployment %q has both %s; keep one", name.value, strings.Join(ways, " and "))
+		d.problem(ways[1].at, "deployment %q has both %s and %s; keep one", name.value, ways[0].key, ways[1].key)
 	case f.Local.set:
 		out.Local = &Local{Sudo: f.Local.value.Sudo.value}
 	case f.SSH.set:
 		out.SSH = f.SSH.value.build(d)
 	case f.BOSH.set:
-		out.BOSH = f.BOSH.value.build(d, f.BOSH.at, name.value)
-		f.knownByDirector(d, name)
+		out.BOSH = f.BOSH.value.build(d, f.BOSH.at, name)
 	default:
-		d.problem(name.at, "deployment %q does not say how its instances are reached; write for example: ssh: {user: ops, identity_file: id_ed25519}, or local: {}, or bosh: {director: https://10.0.0.6:25555}", name.value)
+		d.problem(name.at, "deployment %q does not say how its instances are reached; write for example: ssh: {user: ops, identity_file: id_ed25519}, bosh: {director: https://10.0.0.6:25555}, or local: {}", name.value)
 	}
+	f.listed(d, name)
 }
 
-// knownByDirector refuses keys that say what the director says.
-func (f *fileDeployment) knownByDirector(d *decoder, name text) {
-	if f.Groups.set {
-		d.problem(f.Groups.at, "deployment %q has instance_groups, and its director knows its instances; remove them", name.value)
-	}
-	if f.Identity.set {
-		d.problem(f.Identity.at, "deployment %q has an identity, and is known by its director and its name there; remove it", name.value)
+// listed checks that nothing is written down that a director knows.
+func (f *fileDeployment) listed(d *decoder, name text) {
+	switch {
+	case f.BOSH.set && f.Groups.set:
+		d.problem(f.Groups.at, "the instances of deployment %q are those that its director has; remove instance_groups", name.value)
+	case f.BOSH.set && f.Identity.set:
+		d.problem(f.Identity.at, "deployment %q is known by its director and its name there; remove identity", name.value)
 	}
 }
 

@@ -268,7 +268,7 @@ func TestDeploymentByName(t *testing.T) {
 // TestExamplesAreValid reads every example that an error text offers.
 func TestExamplesAreValid(t *testing.T) {
 	for _, section := range []any{
-		&fileConfig{}, &fileRepository{}, &fileDeployment{}, &fileLocal{}, &fileSSH{},
+		&fileConfig{}, &fileRepository{}, &fileDeployment{}, &fileLocal{}, &fileSSH{}, &fileBOSH{},
 		&fileGroup{}, &fileInstance{}, &fileJob{}, &fileJobRef{},
 	} {
 		for _, f := range fieldsOf(section) {
@@ -323,26 +323,4 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("(-read +shown and read):\n%s", diff)
 		}
 	})
-}
-
-func TestADirectorsDeployment(t *testing.T) {
-	text := "repository: {dir: b}\ndeployments:\n  cf: {bosh: {client_secret_file: s}}\n  other: {bosh: {director: 10.0.0.7, deployment: cf, client: ops, client_secret_file: /s, ca_cert_file: ca.pem}}\n"
-	env := map[string]string{"HOME": "/home/ops", "BOSH_ENVIRONMENT": "https://10.0.0.6:25555", "BOSH_CLIENT": "admin", "BOSH_CA_CERT": "-----BEGIN CERTIFICATE-----"}
-	c, err := Parse("/etc/x/x.yaml", []byte(text), func(name string) string { return env[name] })
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []*BOSH{
-		{Director: "https://10.0.0.6:25555", Deployment: "cf", Client: "admin", ClientSecretFile: "/etc/x/s", CACert: "-----BEGIN CERTIFICATE-----"},
-		{Director: "10.0.0.7", Deployment: "cf", Client: "ops", ClientSecretFile: "/s", CACert: "/etc/x/ca.pem"},
-	}
-	for i, d := range c.Deployments {
-		if diff := cmp.Diff(want[i], d.BOSH); diff != "" || d.Source() != "bosh" || len(d.Groups) > 0 {
-			t.Errorf("%s: %s (-want +got):\n%s", d.Name, d.Source(), diff)
-		}
-	}
-	again, err := Parse("/etc/x/x.yaml", []byte(Show(c)), func(name string) string { return env[name] })
-	if diff := cmp.Diff(c, again); err != nil || diff != "" {
-		t.Errorf("what is shown is read as another configuration: %v\n%s", err, diff)
-	}
 }

@@ -203,6 +203,8 @@ func nodeOf(value any) *yaml.Node {
 		return list
 	case string:
 		return textNode(strings.ReplaceAll(v, "$", "$$"))
+	case variable:
+		return textNode("${" + string(v) + "}")
 	case time.Duration:
 		return textNode(durationText(v))
 	}

@@ -48,6 +48,11 @@ func Manifest(deployment, text string) []Call {
 
 // VMs lists a deployment's machines: a task.
 func VMs(deployment string, instances ...*Instance) []Call {
+	return VMsRaw(deployment, machines(instances))
+}
+
+// machines are instances as a director lists them.
+func machines(instances []*Instance) string {
 	var lines []string
 	for _, in := range instances {
 		line, _ := json.Marshal(map[string]any{
@@ -56,7 +61,7 @@ func VMs(deployment string, instances ...*Instance) []Call {
 		})
 		lines = append(lines, string(line))
 	}
-	return VMsRaw(deployment, strings.Join(lines, "\n")+"\n")
+	return strings.Join(lines, "\n") + "\n"
 }
 
 // VMsRaw is VMs with that answer.
@@ -192,21 +197,6 @@ func CleanupSSH(deployment string, in *Instance) []Call {
 // instance.
 func CleanupGroup(deployment, group string, instances ...*Instance) []Call {
 	return cleanup(sshCall(deployment, "cleanup", group), []string{}, instances)
-}
-
-// CleanupAny removes the user from those of a group's machines that the call
-// names, or from all.
-func CleanupAny(deployment, group string, instances ...*Instance) []Call {
-	calls := Task(sshCall(deployment, "cleanup", group), func(_ *Director, body []byte) string {
-		b := decode(body)
-		for _, in := range instances {
-			if len(b.Target.IDs) == 0 || slices.Contains(b.Target.IDs, in.ID) {
-				in.removeUsers(b.Params.UserRegex)
-			}
-		}
-		return ""
-	}, "queued")
-	return calls[:2]
 }
 
 func cleanup(start Call, ids []string, instances []*Instance) []Call {

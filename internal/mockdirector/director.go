@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,7 +25,6 @@ type Director struct {
 
 	mu        sync.Mutex // requests are answered one after another
 	expected  []Call
-	always    []Call
 	seen      []string
 	unordered bool
 	user      string // last one that was set up
@@ -96,15 +94,6 @@ func (d *Director) Expect(calls ...[]Call) {
 	}
 }
 
-// Always answers those calls from now on as often as they are made, in any
-// order, in place of those of an earlier Always: a director that is there for a
-// while, not one that a script is checked against.
-func (d *Director) Always(calls ...[]Call) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.always = slices.Concat(calls...)
-}
-
 // Verify fails the test if expected calls were not made, and forgets them.
 func (d *Director) Verify() {
 	d.tb.Helper()
@@ -162,11 +151,6 @@ func (d *Director) answer(w http.ResponseWriter, r *http.Request) {
 // take takes the next expected call, which must be this one.
 func (d *Director) take(r *http.Request, body []byte) (Call, bool) {
 	got := r.Method + " " + r.URL.String()
-	for _, c := range d.always {
-		if c.String() == got && (c.Match == nil || c.Match(body)) {
-			return c, true
-		}
-	}
 	if len(d.expected) == 0 {
 		d.tb.Errorf("mock director: %s was not expected, nothing was any more", got)
 		return Call{}, false

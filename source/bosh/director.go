@@ -25,6 +25,8 @@ type DirectorOptions struct {
 	// CACert is PEM text or the path of a file; "" trusts the system's
 	// authorities.
 	CACert string
+	// Proxy is as BOSH_ALL_PROXY, which it takes the place of unless it is "".
+	Proxy string
 	// Env reads the environment: BOSH_ALL_PROXY, HTTPS_PROXY, NO_PROXY, HOME.
 	// nil is os.Getenv.
 	Env func(name string) string
@@ -84,7 +86,7 @@ func NewDirector(o DirectorOptions) (*Director, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWay(o.Env, newPins(o.StateDir, o.AcceptChangedKeys, o.Log))
+	w, err := newWay(cmp.Or(o.Proxy, o.Env("BOSH_ALL_PROXY")), o.Env, newPins(o.StateDir, o.AcceptChangedKeys, o.Log))
 	if err != nil {
 		return nil, err
 	}

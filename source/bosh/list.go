@@ -12,7 +12,12 @@ import (
 // List asks the director for the machines again: a deploy in the middle of a
 // run makes, moves and removes them.
 func (s *Source) List(ctx context.Context) ([]source.Listing, error) {
-	vms, err := s.options.Director.VMs(ctx, s.options.Deployment)
+	d, letGo, err := s.connection.use()
+	if err != nil {
+		return nil, err
+	}
+	defer letGo()
+	vms, err := d.VMs(ctx, s.options.Deployment)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (r *resolution) undo(ctx context.Context) error {
 	defer cancel()
 	err := r.close()
 	if r.options.Exact && r.strangers.Load() {
-		return err
+		return errors.Join(err, r.letGo())
 	}
 	errs := []error{err}
 	for _, g := range r.groups {
@@ -31,7 +31,7 @@ func (r *resolution) undo(ctx context.Context) error {
 			errs = append(errs, r.cleanGroup(ctx, g))
 		}
 	}
-	return errors.Join(append(errs, r.closeDirector())...)
+	return errors.Join(append(errs, r.letGo())...)
 }
 
 // release closes the targets and removes the users: one call for each instance
@@ -46,13 +46,13 @@ func (r *resolution) release(ctx context.Context) error {
 		}
 	}
 	for _, in := range kept {
-		err := r.options.Director.CleanupSSH(ctx, r.sshUser(in.Group), in.ID)
+		err := r.director.CleanupSSH(ctx, r.sshUser(in.Group), in.ID)
 		if err == nil {
 			r.track.released(ctx, r.resource(VM{Group: in.Group, ID: in.ID}))
 		}
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, r.closeDirector())...)
+	return errors.Join(append(errs, r.letGo())...)
 }
 
 // leave has those instances remove the user for which the director is not
@@ -80,7 +80,7 @@ func (r *resolution) leave(ctx context.Context) (asked []source.Instance) {
 // does, so that its failure is no failure of the run.
 func (r *resolution) removeThere(ctx context.Context, in source.Instance) {
 	if err := RemoveUserOn(ctx, in.Target, r.user); err != nil {
-		r.options.Director.options.Log("warn", fmt.Sprintf("SSH user %s stays on %s until the director removes it: %v", r.user, in.Name(), err))
+		r.director.options.Log("warn", fmt.Sprintf("SSH user %s stays on %s until the director removes it: %v", r.user, in.Name(), err))
 		return
 	}
 	r.track.released(ctx, r.resource(VM{Group: in.Group, ID: in.ID}))
@@ -88,7 +88,7 @@ func (r *resolution) removeThere(ctx context.Context, in source.Instance) {
 
 // cleanGroup removes the users of a whole group.
 func (r *resolution) cleanGroup(ctx context.Context, g *group) error {
-	if err := r.options.Director.CleanupSSH(ctx, r.sshUser(g.name)); err != nil {
+	if err := r.director.CleanupSSH(ctx, r.sshUser(g.name)); err != nil {
 		return err
 	}
 	for _, vm := range g.vms {
@@ -108,13 +108,6 @@ func (r *resolution) close() error {
 		}
 	}
 	return errors.Join(append(errs, r.opener.Close())...)
-}
-
-func (r *resolution) closeDirector() error {
-	if !r.owned {
-		return nil
-	}
-	return r.options.Director.Close()
 }
 
 // Remove implements source.Remover: it removes SSH users. The director is
@@ -149,7 +142,12 @@ func (s *Source) removeUser(ctx context.Context, group, user string, on []lockst
 		_, id, _ := cutInstance(x.Instance)
 		ids = append(ids, id)
 	}
-	if err := s.options.Director.CleanupSSH(ctx, SSHUser{Deployment: s.options.Deployment, Group: group, Name: user}, ids...); err != nil {
+	d, letGo, err := s.connection.use()
+	if err != nil {
+		return nil, err
+	}
+	defer letGo()
+	if err := d.CleanupSSH(ctx, SSHUser{Deployment: s.options.Deployment, Group: group, Name: user}, ids...); err != nil {
 		return nil, err
 	}
 	return on, nil

@@ -25,13 +25,15 @@ const maxSetups = 5
 // resolution is one Resolve, and what it has to give back.
 type resolution struct {
 	*Source
-	track  *tracker
-	user   string
-	public string // line of authorized_keys
-	pem    []byte
-	vms    []VM
-	facts  facts
-	opener *opener
+	director *Director
+	letGo    func() error // of the director
+	track    *tracker
+	user     string
+	public   string // line of authorized_keys
+	pem      []byte
+	vms      []VM
+	facts    facts
+	opener   *opener
 	// groups are all groups, in the order in which the director lists them.
 	groups []*group
 	// strangers: a machine showed no usable host key, so that no cleanup call
@@ -53,7 +55,11 @@ type group struct {
 // user and key serve all instances of a run. With an error, users that were
 // made are removed again.
 func (s *Source) Resolve(ctx context.Context, track source.Tracker) (*source.Resolved, error) {
-	r := &resolution{Source: s, track: &tracker{to: track}, opener: newOpener(s.options.Director.way)}
+	director, letGo, err := s.connection.use()
+	if err != nil {
+		return nil, err
+	}
+	r := &resolution{Source: s, director: director, letGo: letGo, track: &tracker{to: track}, opener: newOpener(director.way)}
 	if err := r.resolve(ctx); err != nil {
 		return nil, errors.Join(err, r.undo(ctx))
 	}
@@ -62,10 +68,10 @@ func (s *Source) Resolve(ctx context.Context, track source.Tracker) (*source.Res
 		out.Instances = append(out.Instances, g.kept...)
 	}
 	var once sync.Once
-	var err error
+	var released error
 	out.Release = func(ctx context.Context) error {
-		once.Do(func() { err = r.release(ctx) })
-		return err
+		once.Do(func() { released = r.release(ctx) })
+		return released
 	}
 	return out, nil
 }
@@ -83,7 +89,7 @@ func (r *resolution) resolved(instances []source.Instance) *source.Resolved {
 }
 
 func (r *resolution) resolve(ctx context.Context) error {
-	d, name := r.options.Director, r.options.Deployment
+	d, name := r.director, r.options.Deployment
 	if _, err := d.Info(ctx); err != nil {
 		return err
 	}
@@ -190,7 +196,11 @@ func (r *resolution) allAtOnce(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	r.withoutWindows(ctx)
+	return nil
 }
 
 // setUp makes our user on a group's machines and opens targets to them. The
@@ -202,7 +212,7 @@ func (r *resolution) setUp(ctx context.Context, g *group) error {
 		}
 	}
 	g.attempted = true
-	hosts, err := r.options.Director.SetupSSH(ctx, r.sshUser(g.name))
+	hosts, err := r.director.SetupSSH(ctx, r.sshUser(g.name))
 	if err != nil {
 		return err
 	}
@@ -229,7 +239,7 @@ func (r *resolution) sshUser(group string) SSHUser {
 func (r *resolution) resource(vm VM) lockstep.Resource {
 	return lockstep.Resource{
 		Kind: lockstep.ResourceSSHUser, Instance: lockstep.InstanceID(vm.Group + "/" + vm.ID), Name: r.user,
-		Reach: r.options.Director.URL() + deploymentPath(r.options.Deployment),
+		Reach: r.director.URL() + deploymentPath(r.options.Deployment),
 	}
 }
 

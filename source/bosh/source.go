@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -20,14 +21,18 @@ import (
 type Options struct {
 	// Director is asked; whoever made it closes it.
 	Director *Director
+	// Connect, in place of Director, says which is connected to for as long as
+	// a run lasts. Where it has no Password, that is read each time from
+	// PasswordFile or PasswordEnv.
+	Connect *DirectorOptions
 	// Deployment is its name there. An empty one is an error of Resolve, as it
 	// is the director that knows names.
 	Deployment string
-	// Name is what it is called here; "" is its name there.
+	// Name is what the deployment is called here; "" is Deployment.
 	Name string
 
 	// PasswordEnv and PasswordFile say where the director's password can be
-	// found again, for Reach; neither is BOSH_CLIENT_SECRET.
+	// found again; neither is BOSH_CLIENT_SECRET.
 	PasswordEnv, PasswordFile string
 
 	// Locations are the folders on instances; where one is "", that of
@@ -66,9 +71,8 @@ type Options struct {
 
 // Source is a deployment of a director. Make it with New or FromReach.
 type Source struct {
-	options Options
-	// owned: the director was made with the source and nobody else closes it.
-	owned bool
+	options    Options
+	connection *connection
 }
 
 var (
@@ -76,13 +80,23 @@ var (
 	_ source.Remover = (*Source)(nil)
 )
 
-// New makes a source. It contacts nothing.
+// New makes a source. It contacts nothing, and reads no file unless it is given
+// a Director, which has read its own. Errors are of KindInvalid or a mistake in
+// the options.
 func New(o Options) (*Source, error) {
-	if o.Director == nil {
-		return nil, errors.New("make a source of a director: there is no director")
+	if (o.Director == nil) == (o.Connect == nil) {
+		return nil, errNoDirector
 	}
 	if (o.AfterGroup != nil || o.CleanUp != nil) && !o.Exact {
 		return nil, errors.New("make a source of a director: AfterGroup and CleanUp need Exact")
+	}
+	if o.PasswordEnv == "" && o.PasswordFile == "" {
+		o.PasswordEnv = "BOSH_CLIENT_SECRET"
+	}
+	o.Name = cmp.Or(o.Name, o.Deployment)
+	c, err := connectionOf(o)
+	if err != nil {
+		return nil, err
 	}
 	defaults := lockstep.DefaultLocations()
 	o.Locations = lockstep.Locations{
@@ -91,14 +105,32 @@ func New(o Options) (*Source, error) {
 		Launcher:  cmp.Or(o.Locations.Launcher, defaults.Launcher),
 		Claim:     cmp.Or(o.Locations.Claim, defaults.Claim),
 	}
-	return &Source{options: o}, nil
+	return &Source{options: o, connection: c}, nil
 }
 
-// Info names the deployment. Its key is bosh:URL#NAME.
+func connectionOf(o Options) (*connection, error) {
+	if o.Director != nil {
+		return &connection{given: o.Director, url: o.Director.URL(), options: o.Director.options}, nil
+	}
+	url, err := directorURL(o.Connect.Target)
+	if err != nil {
+		return nil, err
+	}
+	c := &connection{url: url, options: o.Connect.withDefaults()}
+	if o.Connect.Password == "" {
+		c.password = func() (string, error) {
+			return passwordIn(o.PasswordFile, o.PasswordEnv, c.options.Env, c.options.Username, url)
+		}
+	}
+	return c, nil
+}
+
+// Info names the deployment. Its key is bosh:URL#NAME, where NAME is that of
+// the director.
 func (s *Source) Info() lockstep.DeploymentInfo {
 	return lockstep.DeploymentInfo{
-		Name: cmp.Or(s.options.Name, s.options.Deployment), Source: "bosh",
-		Key: lockstep.DeploymentKey("bosh:" + s.options.Director.URL() + "#" + s.options.Deployment),
+		Name: s.options.Name, Source: "bosh",
+		Key: lockstep.DeploymentKey("bosh:" + s.connection.url + "#" + s.options.Deployment),
 	}
 }
 
@@ -107,11 +139,12 @@ type reach struct {
 	Kind         string                        `json:"kind"` // "bosh"
 	Director     string                        `json:"director"`
 	Deployment   string                        `json:"deployment"`
-	Name         string                        `json:"name,omitempty"`
+	Name         string                        `json:"name,omitempty"` // where it is another
 	Username     string                        `json:"username"`
 	PasswordEnv  string                        `json:"password_env,omitempty"`
 	PasswordFile string                        `json:"password_file,omitempty"`
 	CACert       string                        `json:"ca_cert,omitempty"`
+	Proxy        string                        `json:"proxy,omitempty"`
 	StateDir     string                        `json:"state_dir,omitempty"`
 	AcceptKeys   bool                          `json:"accept_changed_keys,omitempty"`
 	Exact        bool                          `json:"exact,omitempty"`
@@ -123,14 +156,14 @@ type reach struct {
 // the password only where it is found; the CA certificate as it was given,
 // which is no secret.
 func (s *Source) Reach() string {
-	o, d := s.options, s.options.Director.options
+	o, d := s.options, s.connection.options
 	r := reach{
-		Kind: "bosh", Director: s.options.Director.URL(), Deployment: o.Deployment, Name: o.Name, Username: d.Username,
-		PasswordEnv: o.PasswordEnv, PasswordFile: o.PasswordFile, CACert: withoutPrivate(d.CACert),
+		Kind: "bosh", Director: s.connection.url, Deployment: o.Deployment, Username: d.Username,
+		PasswordEnv: o.PasswordEnv, PasswordFile: o.PasswordFile, CACert: withoutPrivate(d.CACert), Proxy: withoutPassword(d.Proxy),
 		StateDir: d.StateDir, AcceptKeys: d.AcceptChangedKeys, Exact: o.Exact, Locations: o.Locations, Jobs: o.Jobs,
 	}
-	if r.PasswordEnv == "" && r.PasswordFile == "" {
-		r.PasswordEnv = "BOSH_CLIENT_SECRET"
+	if o.Name != o.Deployment {
+		r.Name = o.Name
 	}
 	return encodeReach(r)
 }
@@ -144,12 +177,33 @@ func withoutPrivate(ca string) string {
 	return ca
 }
 
+// withoutPassword leaves a proxy out in which there is one; it must be in
+// BOSH_ALL_PROXY again then.
+func withoutPassword(proxy string) string {
+	u, err := url.Parse(proxy)
+	if err != nil {
+		return ""
+	}
+	if _, secret := u.User.Password(); secret {
+		return ""
+	}
+	return proxy
+}
+
 func encodeReach(r any) string {
 	out, err := json.Marshal(r)
 	if err != nil {
 		panic(fmt.Sprintf("encode how a deployment is reached: %v", err)) // texts and lists of them always encode
 	}
 	return string(out)
+}
+
+// IsReach reports whether a text is Reach of a Source or a Host.
+func IsReach(text string) bool {
+	var r struct {
+		Kind string `json:"kind"`
+	}
+	return json.Unmarshal([]byte(text), &r) == nil && (r.Kind == "bosh" || r.Kind == "bosh-host")
 }
 
 // FromReach makes the source again that Reach of a Source or a Host described.
@@ -179,26 +233,14 @@ func deploymentFromReach(text string, env func(string) string, log func(level, m
 	if err := decodeReach(text, &r); err != nil {
 		return nil, err
 	}
-	password, err := r.password(env)
-	if err != nil {
-		return nil, err
-	}
-	d, err := NewDirector(DirectorOptions{
-		Target: r.Director, Username: r.Username, Password: password, CACert: r.CACert,
-		Env: env, Log: log, StateDir: r.StateDir, AcceptChangedKeys: r.AcceptKeys,
-	})
-	if err != nil {
-		return nil, err
-	}
-	s, err := New(Options{
-		Director: d, Deployment: r.Deployment, Name: r.Name, PasswordEnv: r.PasswordEnv, PasswordFile: r.PasswordFile,
+	return New(Options{
+		Connect: &DirectorOptions{
+			Target: r.Director, Username: r.Username, CACert: r.CACert, Proxy: r.Proxy,
+			Env: env, Log: log, StateDir: r.StateDir, AcceptChangedKeys: r.AcceptKeys,
+		},
+		Deployment: r.Deployment, Name: r.Name, PasswordEnv: r.PasswordEnv, PasswordFile: r.PasswordFile,
 		Locations: r.Locations, Jobs: r.Jobs, Exact: r.Exact,
 	})
-	if err != nil {
-		return nil, err
-	}
-	s.owned = true
-	return s, nil
 }
 
 func decodeReach(text string, into any) error {
@@ -208,21 +250,4 @@ func decodeReach(text string, into any) error {
 		return fmt.Errorf("read how a deployment is reached: %w", err)
 	}
 	return nil
-}
-
-func (r reach) password(env func(string) string) (string, error) {
-	if r.PasswordFile != "" {
-		data, err := os.ReadFile(r.PasswordFile)
-		if err != nil {
-			return "", fmt.Errorf("read the password for %s: %w", r.Director, err)
-		}
-		return strings.TrimRight(string(data), "\r\n"), nil
-	}
-	if password := env(r.PasswordEnv); password != "" {
-		return password, nil
-	}
-	return "", &lockstep.Error{
-		Kind: lockstep.KindInvalid, Op: "log in to " + r.Director, Err: fmt.Errorf("$%s is not set", r.PasswordEnv),
-		Hint: "set it to the password of " + r.Username + " and try again",
-	}
 }

@@ -146,7 +146,9 @@ func TestInfoKeyAndReach(t *testing.T) {
 	if again.Info() != s.Info() || again.Reach() != s.Reach() {
 		t.Errorf("%s\nis not\n%s", again.Reach(), s.Reach())
 	}
-	if _, err := FromReach(s.Reach(), environment(), nil); lockstep.HintOf(err) == "" {
+	if poor, err := FromReach(s.Reach(), environment(), nil); err != nil || poor.Info() != s.Info() {
+		t.Errorf("without a password: %v", err)
+	} else if _, err := poor.Resolve(t.Context(), nil); lockstep.HintOf(err) == "" {
 		t.Errorf("without a password the error is %v, without a hint", err)
 	}
 	for _, text := range []string{"", "{}", "null", `{"kind":"bosh"}`, `{"kind":"bosh","nome":"x"}`, `{"kind":"spec"}`, "[1]"} {

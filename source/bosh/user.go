@@ -69,17 +69,6 @@ func runThere(ctx context.Context, t target.Target, command string) error {
 	return nil
 }
 
-// IsWindows asks an instance whether it runs Windows, where there is nothing
-// to back up. An error means that it could not be asked.
-func IsWindows(ctx context.Context, t target.Target) (bool, error) {
-	var out bytes.Buffer
-	_, err := t.Run(ctx, "echo %OS%", target.Streams{Stdout: &limited{to: &out, left: 4096}})
-	if err != nil {
-		return false, fmt.Errorf("ask for the operating system: %w", err)
-	}
-	return strings.TrimSpace(out.String()) == "Windows_NT", nil
-}
-
 // ourUser reports whether a name is one that makeKey gives.
 func ourUser(name string) bool {
 	digits, ok := strings.CutPrefix(name, "bosh_")

@@ -28,12 +28,11 @@ type way struct {
 	through string
 }
 
-// newWay reads BOSH_ALL_PROXY: "socks5://[user:password@]host:port", or
+// newWay reads what BOSH_ALL_PROXY says: "socks5://[user:password@]host:port", or
 // "ssh+socks5://user@jumpbox:22?private-key=PATH". It dials nothing. Hosts
 // that NO_PROXY names are reached directly.
-func newWay(env func(string) string, p *pins) (*way, error) {
+func newWay(text string, env func(string) string, p *pins) (*way, error) {
 	direct := &net.Dialer{Timeout: dialTimeout}
-	text := env("BOSH_ALL_PROXY")
 	if text == "" {
 		return &way{dialer: direct}, nil
 	}
