@@ -4,19 +4,15 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
-// limiter bounds how often one principal begins runs: a bucket of tokens that
-// fills slowly.
+// limiter bounds how often one principal begins runs.
 type limiter struct {
-	now     func() time.Time
-	mu      sync.Mutex
-	buckets map[string]*bucket
-}
-
-type bucket struct {
-	tokens float64
-	at     time.Time
+	now func() time.Time
+	mu  sync.Mutex
+	by  map[string]*rate.Limiter
 }
 
 // A principal may begin startBurst runs at once, and one each startEvery.
@@ -26,39 +22,32 @@ const (
 )
 
 func newLimiter(now func() time.Time) *limiter {
-	return &limiter{now: now, buckets: map[string]*bucket{}}
+	return &limiter{now: now, by: map[string]*rate.Limiter{}}
 }
 
 func (l *limiter) take(principal string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	b := l.buckets[principal]
-	if b == nil {
-		l.forgetFull(now)
-		b = &bucket{tokens: startBurst, at: now}
-		l.buckets[principal] = b
+	one := l.by[principal]
+	if one == nil {
+		l.forgetIdle(now)
+		one = rate.NewLimiter(rate.Every(startEvery), startBurst)
+		l.by[principal] = one
 	}
-	b.fill(now)
-	if b.tokens < 1 {
-		return TooMany(
-			fmt.Sprintf("more than %d runs were asked for in a short time, and then more than one a second", startBurst),
-			"wait a moment; what runs is not disturbed")
+	if one.AllowN(now, 1) {
+		return nil
 	}
-	b.tokens--
-	return nil
+	return TooMany(
+		fmt.Sprintf("more than %d runs were asked for in a short time, and then more than one each %s", startBurst, startEvery),
+		"wait a moment; what runs is not disturbed")
 }
 
-func (b *bucket) fill(now time.Time) {
-	b.tokens = min(startBurst, b.tokens+now.Sub(b.at).Seconds()/startEvery.Seconds())
-	b.at = now
-}
-
-// forgetFull drops the buckets that say nothing.
-func (l *limiter) forgetFull(now time.Time) {
-	for name, b := range l.buckets {
-		if b.fill(now); b.tokens >= startBurst {
-			delete(l.buckets, name)
+// forgetIdle drops those who may begin all at once again.
+func (l *limiter) forgetIdle(now time.Time) {
+	for name, one := range l.by {
+		if one.TokensAt(now) >= startBurst {
+			delete(l.by, name)
 		}
 	}
 }

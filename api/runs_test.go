@@ -116,8 +116,8 @@ func TestLimiter_Refills(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	_ = l.take("c")
-	if len(l.buckets) != 1 {
-		t.Errorf("%d buckets are kept", len(l.buckets))
+	if len(l.by) != 1 {
+		t.Errorf("%d are remembered", len(l.by))
 	}
 }
 
