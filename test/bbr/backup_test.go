@@ -5,6 +5,8 @@ package bbr
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	mock "lockstep/internal/mockdirector"
@@ -341,4 +343,30 @@ func TestContract_4_1_ArtifactPath(t *testing.T) {
 			stderr: []string{`artifact path file is not a directory`}, after: noBackup,
 		},
 	})
+}
+
+// The size that is told is what `du -sh` says there.
+func TestContract_5_SizesAreThoseOfDu(t *testing.T) {
+	t.Parallel()
+	s, d := withDirector(t)
+	m := newMachine(t)
+	for job, text := range map[string]string{
+		"three":  "for i in 1 2 3; do dd if=/dev/urandom of=$BBR_ARTIFACT_DIRECTORY/$i bs=1kB count=1024 2>/dev/null; done; mkdir $BBR_ARTIFACT_DIRECTORY/dir",
+		"exact":  "dd if=/dev/zero of=$BBR_ARTIFACT_DIRECTORY/x bs=1M count=3 2>/dev/null",
+		"small":  "echo x >$BBR_ARTIFACT_DIRECTORY/x",
+		"many":   "for i in $(seq 300); do echo $i >$BBR_ARTIFACT_DIRECTORY/$i; done",
+		"sparse": "truncate -s 1G $BBR_ARTIFACT_DIRECTORY/x; echo x >>$BBR_ARTIFACT_DIRECTORY/x",
+		"linked": "dd if=/dev/zero of=$BBR_ARTIFACT_DIRECTORY/x bs=1k count=700 2>/dev/null; ln $BBR_ARTIFACT_DIRECTORY/x $BBR_ARTIFACT_DIRECTORY/y; ln -s x $BBR_ARTIFACT_DIRECTORY/z",
+		"empty":  "true",
+	} {
+		m.script(job, "backup", "#!/bin/sh\nset -e\n"+text+"\n")
+		m.script(job, "post-backup-unlock", "#!/bin/sh\ndu -sh "+store+"/"+job+" | cut -f1 >/tmp/du-"+job+"\n")
+	}
+	in := m.as(group, "fake-uuid", 0)
+	d.Expect(mock.Deployment(name, manifest, in), mock.Cleanup(name, in))
+	o := s.deployment(name, "backup").exits(0)
+	for _, job := range []string{"three", "exact", "small", "many", "sparse", "linked", "empty"} {
+		size := strings.TrimSpace(m.read("/tmp/du-" + job))
+		o.says(`INFO - Copying backup -- ` + regexp.QuoteMeta(size) + ` uncompressed -- for job ` + job + ` on redis-dedicated-node/fake-uuid\.\.\.`)
+	}
 }
