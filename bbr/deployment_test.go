@@ -108,10 +108,14 @@ func TestContract_3_6_CleanupLeavesInstancesWithoutArtifactsToTheirLauncher(t *t
 	m.write("store/bbr-backup/redis/old", "")
 	w, web := instance(t, "web", "web-uuid", 0)
 	w.script("web", lockstep.ScriptPostBackupUnlock, "echo unlocked >>order")
+	w.write("store/bbr-backup/of-somebody", "")
 	d.Expect(mock.Deployment("cf", manifest, in, web), mock.Cleanup("cf", in))
 	c := s.deployment("cf", "backup-cleanup")
 	if c.code != 0 || m.has("store/bbr-backup") || w.read("order") != "unlocked\n" || m.read("order") != "unlocked false\n" {
 		t.Errorf("exit %d, %q, %q", c.code, m.read("order"), w.read("order"))
+	}
+	if !w.has("store/bbr-backup/of-somebody") {
+		t.Error("a folder is removed where nothing backs up or restores")
 	}
 	inOrder(t, c.out, "Running post-backup-unlock scripts", "Finished running post-backup-unlock scripts", "INFO - 'cf' cleaned up")
 	noUsers(t, in, web)
@@ -412,6 +416,23 @@ func TestContract_3_1_BackupAfterOneThatDiedIsRefusedWithAdvice(t *testing.T) {
 	if len(s.folders("cf_*")) != 1 {
 		t.Errorf("folders: %v", s.folders("cf_*"))
 	}
+}
+
+// What is found on an instance is told before anything is asked or made for the
+// local folder.
+func TestContract_3_1_TheLocalFolderComesAfterTheChecks(t *testing.T) {
+	t.Parallel()
+	s, d := newDirectorSession(t)
+	m, in := instance(t, "redis-dedicated-node", "fake-uuid", 0)
+	m.redis()
+	m.write("store/bbr-backup/x", "")
+	d.Expect(mock.Deployment("cf", manifest, in), mock.Cleanup("cf", in))
+	b := s.deployment("cf", "backup", "--with-manifest", "--artifact-path", "not-there")
+	if b.code != 1 || !strings.Contains(b.stderr, adviceBackup) {
+		t.Errorf("exit %d", b.code)
+	}
+	inOrder(t, b.stderr, "^1 error occurred:\nerror 1:\nDirectory store/bbr-backup already exists on instance redis-dedicated-node/fake-uuid\n")
+	lacks(t, b.out, "Starting backup of")
 }
 
 func TestContract_7_3_InstanceWithoutShasum(t *testing.T) {

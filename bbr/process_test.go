@@ -65,6 +65,11 @@ func TestContract_8_KilledProcessIsCleanedUpAfter(t *testing.T) {
 	if !strings.Contains(out.String(), "Backing up redis on bosh/0") {
 		t.Errorf("the log ends too early:\n%s", out.String())
 	}
+	b := s.director(m, "backup")
+	if b.code != 1 || !strings.Contains(b.stderr, adviceBackup) {
+		t.Errorf("the next backup: exit %d", b.code)
+	}
+	inOrder(t, b.stderr, "Directory store/bbr-backup already exists on instance bosh/0")
 	clean := s.director(m, "backup-cleanup")
 	if clean.code != 0 || m.has("locked") || m.has("store/bbr-backup") {
 		t.Errorf("cleanup: exit %d", clean.code)
