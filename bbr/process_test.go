@@ -65,6 +65,7 @@ func TestContract_8_KilledProcessIsCleanedUpAfter(t *testing.T) {
 	if !strings.Contains(out.String(), "Backing up redis on bosh/0") {
 		t.Errorf("the log ends too early:\n%s", out.String())
 	}
+	m.write("go", "") // so that a backup which is not refused comes to an end
 	b := s.director(m, "backup")
 	if b.code != 1 || !strings.Contains(b.stderr, adviceBackup) {
 		t.Errorf("the next backup: exit %d", b.code)
