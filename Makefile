@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: all help build image check fmt vet test race lint e2e bbrsuite bench mutants fuzz demo clean
+.PHONY: all help build image check fmt vet test race lint e2e uitest bbrsuite bench mutants fuzz demo clean
 
 all: check test ## Formatting, vet and all tests that need nothing but Go
 
@@ -38,6 +38,9 @@ lint: ## golangci-lint with .golangci.yml, where it is installed
 
 e2e: build ## Real sshd, PostgreSQL and Redis on instances in namespaces (root, Debian)
 	test/e2e/run
+
+uitest: ## The pages in Debian's Chromium, over a real server
+	test/ui/run
 
 bbrsuite: ## The bbr program against a strict director, containers as instances (Docker; root on Debian)
 	test/bbr/run
