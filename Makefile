@@ -45,8 +45,8 @@ uitest: ## The pages in Debian's Chromium, over a real server
 bbrsuite: ## The bbr program against a strict director, containers as instances (Docker; root on Debian)
 	test/bbr/run
 
-bench: build ## Ratios against a reference measured in the same run
-	test/bench/run
+bench: build ## Ratios against a reference measured in the same run; BENCH=-quick is a first look
+	test/bench/run $(BENCH)
 
 mutants: ## Hand-made bugs of the guards; the tests must catch each
 	$(GO) run ./test/mutants

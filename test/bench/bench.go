@@ -137,6 +137,9 @@ func (b *bench) turn(r *row, i int, reference, ours func() (float64, error)) err
 // ended, and of all instances' too.
 func (b *bench) cpu() float64 {
 	var total float64
+	if b.fleetUp != nil {
+		b.fleetUp.calm()
+	}
 	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
 		var u syscall.Rusage
 		if syscall.Getrusage(who, &u) == nil {

@@ -163,12 +163,7 @@ func sshTo(k keys, known, addr, command string, options ...string) *exec.Cmd {
 func (f *fleet) spent() float64 {
 	total := 0.0
 	for _, in := range f.instances {
-		unshare := in.cmd.Process.Pid
-		first, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", unshare, unshare))
-		if err != nil {
-			continue
-		}
-		stat, _ := os.ReadFile("/proc/" + strings.TrimSpace(string(first)) + "/stat")
+		stat, _ := os.ReadFile("/proc/" + in.first() + "/stat")
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		if len(fields) < 15 {
 			continue
@@ -179,6 +174,31 @@ func (f *fleet) spent() float64 {
 		}
 	}
 	return total
+}
+
+// calm waits until what ran on the instances has ended, so that its CPU time
+// counts for the turn that it belongs to. Connections that stay open are not
+// waited for long.
+func (f *fleet) calm() {
+	until := time.Now().Add(300 * time.Millisecond)
+	for _, in := range f.instances {
+		for time.Now().Before(until) && len(children(in.first())) > 0 {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+// first is the number of the instance's first process, as it is outside.
+func (in *instance) first() string {
+	if all := children(strconv.Itoa(in.cmd.Process.Pid)); len(all) > 0 {
+		return all[0]
+	}
+	return "none"
+}
+
+func children(process string) []string {
+	list, _ := os.ReadFile("/proc/" + process + "/task/" + process + "/children")
+	return strings.Fields(string(list))
 }
 
 func awaitPort(addr string) error {

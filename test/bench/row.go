@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"slices"
 	"text/tabwriter"
 )
@@ -97,12 +98,13 @@ func (r row) cpu() string {
 
 func (b *bench) printTable(w io.Writer) {
 	t := tabwriter.NewWriter(w, 2, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "case\tours\treference\tratio\ttarget\t\tCPU ours / ref.\t")
+	fmt.Fprintln(t, "case\tn\tours\treference\tratio\ttarget\t\tCPU ours / ref.\t")
 	for _, r := range b.rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			r.Case, amount(r.Ours, r.Unit), amount(r.Reference, r.Unit), r.judged(), r.target(), r.verdict(), r.cpu(), r.Note)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			r.Case, len(r.Ours), amount(r.Ours, r.Unit), amount(r.Reference, r.Unit), r.judged(), r.target(), r.verdict(), r.cpu(), r.Note)
 	}
 	t.Flush()
+	fmt.Fprintf(w, "n turns each, medians, least and most in brackets; machine: %d cores, load %s at the end\n", runtime.NumCPU(), load())
 }
 
 func (b *bench) printJSON(w io.Writer) error {
