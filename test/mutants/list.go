@@ -129,7 +129,7 @@ var mutants = []mutant{
 	{
 		Name: "unlock is tried once", File: "next.go",
 		Why: "a hiccup of an unlock script leaves production locked",
-		Old: "	case len(fresh) >= len(tries):\n", New: "	case len(fresh) >= 1:\n",
+		Old: "	case len(fresh) >= len(tries), ", New: "	case len(fresh) >= 1, ",
 	},
 	{
 		Name: "a displaced unlock is tried again", File: "next.go",
@@ -203,6 +203,30 @@ var mutants = []mutant{
 		Why: "a machine that was just made anew is not in the backup",
 		Old: "	if len(changes) == 0 {\n", New: "	if changes = nil; true {\n",
 		Test: "./app -run DeployInTheMiddle",
+	},
+	{
+		Name: "a displaced run unpacks on", File: "launcher/sh/40-claim.sh",
+		Why: "two runs write into one artifact folder",
+		Old: "		stop_streams \"$was\"\n", New: "",
+		Test: "./launcher -run StreamsOfADisplacedRun",
+	},
+	{
+		Name: "a stream does not look at the claim at its end", File: "launcher/sh/90-main.sh",
+		Why: "what was moved while another owned the instance counts",
+		Old: "	rc=$?\n	owned || return 96\n", New: "	rc=$?\n",
+		Test: "./launcher -run StreamsOfADisplacedRun",
+	},
+	{
+		Name: "a connected orchestrator is displaced", File: "launcher/sh/40-claim.sh",
+		Why: "a second orchestrator locks while the first prepares to",
+		Old: "	[ \"$1\" != \"$2\" ] && { live_session", New: "	false && { live_session",
+		Test: "./launcher -run ClaimIsRepeatable",
+	},
+	{
+		Name: "an ended run takes what it owes with it", File: "executor/executor.go",
+		Why: "without its journal nobody knows that production is locked",
+		Old: "	for i, id := range t.Owed {\n", New: "	owed = nil\n	for i, id := range t.Owed[:0] {\n",
+		Test: "./app -run HeldWithoutAJournal",
 	},
 	{
 		Name: "a panic is success", File: "engine/engine.go",
