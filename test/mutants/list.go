@@ -30,7 +30,7 @@ var mutants = []mutant{
 		New: "	case StageCheck, StageRead, StagePlace, StageLock, StageWork:\n		return !r.Canceled\n",
 	},
 	{
-		Name: "lock after cancel", File: "run.go",
+		Name: "lock after cancel", File: "run_apply.go",
 		Why: "a canceled run goes on locking",
 		Old: "		r.Canceled = true\n		r.broke(e.Time)\n", New: "		r.Canceled = true\n",
 	},
@@ -111,13 +111,13 @@ var mutants = []mutant{
 		Old: "	if !d.volatile {\n		if err", New: "	if _, intent := facts[0].(lockstep.StepStarted); !d.volatile && !intent {\n		if err",
 	},
 	{
-		Name: "a fired lease is ignored", File: "run.go",
+		Name: "a fired lease is ignored", File: "run_apply.go",
 		Why: "a backup of a system that moved on counts as verified",
 		Old: "	if d.LeaseFired && !slices.Contains(r.Leases, step.Instance) {\n", New: "	if false {\n",
 		Test: ".",
 	},
 	{
-		Name: "recovery goes on locking", File: "run.go",
+		Name: "recovery goes on locking", File: "run_apply.go",
 		Why: "a recovery locks a system that its operator believes released",
 		Old: "	r.settled = 0\n	r.broke(at)\n", New: "	r.settled = 0\n",
 	},
