@@ -20,7 +20,6 @@ import (
 // service is a Service whose runs last for a while and do nothing.
 type service struct {
 	mu      sync.Mutex
-	world   *world
 	runs    []*task
 	lasts   time.Duration
 	backups []lockstep.Backup
@@ -30,10 +29,9 @@ type service struct {
 }
 
 type task struct {
-	id    lockstep.RunID
-	req   lockstep.Request
-	begun int // how often it was begun: must be 1
-	ends  time.Time
+	id   lockstep.RunID
+	req  lockstep.Request
+	ends time.Time
 }
 
 func notThere(id lockstep.RunID) error {
@@ -54,7 +52,7 @@ func (s *service) Start(_ context.Context, req lockstep.Request) (lockstep.RunID
 	if s.runningLocked(req.Deployment) != nil {
 		return "", &lockstep.Error{Kind: lockstep.KindConflict, Op: "begin", Err: errors.New("another orchestrator drives a run")}
 	}
-	s.runs = append(s.runs, &task{id: req.ID, req: req, begun: 1, ends: time.Now().Add(s.lasts)})
+	s.runs = append(s.runs, &task{id: req.ID, req: req, ends: time.Now().Add(s.lasts)})
 	if s.refuse != nil {
 		return req.ID, s.refuse(true)
 	}

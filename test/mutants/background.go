@@ -57,10 +57,9 @@ var backgroundMutants = []mutant{
 		Old: "	s.settleClaimed(ctx)\n", New: "",
 	},
 	{
-		Name: "scheduler: another run for a claim", File: "scheduler/begin.go", Test: inScheduler,
-		Why: "an answer that was lost begins a second run",
-		Old: "	if begun, asked := s.inJournal(ctx, r.Run); asked != nil || begun {\n",
-		New: "	if begun, asked := s.inJournal(ctx, \"\"); asked != nil || begun {\n",
+		Name: "scheduler: a claim does not name its run", File: "scheduler/begin.go", Test: inScheduler,
+		Why: "an answer that was lost, or a crash, begins a second run",
+		Old: "lockstep.Request{ID: r.Run, Operation: op,", New: "lockstep.Request{Operation: op,",
 	},
 	{
 		Name: "scheduler: resuming catches up", File: "scheduler/schedules.go", Test: inScheduler,
