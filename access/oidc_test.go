@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ type issuer struct {
 	key    *rsa.PrivateKey
 	claims map[string]any // of the next code's token
 	codes  map[string]url.Values
-	down   bool
+	down   atomic.Bool
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -43,7 +44,7 @@ func newIssuer(t *testing.T) *issuer {
 	is := &issuer{key: key, codes: map[string]url.Values{}}
 	mux := http.NewServeMux()
 	is.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if is.down {
+		if is.down.Load() {
 			panic(http.ErrAbortHandler)
 		}
 		mux.ServeHTTP(w, r)
@@ -237,18 +238,18 @@ func TestOIDC_AProviderThatIsDown(t *testing.T) {
 		_, err := o.Authenticate(bearing(is.sign("RS256", is.good()), "10.0.0.1"))
 		return err
 	}
-	is.down = true
+	is.down.Store(true)
 	for range 20 {
 		if err := ask(); lockstep.KindOf(err) != lockstep.KindUnavailable {
 			t.Fatalf("%v; want unavailable: nobody knows whether it is good", err)
 		}
 	}
-	is.down = false
+	is.down.Store(false)
 	c.forward(oidcAskAgain)
 	if err := ask(); err != nil {
 		t.Errorf("when it is back: %v", err)
 	}
-	is.down = true
+	is.down.Store(true)
 	if err := ask(); err != nil {
 		t.Errorf("down again, its keys are known: %v", err)
 	}
@@ -260,7 +261,7 @@ func TestOIDC_KeysThatCannotBeHad(t *testing.T) {
 	if _, err := o.ask(); err != nil {
 		t.Fatal(err)
 	}
-	is.down = true
+	is.down.Store(true)
 	if _, err := o.Authenticate(bearing(is.sign("RS256", is.good()), "10.0.0.1")); lockstep.KindOf(err) != lockstep.KindUnavailable {
 		t.Errorf("%v; want unavailable", err)
 	}
