@@ -13,7 +13,7 @@ type streamed struct {
 	err   error
 }
 
-// stream hands over the run's events until its end. It never gives up: as long
+// stream hands over the run's events until its end. It does not give up: as long
 // as this process lives, the run may be one of its own.
 func (f *follower) stream(ctx context.Context, after uint64) <-chan streamed {
 	out := make(chan streamed)
@@ -51,7 +51,7 @@ func (f *follower) stream(ctx context.Context, after uint64) <-chan streamed {
 func (f *follower) streamOnce(ctx context.Context, after uint64, send func(streamed) bool) (last uint64, ended bool) {
 	for e, err := range f.svc.Events(ctx, f.id, after) {
 		if err != nil {
-			return after, !send(streamed{err: err})
+			return after, !send(streamed{err: err}) || denied(err)
 		}
 		if e.Seq > 0 {
 			after = e.Seq
@@ -64,6 +64,18 @@ func (f *follower) streamOnce(ctx context.Context, after uint64, send func(strea
 		}
 	}
 	return after, false
+}
+
+// denied reports whether asking again gives the same answer: no run of this
+// process is behind it.
+func denied(err error) bool {
+	switch lockstep.KindOf(err) {
+	case lockstep.KindNotFound, lockstep.KindUnauthenticated, lockstep.KindForbidden:
+		return true
+	case lockstep.KindInternal, lockstep.KindUsage, lockstep.KindInvalid, lockstep.KindConflict, lockstep.KindHeld,
+		lockstep.KindRefused, lockstep.KindUnavailable:
+	}
+	return false
 }
 
 func (f *follower) hasEnded(ctx context.Context) bool {
