@@ -5,9 +5,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -127,6 +129,55 @@ func TestInventoryDigests(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestInventoryOfEachKind: every regular file has its digest, whichever kinds of
+// files there are besides it, at the sizes where the ways part, and in a folder
+// with no file at all.
+func TestInventoryOfEachKind(t *testing.T) {
+	i := newInstance(t, "sh")
+	const large = 4 << 20
+	for n, files := range [][]struct {
+		size  int
+		links int
+	}{
+		{},
+		{{0, 1}, {3, 1}},
+		{{7, 2}},
+		{{large - 1, 1}, {large, 1}, {large + 1, 1}},
+		{{large, 3}},
+		{{5, 1}, {6, 2}, {large, 1}, {large + 9, 2}},
+	} {
+		dir := filepath.Join(i.dir, "kind", strconv.Itoa(n))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		want := make(map[string][32]byte)
+		for j, f := range files {
+			content := bytes.Repeat([]byte{byte(j + 1)}, f.size)
+			first := filepath.Join(dir, fmt.Sprint(j))
+			if err := os.WriteFile(first, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			want[filepath.Base(first)] = sha256.Sum256(content)
+			for k := 1; k < f.links; k++ {
+				also := fmt.Sprint(first, " also\n", k)
+				if err := os.Link(first, also); err != nil {
+					t.Fatal(err)
+				}
+				want[filepath.Base(also)] = want[filepath.Base(first)]
+			}
+		}
+		got := make(map[string][32]byte)
+		for path, it := range i.list(dir) {
+			if it.Type == 'f' {
+				got[path] = it.SHA256
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d: (-want +got)\n%s", n, diff)
+		}
+	}
 }
 
 func TestTarOutFormat(t *testing.T) {

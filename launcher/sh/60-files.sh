@@ -145,7 +145,11 @@ inventory() {
 	! command -v sha256sum >/dev/null 2>&1 || TOOL=sha256sum
 	! command -v openssl >/dev/null 2>&1 || TOOL=openssl
 	cores=$(nproc)
-	hash_all 2 -size +4194303c && hash_all 64 -size -4194304c && echo 'done'
+	# A letter for each large file and each name of several: mostly there are
+	# none, and then no processes are started for them.
+	kinds=$(find . -type f \( \( -size +4194303c -printf L \) , \( -links +1 -printf M \) \)) || return 1
+	case $kinds in *L*) hash_all 2 -size +4194303c || return 1 ;; esac
+	hash_all 64 -size -4194304c && echo 'done'
 }
 
 # hash_all N PREDICATE...: digests of those files, N/2 a call, on all cores.
@@ -155,8 +159,11 @@ hash_all() {
 	shift
 	{
 		find . -type f -links 1 "$@" -printf '%D:%i\0%p\0'
-		find . -type f -links +1 "$@" -printf '%D:%i %p\0' |
-			sort -z -u -t ' ' -k 1,1 | sed -z 's/ /\x00/'
+		case $kinds in *M*)
+			find . -type f -links +1 "$@" -printf '%D:%i %p\0' |
+				sort -z -u -t ' ' -k 1,1 | sed -z 's/ /\x00/'
+			;;
+		esac
 	} | xargs -0 -r -s 400000 -n "$n" -P "$cores" "$SH" "$L" hash "$TOOL"
 }
 
