@@ -57,7 +57,7 @@ type OwedUnlock struct {
 type ClaimedError struct {
 	Holder ClaimRecord
 	// Why is "step" (a script of it is running), "lease" (its lease has not
-	// run out), "session" (an orchestrator that drives it is connected) or
+	// run out), "session" (an orchestrator that drives it was heard within two minutes) or
 	// "stale" (it is the same run in a higher term).
 	Why string
 }
@@ -105,9 +105,7 @@ func (c *Client) Claim(ctx context.Context, req ClaimRequest) (ClaimReply, error
 	if err != nil {
 		return ClaimReply{}, fmt.Errorf("claim instance: %w", err)
 	}
-	c.mu.Lock()
-	c.run, c.term = run, req.Term
-	c.mu.Unlock()
+	c.claimed(run, req.Term)
 	return reply, nil
 }
 

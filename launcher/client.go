@@ -38,7 +38,13 @@ type Client struct {
 	closed bool
 	run    string // encoded run and term of the last claim
 	term   uint64
+	pings  bool          // somebody pings
+	over   chan struct{} // closed with the client
 }
+
+// pingEvery is how often a client that has claimed its instance is heard there
+// at least: four times before the launcher takes its session for dead.
+const pingEvery = 30 * time.Second
 
 var errClosed = errors.New("launcher client is closed")
 
@@ -51,7 +57,7 @@ func New(t target.Target, cfg Config) *Client {
 	if cfg.StateDir == "" {
 		cfg.StateDir = "/var/lib/lockstep"
 	}
-	return &Client{target: t, cfg: cfg, shell: "sh"}
+	return &Client{target: t, cfg: cfg, shell: "sh", over: make(chan struct{})}
 }
 
 // Close ends the control session. Running scripts, the claim and the lease
@@ -59,12 +65,54 @@ func New(t target.Target, cfg Config) *Client {
 func (c *Client) Close() error {
 	c.mu.Lock()
 	s := c.cur
+	if !c.closed {
+		close(c.over)
+	}
 	c.cur, c.closed = nil, true
 	c.mu.Unlock()
 	if s != nil {
 		s.close(3 * time.Second)
 	}
 	return nil
+}
+
+// claimed notes for whom this client speaks from now on, and sees to it that it
+// is heard as long as it is open.
+func (c *Client) claimed(run string, term uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.run, c.term = run, term
+	if !c.pings && !c.closed {
+		c.pings = true
+		go c.keepHeard()
+	}
+}
+
+func (c *Client) keepHeard() {
+	tick := time.NewTicker(pingEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.over:
+			return
+		case <-tick.C:
+			c.ping()
+		}
+	}
+}
+
+// ping speaks over the session that is there; it makes none.
+func (c *Client) ping() {
+	c.mu.Lock()
+	s, run := c.cur, c.run
+	c.mu.Unlock()
+	if s == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), pingEvery)
+	defer cancel()
+	// A session that is lost is whoever needs it to notice.
+	_ = s.ask(ctx, line("ping", []string{run}), func(f frame) (bool, error) { return true, finalError(f) })
 }
 
 // session gives a session that has said hello; it starts one if need be.

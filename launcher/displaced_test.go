@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -162,4 +164,34 @@ func (i *instance) locked(run string) {
 	lock := step(run, "lock-a", i.logScript("lock", ""))
 	i.start(lock)
 	i.wait(lock)
+}
+
+// TestASessionThatIsSilentStandsInNobodysWay: its other end may have lost power,
+// which nothing tells the instance.
+func TestASessionThatIsSilentStandsInNobodysWay(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		heard, err := filepath.Glob(filepath.Join(i.dir, "run/lockstep/sess-*/heard"))
+		if err != nil || len(heard) != 1 {
+			t.Fatalf("%v, %v", heard, err)
+		}
+		silent := func() {
+			if err := os.WriteFile(heard[0], []byte("-12001\n"), 0o600); err != nil { // before the machine was up
+				t.Fatal(err)
+			}
+		}
+		other := i.another(sh)
+		defer other.Close()
+		var held *ClaimedError
+		silent()
+		i.ping()
+		if _, err := other.Claim(i.ctx(), request("r2", 1)); !errors.As(err, &held) || held.Why != "session" {
+			t.Errorf("it has been heard again: %v", err)
+		}
+		silent()
+		if reply, err := other.Claim(i.ctx(), request("r2", 1)); err != nil || reply.Displaced == nil {
+			t.Errorf("it has not been heard: %+v, %v", reply, err)
+		}
+	})
 }

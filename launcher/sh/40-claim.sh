@@ -46,6 +46,7 @@ claim() {
 		say "$1" displaced "$holder"
 		durable "$STATE/r-$4/displaced" "$holder"
 	fi
+	heard
 	echo "$4" >"$SESS/run"
 	report_runs "$1"
 	say "$1" ok "$seen" "$BOOT"
@@ -69,16 +70,19 @@ driven() {
 }
 
 # live_session RUN: is there another control session than this one that spoke
-# for that run?
+# for that run, within the last two minutes? Its client does so every half. One
+# that is silent may be a connection whose other end has lost power.
 live_session() {
+	now
 	set +f
-	for d_ in "$RUN"/sess-*/run; do
+	for d_ in "$RUN"/sess-*; do
 		set -f
-		[ "$d_" != "$SESS/run" ] || continue
-		{ read -r W <"$d_"; } 2>/dev/null || continue
+		[ "$d_" != "$SESS" ] || continue
+		{ read -r W <"$d_/run"; } 2>/dev/null || continue
 		[ "$W" = "$1" ] || continue
-		W=${d_%/run}
-		{ read -r s <"/proc/${W##*-}/stat"; } 2>/dev/null || continue
+		{ read -r W <"$d_/heard"; } 2>/dev/null || continue
+		[ "$((CS - W))" -le 12000 ] || continue
+		{ read -r s <"/proc/${d_##*-}/stat"; } 2>/dev/null || continue
 		case ${s##*) } in Z*) ;; *) return 0 ;; esac
 	done
 	set -f

@@ -16,6 +16,7 @@ serve() {
 	while IFS=' ' read -r id verb args; do
 		jobs >/dev/null
 		case $id in '' | *[!0-9]*) continue ;; esac
+		[ ! -e "$SESS/run" ] || heard
 		# shellcheck disable=SC2086
 		dispatch "$id" "$verb" $args
 	done
@@ -46,14 +47,27 @@ dispatch() {
 	exists) (exists "$@") & ;;
 	space) (space "$@") & ;;
 	tools) (tools "$@") & ;;
-	ping) say "$id" ok ;;
+	ping)
+		attend "$2"
+		say "$id" ok
+		;;
 	cancel) true >"$SESS/c-$2" ;;
 	*) fail "$id" error "no such verb: $verb" ;;
 	esac
 }
 
-# attend RUN: whoever speaks here drives that run; see live_session.
-attend() { [ -e "$SESS/run" ] || echo "$1" >"$SESS/run"; }
+# attend RUN: whoever speaks here drives that run, if any; see live_session.
+attend() {
+	[ "$1" != - ] && [ ! -e "$SESS/run" ] || return 0
+	heard
+	echo "$1" >"$SESS/run"
+}
+
+# heard: whoever speaks here has just done so.
+heard() {
+	now
+	echo "$CS" >"$SESS/heard"
+}
 
 # leave: the session is over. The last one to go leaves nothing, unless a run
 # still has something here.
