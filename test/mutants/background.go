@@ -90,7 +90,7 @@ var backgroundMutants = []mutant{
 	{
 		Name: "outbox: never is not overdue", File: "outbox/overdue.go", Test: inOutbox,
 		Why: "a deployment that never had a backup is fine",
-		Old: "			from = since[deployment]\n", New: "			from = now\n",
+		Old: "			from = since[deployment]\n", New: "			_, from = since, now\n",
 	},
 	{
 		Name: "outbox: a receiver that is down is hammered", File: "outbox/deliver.go", Test: inOutbox,
