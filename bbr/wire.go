@@ -22,6 +22,8 @@ import (
 // and a SQLite journal. This file is the only one of this package that knows
 // which adapters there are.
 func Wire() Setup {
+	jumpboxes := bosh.NewJumpboxes() // all deployments are reached over one connection
+	director := func(ctx context.Context, a DirectorAccess) (Director, error) { return director(ctx, a, jumpboxes) }
 	return Setup{Host: host, Director: director, Open: open, RemoveUser: bosh.RemoveUserOn}
 }
 
@@ -34,10 +36,10 @@ func host(a HostAccess) (source.Source, error) {
 }
 
 // director connects to a director: it must answer before anything else is done.
-func director(ctx context.Context, a DirectorAccess) (Director, error) {
+func director(ctx context.Context, a DirectorAccess, jumpboxes *bosh.Jumpboxes) (Director, error) {
 	d, err := bosh.NewDirector(bosh.DirectorOptions{
 		Target: a.Target, Username: a.User, Password: a.Password, CACert: a.CACert, StateDir: writable(a.Getenv),
-		AcceptChangedKeys: true, Env: plain(a.Getenv),
+		AcceptChangedKeys: true, Env: plain(a.Getenv), Jumpboxes: jumpboxes,
 		Log: func(level, message string) { a.Log("httpClient", upper(level), message) },
 	})
 	if err != nil {

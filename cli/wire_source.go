@@ -28,16 +28,17 @@ func reopen(reach string, o Options) (source.Source, error) {
 func sourcesOf(cfg *config.Config, o Options) ([]source.Source, error) {
 	var sources []source.Source
 	var errs []error
+	jumpboxes := bosh.NewJumpboxes()
 	for _, d := range cfg.Deployments {
-		s, err := sourceOf(cfg, d, o)
+		s, err := sourceOf(cfg, d, o, jumpboxes)
 		sources, errs = append(sources, s), append(errs, err)
 	}
 	return sources, errors.Join(errs...)
 }
 
-func sourceOf(cfg *config.Config, d config.Deployment, o Options) (source.Source, error) {
+func sourceOf(cfg *config.Config, d config.Deployment, o Options, jumpboxes *bosh.Jumpboxes) (source.Source, error) {
 	if d.BOSH != nil {
-		return directedOf(cfg, d, o)
+		return directedOf(cfg, d, o, jumpboxes)
 	}
 	s, err := spec.New(specificationOf(cfg.Path, d))
 	if err != nil {
@@ -47,12 +48,12 @@ func sourceOf(cfg *config.Config, d config.Deployment, o Options) (source.Source
 }
 
 // directedOf is the source of a deployment whose instances a director knows.
-func directedOf(cfg *config.Config, d config.Deployment, o Options) (source.Source, error) {
+func directedOf(cfg *config.Config, d config.Deployment, o Options, jumpboxes *bosh.Jumpboxes) (source.Source, error) {
 	b := d.BOSH
 	return bosh.New(bosh.Options{
 		Connect: &bosh.DirectorOptions{
 			Target: b.Director, Username: b.Client, CACert: cmp.Or(b.CACert, b.CACertFile), StateDir: cfg.StateDir,
-			Proxy: b.Proxy, Env: directorEnv(b, o.Getenv), Log: o.log,
+			Proxy: b.Proxy, Env: directorEnv(b, o.Getenv), Log: o.log, Jumpboxes: jumpboxes,
 		},
 		Deployment: b.Deployment, Name: d.Name, PasswordEnv: b.SecretEnv, PasswordFile: b.SecretFile,
 		Locations: d.Locations, Jobs: overridesOf(d), Apply: limitsOf(d).Apply, UserGrace: userGrace(d),

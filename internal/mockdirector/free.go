@@ -41,7 +41,7 @@ type Tokens struct {
 	// Life is how many calls a token is good for; 0 is any number.
 	Life int
 
-	made, left int
+	left []int // for each token that was made
 }
 
 // NewFree starts a director without deployments. It is closed when the test
@@ -93,8 +93,15 @@ func (d *Free) Seen() []string {
 	return slices.Clone(d.seen)
 }
 
-// Made is how many tokens were made.
-func (t *Tokens) Made() int { return t.made }
+// TokensMade is how many tokens were made.
+func (d *Free) TokensMade() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.uaa == nil {
+		return 0
+	}
+	return len(d.uaa.left)
+}
 
 func (d *Free) answer(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
@@ -140,9 +147,8 @@ func (d *Free) token(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such client", http.StatusUnauthorized)
 		return
 	}
-	d.uaa.made++
-	d.uaa.left = d.uaa.Life
-	respond(w, map[string]any{"token_type": "bearer", "access_token": strconv.Itoa(d.uaa.made), "expires_in": 3600})
+	d.uaa.left = append(d.uaa.left, d.uaa.Life)
+	respond(w, map[string]any{"token_type": "bearer", "access_token": strconv.Itoa(len(d.uaa.left)), "expires_in": 3600})
 }
 
 // FreePassword is the one that a Free takes, with Username. It can be told from
@@ -157,14 +163,13 @@ func (d *Free) admits(r *http.Request) bool {
 	if d.uaa == nil {
 		return got == basic
 	}
-	if got != "bearer "+strconv.Itoa(d.uaa.made) {
+	text, ok := strings.CutPrefix(got, "bearer ")
+	n, err := strconv.Atoi(text)
+	if !ok || err != nil || n < 1 || n > len(d.uaa.left) {
 		return false
 	}
-	if d.uaa.Life == 0 {
-		return true
-	}
-	d.uaa.left--
-	return d.uaa.left >= 0
+	d.uaa.left[n-1]--
+	return d.uaa.Life == 0 || d.uaa.left[n-1] >= 0
 }
 
 func (d *Free) list(w http.ResponseWriter) {

@@ -87,7 +87,7 @@ func (u *uaa) fetch(ctx context.Context) (string, error) {
 		header: http.Header{
 			"Accept": {"application/json"}, "Content-Type": {"application/x-www-form-urlencoded"}, "Authorization": {u.client},
 		},
-		limit: maxSmall,
+		limit: maxSmall, again: true,
 	}, false)
 	if err != nil {
 		// It was tried often enough.

@@ -3,10 +3,12 @@ package bosh
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"lockstep/internal/sockstest"
 	"lockstep/internal/sshtest"
 	"lockstep/source"
 	"lockstep/target"
@@ -152,15 +154,15 @@ func TestAStateFolderThatCannotBeWrittenIsAWarning(t *testing.T) {
 func TestContract_6_5_SOCKS5ForTheDirectorsMachine(t *testing.T) {
 	t.Parallel()
 	server, key := newMachine(t)
-	proxy := newSocks(t)
+	proxy := sockstest.New(t)
 	h := newHost(t, HostOptions{
 		Host: server.Addr(), Username: "jumpbox", PrivateKeyPath: key,
-		Env: environment("BOSH_ALL_PROXY", "socks5://"+proxy.listener.Addr().String()),
+		Env: environment("BOSH_ALL_PROXY", "socks5://"+proxy.Addr()),
 	})
 	r := mustResolve(t, h, nil)
 	output(t, r.Instances[0], "true")
-	if !proxy.has(server.Addr()) {
-		t.Errorf("the proxy was asked for %q", proxy.asked)
+	if !slices.Contains(proxy.Asked(), server.Addr()) {
+		t.Errorf("the proxy was asked for %q", proxy.Asked())
 	}
 	release(t, r)
 }

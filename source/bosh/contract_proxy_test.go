@@ -3,7 +3,6 @@ package bosh
 import (
 	"bufio"
 	"encoding/pem"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,95 +10,30 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	gossh "golang.org/x/crypto/ssh"
 
 	mock "lockstep/internal/mockdirector"
+	"lockstep/internal/sockstest"
 	"lockstep/internal/sshtest"
 	"lockstep/target"
 )
 
-// socks is a SOCKS5 proxy without logins, which keeps where it was asked to
-// connect to.
-type socks struct {
-	listener net.Listener
-	mu       sync.Mutex
-	asked    []string
-	refuse   bool
-}
-
-func newSocks(t *testing.T) *socks {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &socks{listener: l}
-	var wg sync.WaitGroup
-	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
-	wg.Go(func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() { s.serve(conn) })
-		}
-	})
-	return s
-}
-
-func (s *socks) serve(conn net.Conn) {
-	defer conn.Close()
-	head := make([]byte, 2)
-	if _, err := io.ReadFull(conn, head); err != nil {
-		return
-	}
-	_, _ = io.CopyN(io.Discard, conn, int64(head[1]))
-	_, _ = conn.Write([]byte{5, 0})
-	request := make([]byte, 4)
-	if _, err := io.ReadFull(conn, request); err != nil || request[3] != 1 {
-		return // addresses only
-	}
-	address := make([]byte, 6)
-	if _, err := io.ReadFull(conn, address); err != nil {
-		return
-	}
-	to := fmt.Sprintf("%s:%d", net.IP(address[:4]), int(address[4])<<8|int(address[5]))
-	s.mu.Lock()
-	s.asked = append(s.asked, to)
-	refuse := s.refuse
-	s.mu.Unlock()
-	if refuse {
-		_, _ = conn.Write([]byte{5, 5, 0, 1, 0, 0, 0, 0, 0, 0})
-		return
-	}
-	_, _ = conn.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
-	join(conn, to)
-}
-
-func (s *socks) has(address string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Contains(s.asked, address)
-}
-
 func TestContract_6_1_SOCKS5CarriesHTTPAndSSH(t *testing.T) {
 	t.Parallel()
 	in := mock.NewInstance(t, "redis", "a", 0)
-	director, proxy := mock.New(t), newSocks(t)
+	director, proxy := mock.New(t), sockstest.New(t)
 	director.Expect(mock.Deployment("cf", "", in), mock.CleanupSSH("cf", in))
 	o := optionsFor(director)
-	o.Env = environment("BOSH_ALL_PROXY", "socks5://"+proxy.listener.Addr().String())
+	o.Env = environment("BOSH_ALL_PROXY", "socks5://"+proxy.Addr())
 	r := mustResolve(t, newSource(t, Options{Director: newDirector(t, o), Deployment: "cf", Exact: true}), nil)
 	big := output(t, r.Instances[0], "head -c 300000 /dev/zero | wc -c")
 	if big != "300000" {
 		t.Errorf("printed %s", big)
 	}
-	if !proxy.has(strings.TrimPrefix(director.URL(), "https://")) || !proxy.has(in.Address()) {
-		t.Errorf("the proxy was asked for %q", proxy.asked)
+	if !slices.Contains(proxy.Asked(), strings.TrimPrefix(director.URL(), "https://")) || !slices.Contains(proxy.Asked(), in.Address()) {
+		t.Errorf("the proxy was asked for %q", proxy.Asked())
 	}
 	release(t, r)
 	if n := in.Server.Open(); n > 0 {
@@ -119,30 +53,26 @@ func TestContract_6_1_SOCKS5CarriesHTTPAndSSH(t *testing.T) {
 func TestContract_6_1_AMachineThatTheProxyCannotReach(t *testing.T) {
 	t.Parallel()
 	in := mock.NewInstance(t, "redis", "a", 0)
-	director, proxy := mock.New(t), newSocks(t)
+	director, proxy := mock.New(t), sockstest.New(t)
 	director.Expect(mock.Deployment("cf", "", in), mock.CleanupSSH("cf", in))
 	o := optionsFor(director)
-	o.Env = environment("BOSH_ALL_PROXY", "socks5://"+proxy.listener.Addr().String())
+	o.Env = environment("BOSH_ALL_PROXY", "socks5://"+proxy.Addr())
 	r := mustResolve(t, newSource(t, Options{Director: newDirector(t, o), Deployment: "cf", Exact: true}), nil)
-	proxy.mu.Lock()
-	proxy.refuse = true
-	proxy.mu.Unlock()
+	proxy.Refuse(true)
 	_, err := r.Instances[0].Target.Run(t.Context(), "true", target.Streams{})
-	wantError(t, err, "reach "+in.Address(), proxy.listener.Addr().String(), target.ErrNotStarted.Error())
-	proxy.mu.Lock()
-	proxy.refuse = false
-	proxy.mu.Unlock()
+	wantError(t, err, "reach "+in.Address(), proxy.Addr(), target.ErrNotStarted.Error())
+	proxy.Refuse(false)
 	release(t, r)
 }
 
 func TestContract_6_1_NoProxyIsHonoured(t *testing.T) {
 	t.Parallel()
-	director, proxy := mock.New(t), newSocks(t)
+	director, proxy := mock.New(t), sockstest.New(t)
 	director.Expect(mock.Info())
 	o := optionsFor(director)
-	o.Env = environment("BOSH_ALL_PROXY", "socks5://"+proxy.listener.Addr().String(), "NO_PROXY", "example.com,127.0.0.0/8")
-	if _, err := newDirector(t, o).Info(t.Context()); err != nil || len(proxy.asked) > 0 {
-		t.Errorf("%v; the proxy was asked for %q", err, proxy.asked)
+	o.Env = environment("BOSH_ALL_PROXY", "socks5://"+proxy.Addr(), "NO_PROXY", "example.com,127.0.0.0/8")
+	if _, err := newDirector(t, o).Info(t.Context()); err != nil || len(proxy.Asked()) > 0 {
+		t.Errorf("%v; the proxy was asked for %q", err, proxy.Asked())
 	}
 }
 

@@ -36,6 +36,9 @@ type DirectorOptions struct {
 	// StateDir is where the jumpbox's host key is remembered; "" or a folder
 	// that cannot be written remembers it for this process only.
 	StateDir string
+	// Jumpboxes, if not nil, are shared with the directors that are given the
+	// same.
+	Jumpboxes *Jumpboxes
 	// AcceptChangedKeys: a jumpbox with another host key than the remembered
 	// one is a warning, not an error.
 	AcceptChangedKeys bool
@@ -86,7 +89,7 @@ func NewDirector(o DirectorOptions) (*Director, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWay(cmp.Or(o.Proxy, o.Env("BOSH_ALL_PROXY")), o.Env, newPins(o.StateDir, o.AcceptChangedKeys, o.Log))
+	w, err := newWay(cmp.Or(o.Proxy, o.Env("BOSH_ALL_PROXY")), o.Env, newPins(o.StateDir, o.AcceptChangedKeys, o.Log), o.Jumpboxes)
 	if err != nil {
 		return nil, err
 	}

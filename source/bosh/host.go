@@ -63,7 +63,7 @@ func NewHost(o HostOptions) (*Host, error) {
 		return nil, &lockstep.Error{Kind: lockstep.KindInvalid, Op: "invalid host", Err: err, Hint: "name the machine as HOST or HOST:PORT"}
 	}
 	p := newPins(o.StateDir, true, o.Log)
-	w, err := newWay(o.Env("BOSH_ALL_PROXY"), o.Env, p)
+	w, err := newWay(o.Env("BOSH_ALL_PROXY"), o.Env, p, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,8 @@ type request struct {
 	// tolerate is a status that says that there is nothing, which is no
 	// error; 0 is none.
 	tolerate int
+	// again: it may be sent twice though it is no GET.
+	again bool
 }
 
 // reply is an answer, read to its end.
@@ -125,7 +127,7 @@ func (d *Director) try(ctx context.Context, r request, fresh bool) (reply, error
 	var err error
 	for attempt := 1; ; attempt++ {
 		answer, err = d.authorized(ctx, r, fresh)
-		again := err != nil && !permanent(err) || err == nil && passing(r.method, answer.status)
+		again := err != nil && !permanent(err) || err == nil && passing(r, answer.status)
 		if !again || attempt == maxAttempts || ctx.Err() != nil {
 			return answer, err
 		}
@@ -136,8 +138,10 @@ func (d *Director) try(ctx context.Context, r request, fresh bool) (reply, error
 	}
 }
 
-func passing(method string, status int) bool {
-	if method != http.MethodGet && method != http.MethodHead {
+// passing reports whether an answer is one of a server that is not up yet, to a
+// request that may be sent again.
+func passing(r request, status int) bool {
+	if r.method != http.MethodGet && r.method != http.MethodHead && !r.again {
 		return false
 	}
 	return status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout

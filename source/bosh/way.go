@@ -22,16 +22,17 @@ const dialTimeout = 10 * time.Second
 // way is how machines are reached: directly, or as BOSH_ALL_PROXY says. All
 // methods may be called concurrently.
 type way struct {
-	dialer  proxy.ContextDialer
-	jumpbox *jumpbox // nil: none
+	dialer proxy.ContextDialer
+	letGo  func() error // of the jumpbox; nil: there is none
 	// through names the proxy; "" is a direct way.
 	through string
 }
 
 // newWay reads what BOSH_ALL_PROXY says: "socks5://[user:password@]host:port", or
 // "ssh+socks5://user@jumpbox:22?private-key=PATH". It dials nothing. Hosts
-// that NO_PROXY names are reached directly.
-func newWay(text string, env func(string) string, p *pins) (*way, error) {
+// that NO_PROXY names are reached directly. Jumpboxes are shared with whoever
+// has the same set of them.
+func newWay(text string, env func(string) string, p *pins, shared *Jumpboxes) (*way, error) {
 	direct := &net.Dialer{Timeout: dialTimeout}
 	if text == "" {
 		return &way{dialer: direct}, nil
@@ -50,8 +51,11 @@ func newWay(text string, env func(string) string, p *pins) (*way, error) {
 		}
 		through, err = proxy.FromURL(u, direct)
 	case "ssh+socks5":
-		w.jumpbox, err = newJumpbox(u, env, p)
-		through = w.jumpbox
+		var j *jumpbox
+		if j, err = newJumpbox(u, env, p); err == nil {
+			j, w.letGo = shared.share(j)
+			through = j
+		}
 	default:
 		err = fmt.Errorf("the scheme %q is not known", u.Scheme)
 	}
@@ -84,10 +88,10 @@ func (w *way) dial(ctx context.Context, network, address string) (net.Conn, erro
 
 // Close lets go of the jumpbox. It may be called twice.
 func (w *way) Close() error {
-	if w.jumpbox == nil {
+	if w.letGo == nil {
 		return nil
 	}
-	return w.jumpbox.Close()
+	return w.letGo()
 }
 
 // httpsProxy is the proxy for HTTP that HTTPS_PROXY and NO_PROXY name.
