@@ -122,7 +122,8 @@ func face(s Serving, p parts, encryption *tls.Config) (*server.Server, error) {
 		return nil, err
 	}
 	doors := g.doors(ui.New(ui.Config{
-		Service: service, Schedules: schedules, Approvals: g.approvals, Audits: g.audits, MayStart: mayStart, Version: s.Version,
+		Service: service, Schedules: schedules, Approvals: g.approvals, Audits: g.audits, MayStart: mayStart,
+		Room: p.room, Limits: p.background.outbox.Limits, Version: s.Version,
 	}))
 	srv = server.New(server.Config{
 		API: routes, UI: doors, RefuseUI: doors.Refuse, Metrics: p.monitoring.metrics.Handler(), Admit: g.wall.Admit,

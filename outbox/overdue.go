@@ -16,7 +16,7 @@ const watchedName = "outbox.overdue"
 // lookAtOverdue says of which deployments there is no good backup that is young
 // enough, once per time that it should have been.
 func (o *Outbox) lookAtOverdue(ctx context.Context) error {
-	limits, err := o.limits(ctx)
+	limits, err := o.Limits(ctx)
 	if err != nil || len(limits) == 0 {
 		return err
 	}
@@ -48,8 +48,10 @@ func (o *Outbox) lookAtOverdue(ctx context.Context) error {
 	return nil
 }
 
-// limits are how old the newest good backup of each deployment may be.
-func (o *Outbox) limits(ctx context.Context) (map[string]time.Duration, error) {
+// Limits are how old the newest good backup of each deployment may be, as its
+// schedules and the configuration have it. A deployment that is not named may
+// be of any age.
+func (o *Outbox) Limits(ctx context.Context) (map[string]time.Duration, error) {
 	limits := map[string]time.Duration{}
 	if o.cfg.Schedules != nil {
 		list, err := o.cfg.Schedules.List(ctx, "")

@@ -38,7 +38,7 @@ func (u *Pages) start(w http.ResponseWriter, r *http.Request) {
 func (u *Pages) startAndSee(w http.ResponseWriter, r *http.Request, req lockstep.Request) {
 	req.By = asker(r)
 	var id lockstep.RunID
-	err := u.cfg.MayStart()
+	err := u.mayBegin(r.Context(), req.Operation)
 	if err == nil {
 		id, err = u.cfg.Service.Start(r.Context(), req)
 	}

@@ -1,9 +1,11 @@
 package ui
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"lockstep"
 )
@@ -26,6 +28,9 @@ type DeploymentPage struct {
 	Runs    []lockstep.RunSummary
 	Backups []lockstep.Backup
 }
+
+// unlimited is the limit of a deployment that has none.
+const unlimited = 26 * time.Hour
 
 // shownRuns and shownBackups are how many of each a deployment's page lists.
 const (
@@ -98,7 +103,11 @@ func (u *Pages) look(r *http.Request, info lockstep.DeploymentInfo) (DeploymentP
 	if p.Runs, err = svc.Runs(ctx, lockstep.RunFilter{Deployment: info.Name, Limit: shownRuns}); err != nil {
 		return p, err
 	}
-	p.Protection = ProtectionOf(p.Backups, u.cfg.Now(), u.cfg.Overdue(info.Name))
+	limits, err := u.cfg.Limits(ctx)
+	if err != nil {
+		return p, err
+	}
+	p.Protection = ProtectionOf(p.Backups, u.cfg.Now(), cmp.Or(limits[info.Name], unlimited))
 	p.History = HistoryOf(windows)
 	p.Next = u.nextOf(r, info.Name)
 	for i, run := range p.Runs {

@@ -9,8 +9,12 @@ import (
 )
 
 // drawEvery is how often a picture is drawn anew at most, while many events
-// come in.
-const drawEvery = 100 * time.Millisecond
+// come in. A large one that takes long is drawn more rarely: drawing is given
+// no more than a drawShare-th of the time, for the run needs the machine more.
+const (
+	drawEvery = 100 * time.Millisecond
+	drawShare = 20
+)
 
 // feeds are the runs that somebody looks at now. Whoever looks at the same run
 // shares one fold of its events: a thousand watchers cost the run no more than
@@ -98,6 +102,7 @@ func (w *feed) follow(ctx context.Context, service lockstep.Service, id lockstep
 	}()
 	run, meter := &lockstep.Run{}, &lockstep.Meter{}
 	var due <-chan time.Time
+	pause := drawEvery
 	for {
 		select {
 		case e, ok := <-events:
@@ -111,10 +116,12 @@ func (w *feed) follow(ctx context.Context, service lockstep.Service, id lockstep
 				return
 			}
 			if due == nil {
-				due = time.After(drawEvery)
+				due = time.After(pause)
 			}
 		case <-due:
+			began := time.Now()
 			w.draw(run, meter, false)
+			pause = max(drawEvery, drawShare*time.Since(began))
 			due = nil
 		}
 	}

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"context"
 	"html/template"
 	"io"
 	"net/http"
@@ -251,5 +252,21 @@ func TestAssetsAreKeptByTheirContent(t *testing.T) {
 	}
 	if w := ask(h, "GET", "/assets/..%2fui.go", nil); w.Code != http.StatusNotFound {
 		t.Errorf("outside of the assets: %d", w.Code)
+	}
+}
+
+// While nothing may be written, unlocking goes on.
+func TestWithoutRoomOnlyUnlockingGoesOn(t *testing.T) {
+	f, now := fullWorld()
+	h := asAdmin(New(Config{
+		Service: f, Now: func() time.Time { return now },
+		Room: func(context.Context) error {
+			return &lockstep.Error{Kind: lockstep.KindUnavailable, Op: "the disk is full"}
+		},
+	}))
+	for op, status := range map[string]int{"backup": http.StatusServiceUnavailable, "check": http.StatusServiceUnavailable, "cleanup": http.StatusSeeOther} {
+		if w := ask(h, "POST", "/runs", url.Values{"operation": {op}, "deployment": {"shop"}}); w.Code != status {
+			t.Errorf("%s: %d", op, w.Code)
+		}
 	}
 }

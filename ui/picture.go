@@ -336,21 +336,35 @@ func took(t lockstep.Try) time.Duration {
 	return t.FinishedAt.Sub(t.StartedAt)
 }
 
-// stageMarks are the plan's stages, each with how far it is.
+// stageMarks are the plan's stages, each with how far it is. A stage that a plan
+// comes back to is there again: a restore checks before it reads, and once more
+// before it locks.
 func stageMarks(r *lockstep.Run) []StageMark {
 	var out []StageMark
-	for _, w := range r.Plan.Waves {
-		if len(out) == 0 || out[len(out)-1].Stage != w.Stage {
-			out = append(out, stageMark(r, w.Stage))
+	waves, seen := r.Plan.Waves, map[lockstep.Stage]int{}
+	for len(waves) > 0 {
+		stage, n := waves[0].Stage, 1
+		for n < len(waves) && waves[n].Stage == stage {
+			n++
 		}
+		m := stageMark(r, waves[:n])
+		if seen[stage]++; seen[stage] > 1 {
+			m.Key += "-" + strconv.Itoa(seen[stage])
+		}
+		out, waves = append(out, m), waves[n:]
 	}
 	return out
 }
 
-func stageMark(r *lockstep.Run, stage lockstep.Stage) StageMark {
+// stageMark is how far a stage's waves are.
+func stageMark(r *lockstep.Run, waves []lockstep.Wave) StageMark {
+	stage := waves[0].Stage
 	m := StageMark{Stage: stage, Mark: Mark{Key: "s-" + string(stage)}}
 	count := map[string]int{}
-	steps := r.Plan.Steps(stage)
+	var steps []lockstep.Step
+	for _, w := range waves {
+		steps = append(steps, w.Steps...)
+	}
 	for _, s := range steps {
 		count[stepState(r, s)]++
 	}

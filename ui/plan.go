@@ -40,7 +40,7 @@ func (u *Pages) planForm(w http.ResponseWriter, r *http.Request) {
 
 func (u *Pages) plan(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
-	rep, err := u.cfg.Service.Plan(r.Context(), lockstep.Request{Operation: lockstep.OperationPlan, Deployment: name, By: asker(r)})
+	rep, err := u.planOf(r, lockstep.Request{Deployment: name})
 	if err != nil {
 		u.fail(w, r, err)
 		return
@@ -49,4 +49,13 @@ func (u *Pages) plan(w http.ResponseWriter, r *http.Request) {
 		Title: "Plan of " + name, Section: "deployments",
 		Body: PlanPage{Deployment: name, Report: &rep, Waves: PlannedWavesOf(rep.Plan)},
 	})
+}
+
+// planOf plans a request in the name of whoever asks.
+func (u *Pages) planOf(r *http.Request, req lockstep.Request) (lockstep.PlanReport, error) {
+	req.Operation, req.By = lockstep.OperationPlan, asker(r)
+	if err := u.mayBegin(r.Context(), req.Operation); err != nil {
+		return lockstep.PlanReport{}, err
+	}
+	return u.cfg.Service.Plan(r.Context(), req)
 }

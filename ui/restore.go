@@ -85,8 +85,8 @@ func (u *Pages) restorePreview(w http.ResponseWriter, r *http.Request) {
 	}
 	page := &RestorePage{Backup: b, Request: restoreRequest(r, b)}
 	preview := page.Request
-	preview.Operation, preview.ForRestore, preview.PlanDigest, preview.By = lockstep.OperationPlan, true, "", asker(r)
-	rep, err := u.cfg.Service.Plan(r.Context(), preview)
+	preview.ForRestore, preview.PlanDigest = true, ""
+	rep, err := u.planOf(r, preview)
 	if err != nil {
 		u.fail(w, r, err)
 		return

@@ -78,7 +78,7 @@ func RunPageOf(run *lockstep.Run, p Page, abandoned bool) RunPage {
 		v.Took = v.Timeline.Took
 	}
 	for _, n := range run.Notes {
-		if n.Level != "debug" {
+		if n.Level == "info" { // warnings are in the report
 			v.Notes = append(v.Notes, n)
 		}
 	}

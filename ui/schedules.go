@@ -42,7 +42,7 @@ func (u *Pages) resumeSchedule(w http.ResponseWriter, r *http.Request) {
 
 func (u *Pages) runSchedule(w http.ResponseWriter, r *http.Request) {
 	u.onSchedule(w, r, func(name string) error {
-		if err := u.cfg.MayStart(); err != nil {
+		if err := u.mayBegin(r.Context(), lockstep.OperationBackup); err != nil {
 			return err
 		}
 		_, err := u.cfg.Schedules.Run(r.Context(), name, asker(r))

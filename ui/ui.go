@@ -27,9 +27,13 @@ type Config struct {
 	Audits    *access.Audits
 	// MayStart, if not nil, says why no run can begin now, or nil.
 	MayStart func() error
-	// Overdue is the age from which a deployment's last proven backup is late;
-	// 0 is never. Nil: 26 hours, for all.
-	Overdue func(deployment string) time.Duration
+	// Room, if not nil, says why nothing more may be written that unlocking
+	// does not need.
+	Room func(context.Context) error
+	// Limits, if not nil, are the ages from which the last proven backup of each
+	// deployment is late. One that is not named is late after 26 hours: nobody
+	// has said that it may be older.
+	Limits func(context.Context) (map[string]time.Duration, error)
 	// Now is the clock; nil is the real one.
 	Now     func() time.Time
 	Version string
@@ -51,8 +55,8 @@ func New(cfg Config) *Pages {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Overdue == nil {
-		cfg.Overdue = func(string) time.Duration { return 26 * time.Hour }
+	if cfg.Limits == nil {
+		cfg.Limits = func(context.Context) (map[string]time.Duration, error) { return nil, nil }
 	}
 	if cfg.MayStart == nil {
 		cfg.MayStart = func() error { return nil }
@@ -131,6 +135,18 @@ func Routes() []string {
 		out = append(out, r.pattern)
 	}
 	return out
+}
+
+// mayBegin says why no run of that operation can begin now, or nil. What unlocks
+// needs no room.
+func (u *Pages) mayBegin(ctx context.Context, op lockstep.Operation) error {
+	if err := u.cfg.MayStart(); err != nil {
+		return err
+	}
+	if u.cfg.Room == nil || op == lockstep.OperationCleanup {
+		return nil
+	}
+	return u.cfg.Room(ctx)
 }
 
 // detached is a context for work that goes on when the page is left: what the

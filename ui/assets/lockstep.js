@@ -37,7 +37,7 @@
     }
     if (was === m.s) return;
     if (m.k === "lock") say(m.t);
-    else if (m.k.startsWith("s-")) say(`${m.k.slice(2)}: ${m.w || m.s}`);
+    else if (m.k.startsWith("s-")) say(`${el.querySelector(".strip-name").textContent}: ${m.w || m.s}`);
   };
 
   // anew reads this page again and puts its live part in place of the old one.
@@ -47,6 +47,10 @@
     reading = true;
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (new URL(answer.url).pathname !== location.pathname) { // logged out meanwhile
+        location.assign(answer.url);
+        return;
+      }
       if (!answer.ok) throw new Error(answer.statusText);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const main = page.getElementById("main");
