@@ -53,7 +53,7 @@ func directedOf(cfg *config.Config, d config.Deployment, o Options, jumpboxes *b
 	return bosh.New(bosh.Options{
 		Connect: &bosh.DirectorOptions{
 			Target: b.Director, Username: b.Client, CACert: cmp.Or(b.CACert, b.CACertFile), StateDir: cfg.StateDir,
-			Proxy: b.Proxy, Env: directorEnv(b, o.Getenv), Log: o.log, Jumpboxes: jumpboxes,
+			Proxy: b.Proxy, Env: directorEnv(b, o.Getenv), Log: o.log, Jumpboxes: jumpboxes, Patience: time.Minute,
 		},
 		Deployment: b.Deployment, Name: d.Name, PasswordEnv: b.SecretEnv, PasswordFile: b.SecretFile,
 		Locations: d.Locations, Jobs: overridesOf(d), Apply: limitsOf(d).Apply, UserGrace: userGrace(d),

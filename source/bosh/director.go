@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep"
@@ -43,6 +44,11 @@ type DirectorOptions struct {
 	// one is a warning, not an error.
 	AcceptChangedKeys bool
 
+	// Patience is for how long a director that has answered before and does not
+	// now, because it is restarted, is asked again. The contract's five attempts
+	// are made in any case.
+	Patience time.Duration
+
 	// PollPause lies between two looks at a task and RetryPause before a
 	// retry; 0 is 500 ms each. Timeout bounds one request, 0 is 2 minutes;
 	// TaskTimeout bounds a task, 0 is 30 minutes.
@@ -70,6 +76,8 @@ type Director struct {
 	url     string // https://HOST:PORT
 	http    *http.Client
 	way     *way
+
+	answered atomic.Bool // it has, at least once
 
 	mu   sync.Mutex
 	info *Info
@@ -166,13 +174,13 @@ func (d *Director) Info(ctx context.Context) (Info, error) {
 func (d *Director) Deployments(ctx context.Context) ([]string, error) {
 	data, err := d.get(ctx, "/deployments", maxLarge)
 	if err != nil {
-		return nil, fmt.Errorf("list deployments: %w", err)
+		return nil, d.advised("list deployments", err)
 	}
 	var list []struct {
 		Name string `json:"name"`
 	}
 	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, fmt.Errorf("read the list of deployments: %w", err)
+		return nil, d.advised("read the list of deployments", misread{err})
 	}
 	names := make([]string, 0, len(list))
 	for _, x := range list {
@@ -186,13 +194,13 @@ func (d *Director) Deployments(ctx context.Context) ([]string, error) {
 func (d *Director) Manifest(ctx context.Context, deployment string) (string, error) {
 	data, err := d.get(ctx, deploymentPath(deployment), maxLarge)
 	if err != nil {
-		return "", fmt.Errorf("fetch the manifest of %s: %w", deployment, err)
+		return "", d.advised("fetch the manifest of "+deployment, err)
 	}
 	var answer struct {
 		Manifest string `json:"manifest"`
 	}
 	if err := json.Unmarshal(data, &answer); err != nil {
-		return "", fmt.Errorf("read the manifest of %s: %w", deployment, err)
+		return "", d.advised("read the manifest of "+deployment, misread{err})
 	}
 	return answer.Manifest, nil
 }
@@ -211,7 +219,7 @@ type VM struct {
 
 // VMs are a deployment's machines, in the director's order.
 func (d *Director) VMs(ctx context.Context, deployment string) ([]VM, error) {
-	fail := func(err error) ([]VM, error) { return nil, fmt.Errorf("list the VMs of %s: %w", deployment, err) }
+	fail := func(err error) ([]VM, error) { return nil, d.advised("list the VMs of "+deployment, err) }
 	task, err := d.startTask(ctx, request{method: http.MethodGet, url: d.url + deploymentPath(deployment) + "/vms?format=full"})
 	if err != nil {
 		return fail(err)
@@ -239,7 +247,7 @@ func parseVMs(data []byte) ([]VM, error) {
 			return err
 		}
 		if x.Index == nil {
-			return errors.New("vmInfo index is nil")
+			return fmt.Errorf("vmInfo index is nil: of %s/%s", x.Group, x.ID)
 		}
 		x.VM.Index = *x.Index
 		if err := errors.Join(lockstep.CheckName("instance group", x.Group), lockstep.CheckName("instance id", x.ID)); err != nil {

@@ -121,14 +121,16 @@ func (d *Director) redirect(from, location string) (string, error) {
 
 // try sends a request until it is answered, at most maxAttempts times: network
 // errors are tried again, and so are 502, 503 and 504 where nothing is changed
-// by asking twice.
+// by asking twice. A director that has answered before is given more time.
 func (d *Director) try(ctx context.Context, r request, fresh bool) (reply, error) {
 	var answer reply
 	var err error
+	began := time.Now()
 	for attempt := 1; ; attempt++ {
 		answer, err = d.authorized(ctx, r, fresh)
 		again := err != nil && !permanent(err) || err == nil && passing(r, answer.status)
-		if !again || attempt == maxAttempts || ctx.Err() != nil {
+		over := attempt >= maxAttempts && (!d.answered.Load() || time.Since(began) >= d.options.Patience)
+		if !again || over || ctx.Err() != nil {
 			return answer, err
 		}
 		d.options.Log("debug", fmt.Sprintf("[httpClient] attempt %d of %s %s: status %d, error %v", attempt, r.method, r.url, answer.status, err))
@@ -223,9 +225,10 @@ func (d *Director) read(resp *http.Response, r request) (reply, error) {
 	case err != nil:
 		return reply{}, fmt.Errorf("read the answer to %s %s: %w", r.method, r.url, err)
 	case int64(len(body)) > limit:
-		return reply{}, refusal{fmt.Errorf("the answer to %s %s is longer than %d bytes", r.method, r.url, limit)}
+		return reply{}, misread{refusal{fmt.Errorf("the answer to %s %s is longer than %d bytes", r.method, r.url, limit)}}
 	}
 	answer.body = body
+	d.answered.Store(d.answered.Load() || answer.status < 500)
 	d.options.Log("debug", fmt.Sprintf("[httpClient] %s %s answered with status %d, %d bytes", r.method, r.url, answer.status, len(body)))
 	return answer, nil
 }

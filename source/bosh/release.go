@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep"
@@ -40,10 +41,8 @@ func (r *resolution) undo(ctx context.Context) error {
 func (r *resolution) release(ctx context.Context) error {
 	kept := r.leave(ctx)
 	errs := []error{r.close()}
-	for _, g := range r.groups {
-		if !r.options.Exact {
-			errs = append(errs, r.cleanGroup(ctx, g))
-		}
+	if !r.options.Exact {
+		errs = append(errs, r.cleanGroups(ctx))
 	}
 	for _, in := range kept {
 		err := r.director.CleanupSSH(ctx, r.sshUser(in.Group), in.ID)
@@ -69,7 +68,7 @@ func (r *resolution) leave(ctx context.Context) (asked []source.Instance) {
 				asked = append(asked, in)
 				continue
 			}
-			wg.Go(func() { r.removeThere(ctx, in) })
+			wg.Go(func() { _ = r.removeThere(ctx, in) })
 		}
 	}
 	wg.Wait()
@@ -78,12 +77,58 @@ func (r *resolution) leave(ctx context.Context) (asked []source.Instance) {
 
 // removeThere has an instance remove the user. That is more than the original
 // does, so that its failure is no failure of the run.
-func (r *resolution) removeThere(ctx context.Context, in source.Instance) {
+func (r *resolution) removeThere(ctx context.Context, in source.Instance) error {
 	if err := RemoveUserOn(ctx, in.Target, r.user); err != nil {
 		r.director.options.Log("warn", fmt.Sprintf("SSH user %s stays on %s until the director removes it: %v", r.user, in.Name(), err))
-		return
+		return err
 	}
 	r.track.released(ctx, r.resource(VM{Group: in.Group, ID: in.ID}))
+	return nil
+}
+
+// cleanGroups removes the users of all groups. Where the director does not, the
+// instances are asked to, over a connection that is made for it.
+func (r *resolution) cleanGroups(ctx context.Context) error {
+	errs := make([]error, len(r.groups))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, maxSetups)
+	for i, g := range r.groups {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := r.cleanGroup(ctx, g); err != nil && !r.removeOn(ctx, g) {
+				errs[i] = err
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// removeOn has all instances of a group remove the user, and reports whether
+// all do.
+func (r *resolution) removeOn(ctx context.Context, g *group) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
+	defer cancel()
+	along := newOpener(r.director.way)
+	defer along.Close()
+	var left atomic.Int32
+	var wg sync.WaitGroup
+	for _, h := range g.hosts {
+		wg.Go(func() {
+			in := source.Instance{Group: g.name, ID: h.ID}
+			var err error
+			if in.Target, err = r.dial(along, h); err == nil {
+				defer in.Target.Close()
+				err = r.removeThere(ctx, in)
+			}
+			if err != nil {
+				left.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return left.Load() == 0
 }
 
 // cleanGroup removes the users of a whole group.

@@ -17,6 +17,7 @@ import (
 
 	"lockstep"
 	"lockstep/source"
+	"lockstep/target"
 )
 
 // maxSetups bounds the groups that are set up at once.
@@ -48,6 +49,7 @@ type group struct {
 	// attempted, made: its users were asked for, and are there.
 	attempted, made bool
 	opened          []source.Instance // in the order of the director's answer
+	hosts           []SSHHost         // the same, as the director has them
 	kept            []source.Instance
 }
 
@@ -127,9 +129,13 @@ func (r *resolution) ask(ctx context.Context, d *Director, name string) (err err
 	seen := map[string]bool{}
 	for _, vm := range r.vms {
 		if seen[vm.ID] {
-			return fmt.Errorf("list the VMs of %s: instance %s is there twice", name, vm.ID)
+			return twice(name, "instance "+vm.ID)
 		}
-		seen[vm.ID] = true
+		place := fmt.Sprintf("index %d of %s", vm.Index, vm.Group)
+		if seen[place] && !r.options.Exact {
+			return twice(name, place)
+		}
+		seen[vm.ID], seen[place] = true, true
 		g := byName[vm.Group]
 		if g == nil {
 			g = &group{name: vm.Group}
@@ -138,6 +144,14 @@ func (r *resolution) ask(ctx context.Context, d *Director, name string) (err err
 		g.vms = append(g.vms, vm)
 	}
 	return nil
+}
+
+// twice is the error of a list in which something is there twice.
+func twice(deployment, what string) error {
+	return &lockstep.Error{
+		Kind: lockstep.KindConflict, Op: "list the VMs of " + deployment, Err: errors.New(what + " is there twice"),
+		Hint: "a deploy may be under way: when `bosh tasks` shows none, try again",
+	}
 }
 
 // makeKey makes the run's user name and key.
@@ -252,18 +266,11 @@ func (r *resolution) open(g *group, h SSHHost) (source.Instance, error) {
 	if slices.ContainsFunc(g.opened, func(in source.Instance) bool { return in.ID == h.ID }) {
 		return source.Instance{}, errors.New("it is there twice")
 	}
-	key, _, _, _, err := gossh.ParseAuthorizedKey([]byte(h.HostKey))
-	if err != nil {
-		r.strangers.Store(true)
-		return source.Instance{}, fmt.Errorf("read its host key %q: %w", h.HostKey, err)
-	}
-	config := r.options.SSH
-	config.User, config.PrivateKeys = r.user, [][]byte{r.pem}
-	config.HostKey = strings.TrimSpace(string(gossh.MarshalAuthorizedKey(key)))
-	opened, err := r.opener.open(config, h.IP)
+	opened, err := r.dial(r.opener, h)
 	if err != nil {
 		return source.Instance{}, err
 	}
+	g.hosts = append(g.hosts, h)
 	if r.options.UserGrace > 0 {
 		opened = guarded(opened, r.user, r.options.UserGrace)
 	}
@@ -272,6 +279,25 @@ func (r *resolution) open(g *group, h SSHHost) (source.Instance, error) {
 		Group: g.name, ID: vm.ID, Index: fmt.Sprint(vm.Index), Address: h.IP,
 		Bootstrap: r.bootstrap(g, h), Target: opened,
 	}, nil
+}
+
+// dial opens a target as our user.
+func (r *resolution) dial(along *opener, h SSHHost) (target.Target, error) {
+	key, _, _, _, err := gossh.ParseAuthorizedKey([]byte(h.HostKey))
+	if err != nil {
+		r.strangers.Store(true)
+		return nil, fmt.Errorf("read its host key %q: %w", h.HostKey, err)
+	}
+	if h.IP == "" {
+		return nil, &lockstep.Error{
+			Err:  errors.New("the director gives no address of it"),
+			Hint: "`bosh -d " + r.options.Deployment + " vms` shows its state, `bosh -d " + r.options.Deployment + " cck` repairs it",
+		}
+	}
+	config := r.options.SSH
+	config.User, config.PrivateKeys = r.user, [][]byte{r.pem}
+	config.HostKey = strings.TrimSpace(string(gossh.MarshalAuthorizedKey(key)))
+	return along.open(config, h.IP)
 }
 
 // bootstrap reports whether a machine is the first of its group: the one that

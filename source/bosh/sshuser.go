@@ -27,7 +27,7 @@ type SSHUser struct {
 // in the director's order.
 func (d *Director) SetupSSH(ctx context.Context, u SSHUser) ([]SSHHost, error) {
 	fail := func(err error) ([]SSHHost, error) {
-		return nil, fmt.Errorf("set up SSH on %s of %s: %w", u.Group, u.Deployment, err)
+		return nil, d.advised(fmt.Sprintf("set up SSH on %s of %s", u.Group, u.Deployment), err)
 	}
 	id, err := d.startTask(ctx, d.sshRequest(sshRequest{
 		Command: "setup", Deployment: u.Deployment, Target: sshTarget{Group: u.Group},
@@ -57,7 +57,7 @@ func (d *Director) CleanupSSH(ctx context.Context, u SSHUser, ids ...string) err
 	})
 	r.limit = maxSmall
 	if _, err := d.callAuthorized(ctx, r); err != nil {
-		return fmt.Errorf("remove SSH user %s from %s of %s: %w", u.Name, u.Group, u.Deployment, err)
+		return d.advised(fmt.Sprintf("remove SSH user %s from %s of %s", u.Name, u.Group, u.Deployment), err)
 	}
 	return nil
 }

@@ -28,18 +28,17 @@ func (d *Director) startTask(ctx context.Context, r request) (int64, error) {
 	}
 	var t task
 	if err := json.Unmarshal(data, &t); err != nil {
-		return 0, fmt.Errorf("read the task of %s: %w", r.url, err)
+		return 0, misread{fmt.Errorf("read the task of %s: %w", r.url, err)}
 	}
 	if t.ID == nil {
-		return 0, fmt.Errorf("read the task of %s: it has no id", r.url)
+		return 0, misread{fmt.Errorf("read the task of %s: it has no id", r.url)}
 	}
 	return *t.ID, nil
 }
 
 // taskResult waits until a task is done and gives its result.
 func (d *Director) taskResult(ctx context.Context, id int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, d.options.TaskTimeout,
-		fmt.Errorf("task %d is not done after %s", id, d.options.TaskTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, d.options.TaskTimeout, &unended{id, d.options.TaskTimeout})
 	defer cancel()
 	path := "/tasks/" + strconv.FormatInt(id, 10)
 	var seen int64 // bytes of events
@@ -50,7 +49,7 @@ func (d *Director) taskResult(ctx context.Context, id int64) ([]byte, error) {
 		}
 		var t task
 		if err := json.Unmarshal(data, &t); err != nil {
-			return nil, fmt.Errorf("look at task %d: %w", id, err)
+			return nil, misread{fmt.Errorf("look at task %d: %w", id, err)}
 		}
 		if seen, err = d.skipEvents(ctx, path, seen); err != nil {
 			return nil, fmt.Errorf("look at the events of task %d: %w", id, err)
@@ -60,7 +59,7 @@ func (d *Director) taskResult(ctx context.Context, id int64) ([]byte, error) {
 		case "done":
 			return d.get(ctx, path+"/output?type=result", maxLarge)
 		default:
-			return nil, taskError(id, t)
+			return nil, &taskError{id, t.State, t.Result}
 		}
 		if !pause(ctx, d.options.PollPause) {
 			return nil, context.Cause(ctx)
@@ -79,14 +78,6 @@ func (d *Director) skipEvents(ctx context.Context, path string, seen int64) (int
 	return seen + int64(len(data)), err
 }
 
-func taskError(id int64, t task) error {
-	err := fmt.Errorf("Expected task '%d' to succeed but state is '%s'", id, t.State) //nolint:staticcheck // the director's client says it so
-	if t.Result != "" {
-		err = fmt.Errorf("%w: %s", err, t.Result)
-	}
-	return err
-}
-
 // eachJSON calls do for each JSON value of those that stand in data one after
 // another.
 func eachJSON(data []byte, do func(json.RawMessage) error) error {
@@ -97,10 +88,10 @@ func eachJSON(data []byte, do func(json.RawMessage) error) error {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return fmt.Errorf("read the result: %w", err)
+			return misread{fmt.Errorf("read the result: %w", err)}
 		}
 		if err := do(raw); err != nil {
-			return fmt.Errorf("read the result: %w", err)
+			return misread{fmt.Errorf("read the result: %w", err)}
 		}
 	}
 }
