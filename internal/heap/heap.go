@@ -18,14 +18,14 @@ import (
 // garbage beside a small heap, this share of a large one, and a limit from
 // which on the collector works harder.
 const (
-	room  = 24 << 20
+	room  = 12 << 20
 	least = 40
 	limit = 208 << 20
 )
 
 // maxPercent bounds the percentage. The smallest heap grows with it: 4 MiB at
 // 100.
-const maxPercent = 600
+const maxPercent = 300
 
 // Bound sets how much memory the process takes. It is called once, by a main
 // function. Who sets GOGC or GOMEMLIMIT knows better: then it does nothing.
@@ -46,7 +46,7 @@ type pace struct{ current int }
 // follows. The collector itself says when: it finds an object that nobody has.
 func (p *pace) await() {
 	runtime.SetFinalizer(&token{p}, func(t *token) {
-		t.pace.set(percent(liveHeap()))
+		t.pace.set(percent(counted()))
 		t.pace.await()
 	})
 }
@@ -62,17 +62,24 @@ func (p *pace) set(percent int) {
 	}
 }
 
-// percent is the share of the live heap that is room bytes, within bounds.
-func percent(live uint64) int {
-	return int(min(max(least, room*100/max(live, 1)), maxPercent))
+// percent is the share of what the collector counts that is room bytes, within
+// bounds.
+func percent(counted uint64) int {
+	return int(min(max(least, room*100/max(counted, 1)), maxPercent))
 }
 
-// liveHeap is what the last collection found to be in use.
-func liveHeap() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	if sample[0].Value.Kind() != metrics.KindUint64 {
-		return 0
+// counted is what the collector's percentage is taken of: what the last
+// collection found to be in use, and the stacks and globals that it looked
+// through. A thousand connections have more on their stacks than on the heap.
+func counted() (bytes uint64) {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"},
 	}
-	return sample[0].Value.Uint64()
+	metrics.Read(samples)
+	for _, s := range samples {
+		if s.Value.Kind() == metrics.KindUint64 {
+			bytes += s.Value.Uint64()
+		}
+	}
+	return bytes
 }

@@ -10,19 +10,19 @@ import (
 func TestPercent(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		live uint64
-		want int
+		counted uint64
+		want    int
 	}{
 		{0, maxPercent},
 		{1, maxPercent},
 		{3 << 20, maxPercent},
-		{12 << 20, 200},
-		{24 << 20, 100},
+		{6 << 20, 200},
+		{12 << 20, 100},
 		{60 << 20, least},
 		{1 << 40, least},
 	} {
-		if got := percent(c.live); got != c.want {
-			t.Errorf("%d MiB live: %d%%, want %d%%", c.live>>20, got, c.want)
+		if got := percent(c.counted); got != c.want {
+			t.Errorf("%d MiB: %d%%, want %d%%", c.counted>>20, got, c.want)
 		}
 	}
 }
