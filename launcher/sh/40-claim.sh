@@ -66,7 +66,7 @@ take_claim() {
 driven() {
 	! alive "$1" || return 0
 	WHY=session
-	[ "$1" != "$2" ] && { live_session "$1" || live_stream "$1"; }
+	[ "$1" != "$2" ] && live_session "$1"
 }
 
 # live_session RUN: is there another control session than this one that spoke

@@ -219,7 +219,7 @@ var mutants = []mutant{
 	{
 		Name: "a connected orchestrator is displaced", File: "launcher/sh/40-claim.sh",
 		Why: "a second orchestrator locks while the first prepares to",
-		Old: "	[ \"$1\" != \"$2\" ] && { live_session", New: "	false && { live_session",
+		Old: "	[ \"$1\" != \"$2\" ] && live_session \"$1\"\n", New: "	false\n",
 		Test: "./launcher -run ClaimIsRepeatable",
 	},
 	{
