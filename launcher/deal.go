@@ -3,6 +3,7 @@ package launcher
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -26,6 +27,7 @@ func (c *Client) dealOut(ctx context.Context, word string, w io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	group := new(errgroup.Group)
+	var lost firstLost
 	t := newTable(channels, w)
 	defer context.AfterFunc(ctx, func() { t.fail(context.Cause(ctx)) })()
 	for i := range channels {
@@ -39,16 +41,40 @@ func (c *Client) dealOut(ctx context.Context, word string, w io.Writer) error {
 				err = t.leave(i)
 			}
 			if err != nil {
+				lost.take(ctx, err)
 				cancel(err)
 			}
 			return err
 		})
 	}
 	err := group.Wait()
-	if cause := context.Cause(ctx); cause != nil {
+	switch cause := context.Cause(ctx); {
+	case lost.err != nil:
+		return lost.err
+	case cause != nil:
 		return cause
 	}
 	return err
+}
+
+// firstLost is the first channel that was lost without our doing. It may take
+// the program that deals along with it, whose end is heard of first: that it
+// was lost is what counts.
+type firstLost struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (l *firstLost) take(ctx context.Context, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ours := errors.Is(err, context.Canceled)
+	if cause := context.Cause(ctx); cause != nil {
+		ours = ours || errors.Is(err, cause)
+	}
+	if l.err == nil && !ours && errors.Is(err, target.ErrLost) {
+		l.err = err
+	}
 }
 
 // hang is an input that never says anything and ends with ctx: the launcher

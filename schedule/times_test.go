@@ -18,7 +18,12 @@ var zones = []string{
 // words of the package comment alone.
 func slotsByMinute(t Times, from, to time.Time) []time.Time {
 	var slots []time.Time
-	seen := wall(from.In(t.zone)) // the latest time shown so far
+	seen := wall(from.In(t.zone)) // the latest time shown so far, also before a clock was set back
+	for before := time.Minute; before <= 24*time.Hour; before += time.Minute {
+		if shown := wall(from.Add(-before).In(t.zone)); shown.After(seen) {
+			seen = shown
+		}
+	}
 	for at := from.Add(time.Minute); !at.After(to); at = at.Add(time.Minute) {
 		shown := wall(at.In(t.zone))
 		if t.cron.hours == everyHour {
