@@ -48,13 +48,22 @@ type Tokens struct {
 // ends.
 func NewFree(tb testing.TB) *Free {
 	tb.Helper()
+	d := StartFree()
+	tb.Cleanup(d.Close)
+	return d
+}
+
+// StartFree is NewFree outside of a test: the caller closes it.
+func StartFree() *Free {
 	d := &Free{deployments: map[string]freeDeployment{}}
 	d.server = httptest.NewUnstartedServer(http.HandlerFunc(d.answer))
 	d.server.Config.ErrorLog = quiet()
 	d.server.StartTLS()
-	tb.Cleanup(d.server.Close)
 	return d
 }
+
+// Close ends the director.
+func (d *Free) Close() { d.server.Close() }
 
 // URL is where the director listens, https://127.0.0.1:PORT.
 func (d *Free) URL() string { return d.server.URL }

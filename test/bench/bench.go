@@ -15,6 +15,7 @@ import (
 // bench is one run of the measurements.
 type bench struct {
 	lockstep string
+	bbr      string // "" leaves its cases out
 	base     string // where dir is made
 	turns    int
 	reports  string // where to keep the JSON of each run; "" is nowhere
@@ -47,6 +48,8 @@ var groups = []measured{
 	{"script", true, scriptOverhead},
 	{"link", true, longLink},
 	{"swarm", false, swarms},
+	{"bbr-fifty", true, bbrFiftyInstances},
+	{"bbr-one", true, bbrOneInstance},
 	{"server", false, servers},
 }
 

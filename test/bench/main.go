@@ -49,6 +49,7 @@ func benchMain() error {
 	var only string
 	var quick, asJSON bool
 	flag.StringVar(&b.lockstep, "lockstep", "bin/lockstep", "the program to measure")
+	flag.StringVar(&b.bbr, "bbr", "", "the drop-in for BOSH Backup and Restore to measure; its cases are left out without")
 	flag.IntVar(&b.turns, "n", 5, "turns of each case")
 	flag.BoolVar(&quick, "quick", false, "one turn, smaller data, a small swarm: for a first look")
 	flag.StringVar(&only, "case", "", "only cases that match this regular expression")
