@@ -57,6 +57,7 @@ func serve(ctx context.Context, s Serving) (err error) {
 	}
 	defer m.close()
 	told.add(m.feed.Observe)
+	told.add(m.log.Observe)
 	b, err := openBackground(ctx, s, cfg, backgroundParts{a, gate, journal, store, m})
 	if err != nil {
 		return err

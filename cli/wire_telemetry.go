@@ -15,6 +15,7 @@ import (
 // monitoring tells monitoring systems how runs went.
 type monitoring struct {
 	feed    *telemetry.Feed
+	log     *telemetry.Log
 	metrics *telemetry.Metrics
 	working sync.WaitGroup
 	stop    context.CancelFunc
@@ -38,8 +39,10 @@ func openMonitoring(ctx context.Context, s Serving, now *present) (*monitoring, 
 		recorders = append(recorders, telemetry.NewTraces(provider))
 	}
 	m.feed = telemetry.NewFeed(now, s.Logger, recorders...)
+	m.log = telemetry.NewLog(s.Logger)
 	ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	m.working.Go(func() { m.feed.Drain(ctx) })
+	m.working.Go(func() { m.log.Drain(ctx) })
 	return m, nil
 }
 

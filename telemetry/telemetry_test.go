@@ -27,6 +27,14 @@ const stderrOfScript = "password=canary-7f3a"
 // endedRun is a backup whose lock script failed once and was unlocked after.
 func endedRun(t *testing.T) *lockstep.Run {
 	t.Helper()
+	run, err := lockstep.FoldRun(eventsOfRun())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return run
+}
+
+func eventsOfRun() []lockstep.Event {
 	slot := lockstep.Slot{Group: "db", Index: "0", Job: "postgres"}
 	lock := lockstep.Step{ID: "db/0/postgres/pre-backup-lock", Stage: lockstep.StageLock, Wave: 1, Instance: "db/0", Slot: slot, Script: &lockstep.Script{Kind: lockstep.ScriptPreBackupLock}}
 	unlock := lockstep.Step{ID: "db/0/postgres/post-backup-unlock", Stage: lockstep.StageUnlock, Wave: 1, Instance: "db/0", Slot: slot, Of: lock.ID, Script: &lockstep.Script{Kind: lockstep.ScriptPostBackupUnlock}}
@@ -34,7 +42,7 @@ func endedRun(t *testing.T) *lockstep.Run {
 		{Stage: lockstep.StageLock, Number: 1, Steps: []lockstep.Step{lock}},
 		{Stage: lockstep.StageUnlock, Number: 1, Steps: []lockstep.Step{unlock}},
 	}}
-	run := &lockstep.Run{}
+	var events []lockstep.Event
 	for i, x := range []struct {
 		after time.Duration
 		data  lockstep.EventData
@@ -47,12 +55,9 @@ func endedRun(t *testing.T) *lockstep.Run {
 		{8 * time.Second, lockstep.StepFinished{Step: unlock.ID, Attempt: 1, Outcome: lockstep.Exited(0)}},
 		{9 * time.Second, lockstep.RunEnded{Ending: lockstep.Ending{State: lockstep.RunFailedState, Locks: lockstep.LocksReleased, ExitCode: 4, Error: stderrOfScript}}},
 	} {
-		e := lockstep.Event{V: 1, Run: "r1", Seq: uint64(i + 1), Term: 1, Time: start.Add(x.after), Data: x.data}
-		if err := run.Apply(e); err != nil {
-			t.Fatal(err)
-		}
+		events = append(events, lockstep.Event{V: 1, Run: "r1", Seq: uint64(i + 1), Term: 1, Time: start.Add(x.after), Data: x.data})
 	}
-	return run
+	return events
 }
 
 // world answers what gauges ask.
@@ -216,6 +221,45 @@ func TestFeed_NeverWaits(t *testing.T) {
 	}
 	if feed.Dropped() == 0 {
 		t.Error("5000 runs wait")
+	}
+}
+
+func TestLog(t *testing.T) {
+	var out strings.Builder
+	log := telemetry.NewLog(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	for _, e := range eventsOfRun() {
+		log.Observe(e)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	log.Drain(ctx) // what waits is still written
+	for _, want := range []string{
+		`level=INFO msg="run begins" run_id=r1 deployment=shop operation=backup`,
+		`level=WARN msg="step has ended" run_id=r1 deployment=shop step=db/0/postgres/pre-backup-lock attempt=1 outcome="exit 3" stage=lock instance=db/0 job=postgres script=pre-backup-lock`,
+		`level=DEBUG msg="step has ended" run_id=r1 deployment=shop step=db/0/postgres/post-backup-unlock`,
+		`level=ERROR msg="run has ended" run_id=r1 deployment=shop state=failed`,
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no line %s in:\n%s", want, &out)
+		}
+	}
+	if strings.Contains(out.String(), "canary") {
+		t.Errorf("what a script printed is in the log:\n%s", &out)
+	}
+}
+
+// A log that nobody reads must not hold a run up, and what is missing is said.
+func TestLog_NeverWaits(t *testing.T) {
+	var out strings.Builder
+	log := telemetry.NewLog(slog.New(slog.NewTextHandler(&out, nil)))
+	for range 10_000 {
+		log.Observe(lockstep.Event{Seq: 1, Run: "r1", Data: lockstep.LeaseFired{Instance: "db/0"}})
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	log.Drain(ctx)
+	if !strings.Contains(out.String(), "lines=5904") {
+		t.Errorf("what is missing is not said: %.200s", out.String())
 	}
 }
 
