@@ -32,20 +32,7 @@ func (b *bench) vcapFleet(name string, n int, bytes int64) (*fleet, error) {
 		return nil, err
 	}
 	f := &fleet{bench: b, dir: dir, net: fmt.Sprintf("127.%d.%d", 16+rand.IntN(200), rand.IntN(256)), known: filepath.Join(dir, "known_hosts")}
-	b.atEnd(f.stop)
-	var addrs []string
-	for i := 0; i < n && err == nil; i++ {
-		err = f.startVCAP(i, bytes)
-	}
-	for _, in := range f.instances {
-		addrs = append(addrs, in.addr)
-	}
-	err = firstOf(err, writeKnown(f.known, b.keys.hostPublic, addrs...))
-	for _, in := range f.instances {
-		err = firstOf(err, awaitPort(in.addr))
-	}
-	b.fleetUp = f
-	return f, err
+	return f.up(n, func(i int) error { return f.startVCAP(i, bytes) })
 }
 
 func (f *fleet) startVCAP(i int, bytes int64) error {

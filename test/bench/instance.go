@@ -82,19 +82,25 @@ func (b *bench) fleet(name string, n int, openssl bool) (*fleet, error) {
 	if openssl {
 		none = "-"
 	}
-	b.atEnd(f.stop)
+	return f.up(n, func(i int) error { return firstOf(err, f.start(i, none)) })
+}
+
+// up starts n instances and waits until all of them answer.
+func (f *fleet) up(n int, start func(i int) error) (*fleet, error) {
+	f.bench.atEnd(f.stop)
+	var err error
 	for i := 0; i < n && err == nil; i++ {
-		err = f.start(i, none)
+		err = start(i)
 	}
 	var addrs []string
 	for _, in := range f.instances {
 		addrs = append(addrs, in.addr)
 	}
-	err = firstOf(err, writeKnown(f.known, b.keys.hostPublic, addrs...))
+	err = firstOf(err, writeKnown(f.known, f.bench.keys.hostPublic, addrs...))
 	for _, in := range f.instances {
 		err = firstOf(err, awaitPort(in.addr))
 	}
-	b.fleetUp = f
+	f.bench.fleetUp = f
 	return f, err
 }
 
