@@ -275,3 +275,48 @@ func TestReleaseLeavesTheUnlockToTheLease(t *testing.T) {
 		}
 	})
 }
+
+// TestAFullDiskTakesNoLeaseAway: /dev/full stands in for the run folder's disk.
+func TestAFullDiskTakesNoLeaseAway(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		i.arm(Lease{Duration: 2 * time.Second, Grace: 200 * time.Millisecond, Unlocks: i.unlocks()[:1]})
+		i.locked("r1")
+		full := filepath.Join(i.dir, "run/lockstep/r-r1/lease.new")
+		if err := os.Symlink("/dev/full", full); err != nil {
+			t.Fatal(err)
+		}
+		for _, duration := range []time.Duration{time.Hour, 0} {
+			if state, err := i.Renew(i.ctx(), duration); err == nil {
+				t.Errorf("renewed for %s: %v", duration, state)
+			}
+		}
+		i.drop()
+		i.fired("r1")
+		if got := i.log(); !strings.Contains(got, "unlock-a false") {
+			t.Errorf("ran %q", got)
+		}
+	})
+}
+
+// TestASessionThatCannotBeMarkedStillAnswers: it may not be told who drives the
+// run, and renews its lease all the same.
+func TestASessionThatCannotBeMarkedStillAnswers(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		i.arm(Lease{Duration: time.Hour, Unlocks: i.unlocks()[:1]})
+		mark, err := filepath.Glob(filepath.Join(i.dir, "run/lockstep/sess-*/run"))
+		if err != nil || len(mark) != 1 {
+			t.Fatalf("%v, %v", mark, err)
+		}
+		// As if it had never been written, and cannot be.
+		if err := errors.Join(os.Remove(mark[0]), os.Symlink(i.dir+"/none/there", mark[0])); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := i.Renew(i.ctx(), time.Hour); err != nil || state != LeaseArmed {
+			t.Errorf("%v, %v", state, err)
+		}
+	})
+}

@@ -42,7 +42,7 @@ arm() {
 		return
 	fi
 	if [ "$dur" != 0 ] && ! push "$run" "$term" "$dur" "$gap" "$grace"; then
-		fail "$id" error 'the watchdog of the lease did not start'
+		fail "$id" error "the deadline of the lease cannot be written in $RUN, or its watchdog did not start"
 		return
 	fi
 	say "$id" ok
@@ -58,11 +58,14 @@ unlock_lines() {
 	done
 }
 
-# push RUN TERM DURATION GAP GRACE: moves the deadline; sees to the watchdog.
+# push RUN TERM DURATION GAP GRACE: moves the deadline; sees to the watchdog. One
+# that cannot be written stays what it was: a lease that is lost unlocks nothing.
 push() {
 	now
-	echo "$((CS + $3)) $4 $5" >"$RUN/r-$1/lease.new"
-	mv -f "$RUN/r-$1/lease.new" "$RUN/r-$1/lease"
+	if ! echo "$((CS + $3)) $4 $5" >"$RUN/r-$1/lease.new" || ! mv -f "$RUN/r-$1/lease.new" "$RUN/r-$1/lease"; then
+		[ ! -f "$RUN/r-$1/lease" ] || watched "$1" || start_watch "$1" "$2"
+		return 1
+	fi
 	watched "$1" || start_watch "$1" "$2"
 	# Only when it has its lock is it in a session of its own, out of reach of
 	# whatever ends ours; and one that fires at once may be done already.
@@ -106,7 +109,7 @@ renew() {
 		read -r _ gap grace <"$RUN/r-$2/lease"
 		[ "$4" != 0 ] || stop_watch "$2"
 		if ! push "$2" "$3" "$4" "$gap" "$grace"; then
-			fail "$1" error 'the watchdog of the lease did not start'
+			fail "$1" error "the deadline of the lease cannot be written in $RUN, or its watchdog did not start"
 			return
 		fi
 	fi

@@ -33,8 +33,14 @@ dispatch() {
 		attend "$2"
 		setsid -f "$SH" "$L" step "$RUN" "$STATE" "$SUDO" "$UM" "$LC" "$SH" "$@" </dev/null
 		;;
-	arm) attend "$2" && (arm "$@") ;;
-	renew) attend "$2" && (renew "$@") ;;
+	arm)
+		attend "$2"
+		(arm "$@")
+		;;
+	renew)
+		attend "$2"
+		(renew "$@")
+		;;
 	claim) (claim "$@") & ;;
 	release) (release "$@") & ;;
 	forget) (forget "$@") & ;;
