@@ -239,5 +239,6 @@ func TestLeaseOfAClaimGivenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		i.until("the unlock", func() bool { return strings.Contains(i.log(), "unlock-a") })
+		i.fired("r1") // and is done, before its folder goes
 	})
 }
