@@ -130,7 +130,7 @@ func (a *App) settleRun(ctx context.Context, src source.Source, id lockstep.RunI
 	if err := r.note(ctx, lockstep.RunRecovering{Owner: a.owner}); err != nil {
 		return err
 	}
-	if err := r.note(ctx, unreached...); err != nil {
+	if err := errors.Join(r.note(ctx, unreached...), r.noteLater(ctx)); err != nil {
 		return err
 	}
 	if run.Plan == nil {
