@@ -318,5 +318,8 @@ func TestASessionThatCannotBeMarkedStillAnswers(t *testing.T) {
 		if state, err := i.Renew(i.ctx(), time.Hour); err != nil || state != LeaseArmed {
 			t.Errorf("%v, %v", state, err)
 		}
+		if err := i.Release(i.ctx(), ReleaseBack); err != nil { // and the watchdog with it
+			t.Error(err)
+		}
 	})
 }
