@@ -13,7 +13,8 @@ import (
 
 // Config says how the launcher is run on an instance.
 type Config struct {
-	// Sudo: run the launcher and all scripts through `sudo -n`.
+	// Sudo: run the launcher through `sudo -n`. Its scripts inherit what sudo
+	// made of the environment, and so see what `sudo SCRIPT` would show them.
 	Sudo bool
 	// RunDir is for what does not outlive a reboot; "" is /run/lockstep. A
 	// relative path is relative to the login directory, here and below.

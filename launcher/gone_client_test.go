@@ -25,7 +25,7 @@ func TestSessionWhoseClientIsGoneEnds(t *testing.T) {
 			if err := os.WriteFile(file, []byte(text()), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			cmd := exec.Command(shell, file, "serve", filepath.Join(dir, "run"), filepath.Join(dir, "lib"), "0", "-", "-", shell)
+			cmd := exec.Command(shell, file, "serve", filepath.Join(dir, "run"), filepath.Join(dir, "lib"), "-", "-", shell)
 			if err := os.Mkdir(filepath.Join(dir, "run"), 0o700); err != nil {
 				t.Fatal(err)
 			}

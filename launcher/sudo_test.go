@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"lockstep"
@@ -51,5 +53,46 @@ func TestThroughSudo(t *testing.T) {
 			t.Error(err)
 		}
 		i.leavesNothing()
+	})
+}
+
+// TestWhatSudoWouldShow: a script sees the same environment, limits, umask and
+// signals as if sudo itself had run it by its path. The interpreter is a
+// program that adds nothing of its own.
+func TestWhatSudoWouldShow(t *testing.T) {
+	if err := exec.Command("sudo", "-n", "true").Run(); err != nil {
+		t.Skipf("no sudo without a password here: %v", err)
+	}
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.Client.cfg.Sudo = true
+		i.claim("r1")
+		for name, end := range map[string]string{"environ": "\x00", "limits": "\n", "status": "\n"} {
+			script := i.script(name, "#!/bin/cat /proc/self/"+name+"\n")
+			s := step("r1", name, script, "BBR_X=a b")
+			i.start(s)
+			st, o := i.wait(s)
+			plain, err := exec.Command("sudo", "-n", "BBR_X=a b", script).Output()
+			if err != nil || !st.Outcome.OK() {
+				t.Fatal(err, st.Outcome, o.err.String())
+			}
+			got, want := telling(o.stdout(), end), telling(string(plain), end)
+			if len(want) < 6 || !slices.Equal(got, want) {
+				t.Errorf("%s through the launcher:\n%s\nby sudo itself:\n%s", name, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+		i.leavesNothing()
+	})
+}
+
+// telling are the sorted parts of text without what is ours, and without those
+// lines of a process's status that differ between any two.
+func telling(text, end string) []string {
+	parts := strings.Split(text, end)
+	slices.Sort(parts)
+	return slices.DeleteFunc(parts, func(part string) bool {
+		name, _, found := strings.Cut(part, ":\t")
+		inherited := []string{"Uid", "Gid", "Groups", "Umask", "NoNewPrivs", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff", "CapBnd"}
+		return found && !slices.Contains(inherited, name) || strings.HasPrefix(part, "LOCKSTEP_STEP=")
 	})
 }

@@ -54,7 +54,7 @@ const (
 
 // bootstrap receives the launcher and becomes it. It has no single quote in
 // it, so that every login shell hands it over as it is. Its words: length,
-// digest, run folder, state folder, sudo (0 or 1), shell.
+// digest, run folder, state folder, shell.
 const bootstrap = `um=$(umask); umask 077
 case $3 in /*) r=$3 ;; *) r=$PWD/$3 ;; esac
 case $4 in /*) s=$4 ;; *) s=$PWD/$4 ;; esac
@@ -71,19 +71,19 @@ head -c "$1" >"$t" || { rm -f "$t"; exit 93; }
 sum=$(sha256sum <"$t")
 [ "${sum%% *}" = "$2" ] || { rm -f "$t"; exit 92; }
 mv -f "$t" "$r/launcher-$2" || exit 93
-exec "$6" "$r/launcher-$2" serve "$r" "$s" "$5" "$um" - "$6"`
+exec "$5" "$r/launcher-$2" serve "$r" "$s" "$um" - "$5"`
 
 // bootCommand is the command line of the control session.
 func (c *Client) bootCommand() string {
 	return c.asRoot("sh", "-c", bootstrap, "lockstep",
-		strconv.Itoa(len(text())), digest(), c.cfg.RunDir, c.cfg.StateDir, c.sudoFlag(), c.shell)
+		strconv.Itoa(len(text())), digest(), c.cfg.RunDir, c.cfg.StateDir, c.shell)
 }
 
 // streamCommand is the command line of a stream; runDir is the run folder as
 // the launcher named it.
 func (c *Client) streamCommand(runDir, verb string, words ...string) string {
 	file := runDir + "/launcher-" + digest()
-	args := []string{c.shell, file, verb, runDir, c.cfg.StateDir, c.sudoFlag(), "-", "-", c.shell}
+	args := []string{c.shell, file, verb, runDir, c.cfg.StateDir, "-", "-", c.shell}
 	if strings.HasPrefix(verb, "deal") { // so that it can end all that it started
 		args = append([]string{"setsid", "-w"}, args...)
 	}
@@ -96,11 +96,4 @@ func (c *Client) asRoot(words ...string) string {
 		line = "sudo -n " + line
 	}
 	return line
-}
-
-func (c *Client) sudoFlag() string {
-	if c.cfg.Sudo {
-		return "1"
-	}
-	return "0"
 }

@@ -10,9 +10,9 @@
 NL='
 '
 
-# prepare VERB RUN STATE SUDO UMASK LC_ALL SH: what every verb needs.
+# prepare VERB RUN STATE UMASK LC_ALL SH: what every verb needs.
 prepare() {
-	VERB=$1 RUN=$2 STATE=$3 SUDO=$4 UM=$5 LC=$6 SH=$7 L=$0
+	VERB=$1 RUN=$2 STATE=$3 UM=$4 LC=$5 SH=$6 L=$0
 	set -f
 	[ "$UM" != - ] || UM=$(umask)
 	[ "$LC" != - ] || LC=${LC_ALL+=}${LC_ALL-unset}

@@ -123,15 +123,15 @@ launch() {
 	printf 'run %s %s %s %s %s\n' "$PID" "$TICKS" "$BOOT" "$UP" "$by" >&7
 	exec 3>&- 4>&- 7>&- 9>&-
 	cd / || exit 126
+	unset PWD OLDPWD SHLVL # a shell's own, of no meaning to the script
 	restore_caller
 	for W in "$@"; do
 		shift
 		dec "$W"
 		set -- "$@" "$W"
 	done
-	if [ "$SUDO" = 1 ]; then
-		exec setsid sudo -n "LOCKSTEP_STEP=$D" "$@" "$path"
-	fi
+	# Where sudo made this shell root, the script is what it was asked to run.
+	[ -z "${SUDO_COMMAND+set}" ] || set -- "SUDO_COMMAND=$path" "$@"
 	become "LOCKSTEP_STEP=$D" "$@" -- "$path"
 }
 

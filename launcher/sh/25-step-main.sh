@@ -2,7 +2,7 @@
 # A step needs nothing of what follows, so the shell is spared reading it.
 if [ "$1" = step ]; then
 	prepare "$@"
-	shift 7
+	shift 6
 	step_main "$@"
 	exit
 fi

@@ -80,7 +80,7 @@ push() {
 # start_watch RUN TERM: returns when the watchdog has its lock, or has ended:
 # it closes its output then, which is what the command substitution waits for.
 start_watch() {
-	: "$(setsid -f "$SH" "$L" watch "$RUN" "$STATE" "$SUDO" "$UM" "$LC" "$SH" "$1" "$2" \
+	: "$(setsid -f "$SH" "$L" watch "$RUN" "$STATE" "$UM" "$LC" "$SH" "$1" "$2" \
 		</dev/null 2>/dev/null 5>&- 6>&- 8>&-)"
 }
 
@@ -158,7 +158,7 @@ fire() {
 
 # watch_again: a renewal came between our look and the claim lock.
 watch_again() {
-	exec "$SH" "$L" watch "$RUN" "$STATE" "$SUDO" "$UM" "$LC" "$SH" "$1" "$2" 9>&-
+	exec "$SH" "$L" watch "$RUN" "$STATE" "$UM" "$LC" "$SH" "$1" "$2" 9>&-
 }
 
 # end_scripts RUN GRACE: all running steps that are not unlocks, at once.
@@ -213,7 +213,7 @@ unlock_waves() {
 # start_unlock RUN TERM UNLOCK...: its process keeps descriptor 8, the wave's
 # lock, until its first try has ended. Not "&": scripts shall not ignore INT.
 start_unlock() {
-	setsid -f "$SH" "$L" lease-unlock "$RUN" "$STATE" "$SUDO" "$UM" "$LC" "$SH" "$@" \
+	setsid -f "$SH" "$L" lease-unlock "$RUN" "$STATE" "$UM" "$LC" "$SH" "$@" \
 		</dev/null >/dev/null 2>&1 9>&-
 }
 
@@ -240,7 +240,7 @@ attempt() {
 		att=$((att + 1))
 	done
 	! unlocked "$run" "$step" || return 0
-	setsid -f "$SH" "$L" step "$RUN" "$STATE" "$SUDO" "$UM" "$LC" "$SH" \
+	setsid -f "$SH" "$L" step "$RUN" "$STATE" "$UM" "$LC" "$SH" \
 		- "$run" "$step" "$att" "$term" lease "$path" "$@" </dev/null 8>&-
 	names "$run" "$step" "$att"
 	starting

@@ -31,7 +31,7 @@ dispatch() {
 	case $verb in
 	start)
 		attend "$2"
-		setsid -f "$SH" "$L" step "$RUN" "$STATE" "$SUDO" "$UM" "$LC" "$SH" "$@" </dev/null
+		setsid -f "$SH" "$L" step "$RUN" "$STATE" "$UM" "$LC" "$SH" "$@" </dev/null
 		;;
 	arm)
 		attend "$2"
@@ -139,7 +139,7 @@ if [ "$1" = hash ]; then
 	hash_some "$@"
 else
 	prepare "$@"
-	shift 7
+	shift 6
 	run_verb "$@"
 fi
 exit
