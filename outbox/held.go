@@ -32,7 +32,7 @@ func (o *Outbox) lookAtHeld(ctx context.Context) error {
 	now := o.cfg.Now().UTC()
 	changed := false
 	for key, holds := range held {
-		if _, there := said[key]; !there {
+		if _, there := said[key]; !there && !now.Before(o.heldFrom) {
 			said[key], changed = alarm{holds[0].Deployment, now}, true
 		}
 	}

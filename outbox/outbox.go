@@ -87,6 +87,9 @@ type Outbox struct {
 	// seen are keys of notices that are kept, so that the store need not be
 	// asked for each at every look. It belongs to whoever looks.
 	seen map[string]bool
+	// heldFrom is when Run begins to say what is held: what a dead orchestrator
+	// left is settled at a start.
+	heldFrom time.Time
 }
 
 var _ lockstep.Notices = (*Outbox)(nil)
@@ -137,18 +140,27 @@ func signal(c chan struct{}) {
 // processes write to the journal too, and time alone makes some notices.
 const lookEvery = 30 * time.Second
 
+// settleTime is how long after its start an orchestrator has taken over what a
+// dead one left. Until then nobody is called for what it is about to unlock.
+const settleTime = 10 * time.Second
+
 // Run looks and delivers until ctx ends. One process runs one outbox of a state
 // folder, once.
 func (o *Outbox) Run(ctx context.Context) {
 	var workers sync.WaitGroup
 	defer workers.Wait()
+	o.heldFrom = o.cfg.Now().Add(settleTime)
 	o.dropForgotten(ctx)
 	for _, r := range o.cfg.Receivers {
 		workers.Go(func() { o.deliver(ctx, r) })
 	}
 	for {
 		o.Look(ctx)
-		if !wait(ctx, o.woken, lookEvery) {
+		next := lookEvery
+		if settling := o.heldFrom.Sub(o.cfg.Now()); settling > 0 {
+			next = min(next, settling)
+		}
+		if !wait(ctx, o.woken, next) {
 			return
 		}
 	}

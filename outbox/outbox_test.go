@@ -316,6 +316,25 @@ func TestRun_AnAbandonedRunHolds(t *testing.T) {
 	})
 }
 
+// What the server is about to settle at its start calls nobody.
+func TestRun_WhatIsSettledAtTheStartIsNotHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Receivers[0].Kinds = []lockstep.NoticeKind{lockstep.NoticeHeld, lockstep.NoticeReleased}
+		run := w.service.open("shop")
+		w.service.dead[run] = true
+		w.service.hold(lockstep.Hold{Key: "key of shop", Deployment: "shop", Run: run, Since: time.Now()})
+		o, stop := w.run()
+		time.Sleep(time.Second)
+		w.service.end(run, bad)
+		w.service.hold()
+		o.Wake()
+		time.Sleep(time.Hour)
+		stop()
+		same(t, "told", 0, len(w.hook.told()))
+	})
+}
+
 func TestRun_TellsWhatIsOverdue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -88,6 +88,11 @@ var backgroundMutants = []mutant{
 		Old: "return r.ID == h.Run && !r.Abandoned })\n", New: "return false })\n",
 	},
 	{
+		Name: "outbox: what a start settles is held", File: "outbox/held.go", Test: inOutbox,
+		Why: "each restart wakes somebody up for what is unlocked a moment later",
+		Old: "; !there && !now.Before(o.heldFrom) {\n", New: "; !there {\n",
+	},
+	{
 		Name: "outbox: never is not overdue", File: "outbox/overdue.go", Test: inOutbox,
 		Why: "a deployment that never had a backup is fine",
 		Old: "			from = since[deployment]\n", New: "			_, from = since, now\n",
