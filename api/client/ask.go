@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -140,6 +141,9 @@ func (c *Client) noAnswer(ctx context.Context, q question, err error) error {
 		err = u.Err // the URL is said already
 	}
 	hint := "is `lockstep serve` running there?"
+	if bad := new(tls.CertificateVerificationError); errors.As(err, &bad) {
+		hint = "ask it by a name that its certificate has (server.public_url); this host must know who signed it"
+	}
 	if c.reached.Load() {
 		hint = "it has answered before: it may be back soon"
 	}
@@ -148,6 +152,9 @@ func (c *Client) noAnswer(ctx context.Context, q question, err error) error {
 	}
 	return &lockstep.Error{Kind: lockstep.KindUnavailable, Op: "ask " + c.base.String(), Err: err, Hint: hint}
 }
+
+// tlsWanted is what net/http answers where it is asked without TLS and has it.
+const tlsWanted = "Client sent an HTTP request to an HTTPS server."
 
 // refusal is the error that an answer is.
 func (c *Client) refusal(resp *http.Response) error {
@@ -162,9 +169,13 @@ func (c *Client) refusal(resp *http.Response) error {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
 		kind = lockstep.KindUnavailable
 	}
+	hint := "is that the URL of a `lockstep serve`, and is a proxy in between?"
+	if c.base.Scheme == "http" && bytes.HasPrefix(data, []byte(tlsWanted)) {
+		hint = "it wants TLS: begin the URL with https://, and ask it by a name that its certificate has"
+	}
 	return &lockstep.Error{
 		Kind: kind, Op: "ask " + c.base.String(), Err: fmt.Errorf("it answered %s, in a way that lockstep does not", resp.Status),
-		Hint: "is that the URL of a `lockstep serve`, and is a proxy in between?",
+		Hint: hint,
 	}
 }
 

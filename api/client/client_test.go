@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -217,5 +219,25 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}, nil)
 	if _, err := c.Deployments(t.Context()); err == nil {
 		t.Error("no error")
+	}
+}
+
+// Who asks the wrong way is told the right one.
+func TestAsk_SaysHowToReachAServerWithTLS(t *testing.T) {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for url, want := range map[string]string{
+		"http" + strings.TrimPrefix(s.URL, "https"): "begin the URL with https://",
+		s.URL: "this host must know who signed it",
+	} {
+		c, err := client.New(client.Config{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Run(t.Context(), "x")
+		if hint := lockstep.HintOf(err); !strings.Contains(hint, want) {
+			t.Errorf("%s: %v, hint %q; want %q", url, err, hint, want)
+		}
 	}
 }
