@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: all help build image check fmt vet test race lint e2e uitest bbrsuite bench mutants fuzz demo clean
+.PHONY: all help build image check fmt vet test race lint e2e uitest bbrsuite opstest bench mutants fuzz demo clean
 
 all: check test ## Formatting, vet and all tests that need nothing but Go
 
@@ -44,6 +44,9 @@ uitest: ## The pages in Debian's Chromium, over a real server
 
 bbrsuite: ## The bbr program against a strict director, containers as instances (Docker; root on Debian)
 	test/bbr/run
+
+opstest: ## docs/operations.md, followed on machines with systemd (Docker; root on Debian)
+	test/ops/run
 
 bench: build ## Ratios against a reference measured in the same run; BENCH=-quick is a first look
 	test/bench/run $(BENCH)

@@ -91,6 +91,8 @@ func (m *machine) booted() {
 	if state != "running" {
 		m.t.Fatalf("%s is %s:\n%s", m.name, state, m.sh("systemctl --failed --no-pager"))
 	}
+	// In case that nobody ends it.
+	m.sh("systemd-run --quiet --on-active=30min systemctl poweroff")
 }
 
 func (m *machine) remove() { _, _ = docker(m.t, nil, "rm", "--force", m.name) }

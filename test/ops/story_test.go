@@ -19,12 +19,13 @@ const (
 	upgrade   = "Upgrade it, also while something runs"
 	ownBackup = "Back up the orchestrator itself"
 	lost      = "Lose it, and start again"
+	encrypted = "Keep the key encrypted"
 )
 
 const configuration = "/etc/lockstep/config.yaml"
 
 // The story of an orchestrator: it is installed, used, opened to a team, killed,
-// upgraded, backed up, lost, and begun again.
+// upgraded, backed up, lost, begun again, and its key encrypted.
 func TestOperations(t *testing.T) {
 	w := newWorld(t)
 	w.install()
@@ -33,6 +34,7 @@ func TestOperations(t *testing.T) {
 	w.kill()
 	w.upgrade()
 	w.loseAndBeginAgain()
+	w.encrypt()
 	for _, n := range w.notices() {
 		if n.Data.Kind == "held" {
 			t.Errorf("somebody was called for what was about to be unlocked: %s", n.Data.Title)
@@ -193,4 +195,14 @@ func (w *world) loseAndBeginAgain() {
 		w.t.Fatal("what was restored is not what was backed up")
 	}
 	w.unlocked()
+}
+
+func (w *world) encrypt() {
+	w.operator.run(w.doc.block(encrypted, "systemd-creds encrypt"))
+	w.orchestrator.sh("rm /etc/lockstep/id_ed25519")
+	said := w.operator.run(w.doc.block(encrypted, "systemd-run")) + w.lockstep("check", "shop") +
+		w.operator.run(w.doc.block(beyond, "alias ls-admin")+"ls-admin check shop")
+	if n := strings.Count(said, "state      succeeded"); n != 3 {
+		w.t.Fatalf("%d of 3 checks succeeded:\n%s", n, said)
+	}
 }
