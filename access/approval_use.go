@@ -14,44 +14,57 @@ import (
 
 // approved is the request of a restore as it may be started: where a second
 // person is needed, exactly the one that was approved, with the plan that was
-// approved. use spends the approval for the run; giveBack returns it where no
-// run was begun.
-func (a *Approvals) approved(ctx context.Context, p Principal, req lockstep.Request) (_ lockstep.Request, use func() error, giveBack func(), _ error) {
-	nothing := func() {}
-	none := func() error { return nil }
+// approved. spend begins it: the approval is spent, and given back where no run
+// was begun.
+func (a *Approvals) approved(ctx context.Context, p Principal, req lockstep.Request) (_ lockstep.Request, spend func(begin func() error) error, _ error) {
+	freely := func(begin func() error) error { return begin() }
 	if req.Operation != lockstep.OperationRestore {
-		return req, none, nothing, nil
+		return req, freely, nil
 	}
 	if req.Approval == "" {
 		if a == nil || !a.Needed(req.Deployment) && (req.From == "" || !a.Needed(req.From)) {
-			return req, none, nothing, nil
+			return req, freely, nil
 		}
-		return req, nil, nil, errNeedsApproval(req)
+		return req, nil, errNeedsApproval(req)
 	}
 	if a == nil {
-		return req, nil, nil, errNoApproval(req.Approval)
+		return req, nil, errNoApproval(req.Approval)
 	}
 	x, err := a.Get(ctx, req.Approval)
 	if err != nil {
-		return req, nil, nil, err
+		return req, nil, err
 	}
 	if err := x.covers(p, req); err != nil {
-		return req, nil, nil, err
+		return req, nil, err
 	}
 	req.Backup, req.PlanDigest = x.Request.Backup, x.PlanDigest
-	use = func() error {
-		err := a.cfg.Store.UseApproval(ctx, x.ID, string(req.ID), a.cfg.Now())
-		if errors.Is(err, state.ErrExists) {
-			return x.refused("another run has used it")
-		}
+	return req, func(begin func() error) error { return a.spend(ctx, x, req.ID, begin) }, nil
+}
+
+// spend uses an approval for the run that begin begins. One at a time: who asks
+// for the same run meanwhile must not begin it with what is about to be given
+// back.
+func (a *Approvals) spend(ctx context.Context, x Approval, run lockstep.RunID, begin func() error) error {
+	a.spending.Lock()
+	defer a.spending.Unlock()
+	before, err := a.find(ctx, x.ID)
+	if err != nil {
 		return err
 	}
-	giveBack = func() {
+	err = a.cfg.Store.UseApproval(ctx, x.ID, string(run), a.cfg.Now())
+	if errors.Is(err, state.ErrExists) {
+		return x.refused("another run has used it")
+	}
+	if err != nil {
+		return err
+	}
+	err = begin()
+	if neverBegan(err) && before.State != ApprovalUsed { // or it may have begun an earlier time
 		// What cannot be given back has to be asked for again; nothing else
 		// depends on it.
-		_ = a.cfg.Store.ReleaseApproval(context.WithoutCancel(ctx), x.ID, string(req.ID))
+		_ = a.cfg.Store.ReleaseApproval(context.WithoutCancel(ctx), x.ID, string(run))
 	}
-	return req, use, giveBack, nil
+	return err
 }
 
 // covers reports whether p may start that with this approval.

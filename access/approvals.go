@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"lockstep"
@@ -71,6 +72,8 @@ type Approvals struct {
 	// svc is the guarded service: whoever asks needs the permissions for what
 	// is looked at.
 	svc lockstep.Service
+	// spending is held while an approval is used.
+	spending sync.Mutex
 }
 
 // NewApprovals makes Approvals, to be given to Guard.

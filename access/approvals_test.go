@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -252,6 +253,72 @@ func TestApprovals_AreGivenBackWhereNothingBegan(t *testing.T) {
 	}
 	if _, err := x.Start(ann, held); err != nil {
 		t.Errorf("and for that run: %v", err)
+	}
+}
+
+// overlapping is a service that is asked for a run again while it still refuses
+// the first time.
+type overlapping struct {
+	lockstep.Service
+	starts  atomic.Int32
+	again   func()
+	entered chan struct{} // closed by the second start
+	refused chan struct{} // closed when the first one was answered
+}
+
+func (o *overlapping) Start(_ context.Context, req lockstep.Request) (lockstep.RunID, error) {
+	if o.starts.Add(1) > 1 {
+		close(o.entered)
+		<-o.refused
+		return req.ID, nil
+	}
+	go o.again()
+	select {
+	case <-o.entered:
+	case <-time.After(100 * time.Millisecond): // it is not let in, which is well
+	}
+	return "", &lockstep.Error{Kind: lockstep.KindConflict, Err: errors.New("another run")}
+}
+
+// Whoever asks for one run many times at once gets no second one.
+func TestApprovals_AreNotGivenBackUnderARunThatBegins(t *testing.T) {
+	x := newApprovals(t)
+	req := restoreOf("bank")
+	req.Approval, req.ID = x.approvedOne(t).ID, newRunID()
+	svc := &overlapping{Service: x.guarded.svc, entered: make(chan struct{}), refused: make(chan struct{})}
+	guard := Guard(GuardConfig{Service: svc, Audit: x.log, Approvals: x.Approvals, Log: slog.New(slog.DiscardHandler)})
+	second := make(chan error, 1)
+	svc.again = func() {
+		_, err := guard.Start(ann, req)
+		second <- err
+	}
+	if _, err := guard.Start(ann, req); lockstep.KindOf(err) != lockstep.KindConflict {
+		t.Fatalf("the first time: %v", err)
+	}
+	close(svc.refused)
+	if err := <-second; err != nil {
+		t.Fatalf("the second time: %v", err)
+	}
+	if a, err := x.Get(bob, req.Approval); err != nil || a.State != ApprovalUsed || a.Run != req.ID {
+		t.Errorf("it began a run, and is %+v, %v", a, err)
+	}
+}
+
+// A run that has begun has used its approval, whatever is answered when it is
+// asked for again.
+func TestApprovals_AreNotGivenBackByWhoAsksAgain(t *testing.T) {
+	x := newApprovals(t)
+	req := restoreOf("bank")
+	req.Approval, req.ID = x.approvedOne(t).ID, newRunID()
+	if _, err := x.Start(ann, req); err != nil {
+		t.Fatal(err)
+	}
+	x.guarded.svc.fail = &lockstep.Error{Kind: lockstep.KindNotFound, Err: errors.New("not in the configuration")}
+	if _, err := x.Start(ann, req); err == nil {
+		t.Fatal("want an error")
+	}
+	if a, err := x.Get(bob, req.Approval); err != nil || a.State != ApprovalUsed {
+		t.Errorf("it is %+v, %v", a, err)
 	}
 }
 

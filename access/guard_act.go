@@ -50,20 +50,17 @@ func (g *guard) Start(ctx context.Context, req lockstep.Request) (lockstep.RunID
 	if req.ID == "" { // so that the entry written ahead names the run
 		req.ID = newRunID()
 	}
-	req, use, giveBack, err := g.approvals.approved(ctx, p, ownRequest(req, p))
+	req, spend, err := g.approvals.approved(ctx, p, ownRequest(req, p))
 	if err != nil {
 		g.deny(ctx, p, entryOf(perm, req))
 		return "", err
 	}
 	var id lockstep.RunID
-	start := effect{entry: entryOf(perm, req), unlocks: perm == RunsUnlock, do: func() (err error) {
-		if err = use(); err != nil {
+	start := effect{entry: entryOf(perm, req), unlocks: perm == RunsUnlock, do: func() error {
+		err := spend(func() (err error) {
+			id, err = g.svc.Start(ctx, req)
 			return err
-		}
-		id, err = g.svc.Start(ctx, req)
-		if neverBegan(err) {
-			giveBack()
-		}
+		})
 		return g.hideDeployment(ctx, err, req.Deployment)
 	}}
 	return id, g.carryOut(ctx, p, start)
