@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // CertificateRule says who is known by a client certificate of that name.
@@ -16,21 +17,34 @@ type CertificateRule struct {
 	Grants    []Grant
 }
 
-// Certificates recognize client certificates. Whether the certificate is good,
-// the TLS stack has decided, against the configured authority; there are no
-// revocation lists: let certificates be short-lived.
-func Certificates(rules []CertificateRule) Authenticator { return certificates(rules) }
+// Certificates recognize client certificates; now is the clock, nil is time.Now.
+// Whether the certificate is good, the TLS stack has decided, against the
+// configured authority; there are no revocation lists: let certificates be
+// short-lived.
+func Certificates(rules []CertificateRule, now func() time.Time) Authenticator {
+	if now == nil {
+		now = time.Now
+	}
+	return certificates{rules, now}
+}
 
-type certificates []CertificateRule
+type certificates struct {
+	rules []CertificateRule
+	now   func() time.Time
+}
 
-func (rules certificates) Authenticate(r *http.Request) (Principal, error) {
-	if len(rules) == 0 || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.PeerCertificates) == 0 {
+func (c certificates) Authenticate(r *http.Request) (Principal, error) {
+	if len(c.rules) == 0 || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.PeerCertificates) == 0 {
 		return Principal{}, ErrNoCredential
 	}
-	names := namesOf(r.TLS.PeerCertificates[0])
-	for _, rule := range rules {
+	cert := r.TLS.PeerCertificates[0]
+	names := namesOf(cert)
+	for _, rule := range c.rules {
 		if rule.Name == "" || !slices.Contains(names, rule.Name) {
 			continue
+		}
+		if c.now().After(cert.NotAfter) { // a connection may live longer than it
+			return Principal{}, errUnknownCredential()
 		}
 		name := rule.Principal
 		if name == "" {

@@ -191,11 +191,12 @@ func TestSessions_WrongTokensAreSlowedDown(t *testing.T) {
 
 func TestCertificates(t *testing.T) {
 	spiffe, _ := url.Parse("spiffe://shop/ci")
+	now := newClock().now()
 	auth := Certificates([]CertificateRule{
 		{Name: "spiffe://shop/ci", Principal: "ci", Grants: []Grant{{RoleBackupOperator, "shop"}}},
 		{Name: "old-ci", Grants: []Grant{{RoleViewer, "*"}}},
 		{Name: "", Grants: []Grant{{RoleAdmin, "*"}}},
-	})
+	}, func() time.Time { return now })
 	for name, tc := range map[string]struct {
 		cert     *x509.Certificate
 		verified bool
@@ -211,6 +212,7 @@ func TestCertificates(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.TLS = &tls.ConnectionState{}
 		if tc.cert != nil {
+			tc.cert.NotAfter = now
 			r.TLS.PeerCertificates = []*x509.Certificate{tc.cert}
 			if tc.verified {
 				r.TLS.VerifiedChains = [][]*x509.Certificate{{tc.cert}}
@@ -223,6 +225,13 @@ func TestCertificates(t *testing.T) {
 	}
 	if _, err := auth.Authenticate(httptest.NewRequest("GET", "/", nil)); !errors.Is(err, ErrNoCredential) {
 		t.Errorf("without TLS: %v", err)
+	}
+	// The handshake was long ago, and the connection is still open.
+	ended := &x509.Certificate{URIs: []*url.URL{spiffe}, NotAfter: now.Add(-1)}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{ended}, VerifiedChains: [][]*x509.Certificate{{ended}}}
+	if p, err := auth.Authenticate(r); lockstep.KindOf(err) != lockstep.KindUnauthenticated || errors.Is(err, ErrNoCredential) {
+		t.Errorf("one that has ended: %v, %v", p, err)
 	}
 }
 

@@ -49,7 +49,7 @@ func openGate(ctx context.Context, s Serving, cfg *config.Config, store state.Ac
 		Store: store, Tokens: g.tokens, Pepper: pepper, Audit: g.audit, Plain: plain, Generation: generationOf(cfg.Access),
 		Idle: cfg.Access.SessionIdle, Life: cfg.Access.SessionLife, Log: s.Logger,
 	})
-	certificates := access.Certificates(cfg.Access.Certificates)
+	certificates := access.Certificates(cfg.Access.Certificates, nil)
 	asked := []access.Authenticator{g.tokens}
 	if o := cfg.Access.OIDC; o != nil {
 		if g.oidc, err = openOIDC(cfg, access.OIDCConfig{Throttle: throttle, Pepper: pepper, Plain: plain, Log: s.Logger}); err != nil {
