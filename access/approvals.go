@@ -72,6 +72,8 @@ type Approvals struct {
 	// svc is the guarded service: whoever asks needs the permissions for what
 	// is looked at.
 	svc lockstep.Service
+	// denied records that somebody was kept from deciding or asking.
+	denied func(context.Context, Principal, auditlog.Entry)
 	// spending is held while an approval is used.
 	spending sync.Mutex
 }
@@ -81,7 +83,7 @@ func NewApprovals(cfg ApprovalsConfig) *Approvals {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Approvals{cfg: cfg}
+	return &Approvals{cfg: cfg, denied: func(context.Context, Principal, auditlog.Entry) {}}
 }
 
 // Needed reports whether restores of that deployment need an approval.
@@ -99,6 +101,7 @@ func (a *Approvals) Needed(deployment string) bool {
 func (a *Approvals) Ask(ctx context.Context, req lockstep.Request, reason string) (Approval, error) {
 	p, err := a.mayAsk(ctx, req, reason)
 	if err != nil {
+		a.deny(ctx, p, err, entryOf("approvals:ask", req))
 		return Approval{}, err
 	}
 	backup, err := a.svc.Backup(ctx, cmp.Or(req.From, req.Deployment), req.Backup)
@@ -227,12 +230,13 @@ func (a *Approvals) decide(ctx context.Context, id string, yes bool) (Approval, 
 		return Approval{}, err
 	}
 	p, _ := PrincipalFrom(ctx)
-	if err := x.mayDecide(p, yes); err != nil {
-		return Approval{}, err
-	}
 	entry := entryOf(ApprovalsGive, x.Request)
 	entry.Object, entry.Detail["plan_digest"], entry.Detail["approved"] = x.ID, x.PlanDigest, fmt.Sprint(yes)
 	entry.Detail["asked_by"] = x.AskedBy
+	if err := x.mayDecide(p, yes); err != nil {
+		a.deny(ctx, p, err, entry)
+		return Approval{}, err
+	}
 	if err := writeAhead(ctx, a.cfg.Audit, p, entry); err != nil {
 		return Approval{}, err
 	}
@@ -249,6 +253,15 @@ func (a *Approvals) decide(ctx context.Context, id string, yes bool) (Approval, 
 		return Approval{}, err
 	}
 	return a.find(ctx, id)
+}
+
+// deny records what was refused to somebody who may not, and not what cannot be
+// done by anybody.
+func (a *Approvals) deny(ctx context.Context, p Principal, why error, e auditlog.Entry) {
+	switch lockstep.KindOf(why) {
+	case lockstep.KindForbidden, lockstep.KindNotFound:
+		a.denied(ctx, p, e)
+	}
 }
 
 func (x Approval) mayDecide(p Principal, yes bool) error {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/auditlog"
 )
 
 // approvalTest has bank, whose restores need a second person, and shop, whose
@@ -347,6 +348,25 @@ func TestApprovals_AskingTakesPermission(t *testing.T) {
 	x.log.fail = errors.New("disk full")
 	if _, err := x.Ask(ann, restoreOf("bank"), "r"); lockstep.KindOf(err) != lockstep.KindUnavailable {
 		t.Errorf("without an audit log: %v", err)
+	}
+}
+
+// Who tries to be their own second person is found in the audit log.
+func TestApprovals_WhoIsKeptFromThemIsRecorded(t *testing.T) {
+	x := newApprovals(t)
+	a := x.ask(t)
+	both := person("ann", Grant{RoleRestoreOperator, "*"}, Grant{RoleApprover, "*"})
+	if _, err := x.Approve(both, a.ID); lockstep.KindOf(err) != lockstep.KindForbidden {
+		t.Fatalf("%v", err)
+	}
+	if e := x.log.last(); e.Result != auditlog.Denied || e.Action != string(ApprovalsGive) || e.Object != a.ID || e.By != "oidc:ann" {
+		t.Errorf("deciding left %+v", e)
+	}
+	if _, err := x.Ask(person("eve", Grant{RoleViewer, "*"}), restoreOf("bank"), "r"); lockstep.KindOf(err) != lockstep.KindForbidden {
+		t.Fatalf("%v", err)
+	}
+	if e := x.log.last(); e.Result != auditlog.Denied || e.Action != "approvals:ask" || e.Deployment != "bank" || e.By != "oidc:eve" {
+		t.Errorf("asking left %+v", e)
 	}
 }
 

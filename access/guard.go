@@ -37,7 +37,7 @@ func Guard(cfg GuardConfig) lockstep.Service {
 		owners: owners{of: map[lockstep.RunID]string{}}, denials: newDenials(cfg.Audit, cfg.Log),
 	}
 	if g.approvals != nil {
-		g.approvals.svc = g
+		g.approvals.svc, g.approvals.denied = g, g.deny
 	}
 	return g
 }
