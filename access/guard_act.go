@@ -66,6 +66,14 @@ func (g *guard) Start(ctx context.Context, req lockstep.Request) (lockstep.RunID
 	return id, g.carryOut(ctx, p, start)
 }
 
+// MayStart reports whether who asks in ctx has the permission that starting the
+// request takes. Guard looks at it again, and at everything else.
+func MayStart(ctx context.Context, req lockstep.Request) bool {
+	perm, err := permissionFor(req)
+	p, known := PrincipalFrom(ctx)
+	return err == nil && known && p.May(perm, req.Deployment)
+}
+
 // neverBegan reports whether it is certain that no run was begun.
 func neverBegan(err error) bool {
 	switch lockstep.KindOf(err) {

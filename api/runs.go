@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"lockstep"
+	"lockstep/access"
 )
 
 func (a *API) registerRuns() {
@@ -103,7 +104,8 @@ func (a *API) start(ctx context.Context, in *startInput) (*startOutput, error) {
 	}
 	req := in.Body.request()
 	req.By = principal(ctx)
-	if in.Key != "" {
+	// Nothing is kept for who is about to be refused.
+	if in.Key != "" && access.MayStart(ctx, req) {
 		id, err := a.runOfKey(ctx, in.Key, in.Body)
 		if err != nil {
 			return nil, err

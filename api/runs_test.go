@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/access"
 )
 
 const backupOfShop = `{"operation":"backup","deployment":"shop"}`
@@ -73,6 +74,19 @@ func TestStart_AKeyWhoseRunDidNotBeginMayBeTriedAgain(t *testing.T) {
 	s.script("backup", "true")
 	for _, id := range s.app.Driving() {
 		s.must(s.app.Cancel(t.Context(), id, "test"))
+	}
+}
+
+// Who may not begin a run leaves nothing behind: their keys would fill the disk.
+func TestStart_NoKeyIsKeptForWhoIsRefused(t *testing.T) {
+	s := newShop(t)
+	s.who.Grants = []access.Grant{{Role: access.RoleViewer, Deployments: "*"}}
+	if status, body := s.start("k", `{"operation":"cleanup","deployment":"shop"}`); status != http.StatusForbidden {
+		t.Fatalf("%d %s", status, body)
+	}
+	s.who = access.Local("test")
+	if status, body := s.start("k", `{"operation":"check","deployment":"shop"}`); status != http.StatusAccepted {
+		t.Errorf("the same key, in another request of somebody who may: %d %s", status, body)
 	}
 }
 
