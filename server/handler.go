@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -68,11 +69,14 @@ func (s *Server) admitted(a *answer, r *http.Request) {
 		s.refuse(a, r, face, err)
 		return
 	}
-	crowd := s.requests
-	if strings.HasSuffix(route, "/events") || strings.HasSuffix(route, "/stream") {
+	crowd, of := s.requests, name
+	switch {
+	case name == "":
+		crowd, of = s.strangers, hostOf(r.RemoteAddr)
+	case strings.HasSuffix(route, "/events") || strings.HasSuffix(route, "/stream"):
 		crowd = s.streams
 	}
-	leave, err := crowd.enter(name)
+	leave, err := crowd.enter(of)
 	if err != nil {
 		api.WriteProblem(a, err)
 		return
@@ -84,6 +88,15 @@ func (s *Server) admitted(a *answer, r *http.Request) {
 		return
 	}
 	face.ServeHTTP(a, r)
+}
+
+// hostOf is an address without its port.
+func hostOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return host
 }
 
 // refuse answers in the way of whoever would have answered.
@@ -114,27 +127,33 @@ func (s *Server) readBody(a *answer, r *http.Request) error {
 	if !hasBody(r) {
 		return nil
 	}
-	if r.ContentLength > maxBody {
-		a.Header().Set("Connection", "close")
-		return api.TooLarge(fmt.Sprintf("the body is larger than %d bytes", maxBody))
+	most := int64(maxBody)
+	if a.name == "" {
+		most = maxStranger
 	}
-	select {
-	case s.bodies <- struct{}{}:
-		defer func() { <-s.bodies }()
-	case <-time.After(bodyTimeout):
-		return &lockstep.Error{Kind: lockstep.KindUnavailable, Err: errors.New("too many bodies are being read"), Hint: "ask again in a moment"}
-	case <-r.Context().Done():
-		return r.Context().Err()
+	if r.ContentLength > most {
+		a.Header().Set("Connection", "close")
+		return api.TooLarge(fmt.Sprintf("the body is larger than %d bytes", most))
+	}
+	if a.name != "" { // those of strangers are small, and must not stand before others'
+		select {
+		case s.bodies <- struct{}{}:
+			defer func() { <-s.bodies }()
+		case <-time.After(bodyTimeout):
+			return &lockstep.Error{Kind: lockstep.KindUnavailable, Err: errors.New("too many bodies are being read"), Hint: "ask again in a moment"}
+		case <-r.Context().Done():
+			return r.Context().Err()
+		}
 	}
 	_ = a.control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	data, err := io.ReadAll(http.MaxBytesReader(a, r.Body, maxBody))
+	data, err := io.ReadAll(http.MaxBytesReader(a, r.Body, most))
 	if err == nil { // what is left of a body that failed is waited for no longer
 		_ = a.control.SetReadDeadline(time.Time{})
 	}
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return api.TooLarge(fmt.Sprintf("the body is larger than %d bytes", maxBody))
+		return api.TooLarge(fmt.Sprintf("the body is larger than %d bytes", most))
 	case err != nil:
 		a.Header().Set("Connection", "close")
 		return &lockstep.Error{Kind: lockstep.KindUsage, Op: "read the request", Err: err}

@@ -20,7 +20,10 @@ type Limits struct {
 	// Streams of events, and Requests of any other kind. One principal may
 	// have half of each.
 	Streams, Requests int
-	// Bodies that are being read.
+	// Strangers are requests of people who are not known, such as those for the
+	// login form, beside the others. One address may have half of them.
+	Strangers int
+	// Bodies that are being read, of people who are known.
 	Bodies int
 	// Write is how long one write of an answer may take.
 	Write time.Duration
@@ -35,6 +38,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Requests == 0 {
 		l.Requests = 256
+	}
+	if l.Strangers == 0 {
+		l.Strangers = 64
 	}
 	if l.Bodies == 0 {
 		l.Bodies = 32
@@ -61,6 +67,8 @@ const (
 	idleTimeout = 2 * time.Minute
 	maxHead     = 64 << 10
 	maxBody     = 1 << 20
+	// maxStranger is for bodies of people who are not known: login forms.
+	maxStranger = 16 << 10
 )
 
 // crowd counts who is being answered.

@@ -47,10 +47,11 @@ type Server struct {
 	cfg   Config
 	http  *http.Server
 	state atomic.Int32
-	// streams and requests count what is being answered.
-	streams, requests *crowd
-	bodies            chan struct{}
-	end               context.CancelFunc
+	// streams and requests count what is being answered, strangers what is
+	// answered to people who are not known, by their address.
+	streams, requests, strangers *crowd
+	bodies                       chan struct{}
+	end                          context.CancelFunc
 }
 
 const (
@@ -63,10 +64,11 @@ const (
 func New(cfg Config) *Server {
 	cfg.Limits = cfg.Limits.withDefaults()
 	s := &Server{
-		cfg:      cfg,
-		streams:  newCrowd("streams", cfg.Limits.Streams),
-		requests: newCrowd("requests", cfg.Limits.Requests),
-		bodies:   make(chan struct{}, cfg.Limits.Bodies),
+		cfg:       cfg,
+		streams:   newCrowd("streams", cfg.Limits.Streams),
+		requests:  newCrowd("requests", cfg.Limits.Requests),
+		strangers: newCrowd("requests of people who are not logged in", cfg.Limits.Strangers),
+		bodies:    make(chan struct{}, cfg.Limits.Bodies),
 	}
 	base, end := context.WithCancel(context.Background())
 	s.end = end

@@ -65,6 +65,9 @@ func start(t *testing.T, f face, limits Limits) *running {
 		API: f, Limits: limits, Log: slog.New(slog.NewJSONHandler(log, nil)), Version: map[string]string{"version": "1.2.3"},
 		Admit: func(r *http.Request, route string) (context.Context, string, error) {
 			name := r.Header.Get("Authorization")
+			if r.URL.Path == "/api/login" {
+				return r.Context(), "", nil
+			}
 			if name == "" {
 				return nil, "", &lockstep.Error{Kind: lockstep.KindUnauthenticated, Err: errors.New("who are you?")}
 			}
@@ -245,6 +248,58 @@ func TestASenderThatIsTooSlowIsLetGo(t *testing.T) {
 				t.Errorf("the connection was not closed: %v", err)
 			}
 		})
+	}
+}
+
+// Whoever sends slowly without being known keeps nobody who is from being
+// answered.
+func TestStrangersKeepNobodyFromAnything(t *testing.T) {
+	s := start(t, face{
+		"/api/x":     func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) },
+		"/api/login": func(http.ResponseWriter, *http.Request) {},
+	}, Limits{Requests: 8, Bodies: 2, Strangers: 8})
+	for range 8 { // half of them are refused
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if resp, _ := s.get("/api/login", ""); resp.StatusCode == http.StatusTooManyRequests {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("one address may have all")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), bodyTimeout/2)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.addr+"/api/x", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "ops")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Errorf("somebody known: %s", resp.Status)
+	}
+}
+
+func TestStrangersSendLittle(t *testing.T) {
+	s := start(t, face{"/api/login": func(http.ResponseWriter, *http.Request) { t.Error("answered") }}, Limits{})
+	resp, err := http.Post("http://"+s.addr+"/api/login", "application/x-www-form-urlencoded", bytes.NewReader(make([]byte, maxStranger+1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("%s", resp.Status)
 	}
 }
 
