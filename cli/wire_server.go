@@ -65,7 +65,7 @@ func serve(ctx context.Context, s Serving) (err error) {
 	defer b.close()
 	told.add(b.outbox.Observe)
 	now.schedules = b.scheduler
-	srv, err := face(s, parts{a, store, gate, b, m, journal.CheckReserve}, encryption)
+	srv, err := face(s, parts{a, store, gate, b, m, journal.CheckReserve}, server.Config{TLS: encryption, Proxies: cfg.Server.TrustedProxies})
 	if err != nil {
 		return err
 	}
@@ -108,8 +108,8 @@ type parts struct {
 	room func(context.Context) error
 }
 
-// face makes the server over the use cases.
-func face(s Serving, p parts, encryption *tls.Config) (*server.Server, error) {
+// face makes the server over the use cases; c says how it listens.
+func face(s Serving, p parts, c server.Config) (*server.Server, error) {
 	var srv *server.Server
 	g := p.gate
 	service, schedules := g.guard(p.app, s), access.GuardSchedules(p.background.scheduler, g.audit, s.Logger)
@@ -126,10 +126,9 @@ func face(s Serving, p parts, encryption *tls.Config) (*server.Server, error) {
 		Service: service, Schedules: schedules, Approvals: g.approvals, Audits: g.audits, MayStart: mayStart,
 		Room: p.room, Limits: p.background.outbox.Limits, Version: s.Version,
 	}))
-	srv = server.New(server.Config{
-		API: routes, UI: doors, RefuseUI: doors.Refuse, Metrics: p.monitoring.metrics.Handler(), Admit: g.wall.Admit,
-		TLS: encryption, Version: buildInfo(s.Version), Log: s.Logger,
-	})
+	c.API, c.UI, c.RefuseUI, c.Metrics, c.Admit = routes, doors, doors.Refuse, p.monitoring.metrics.Handler(), g.wall.Admit
+	c.Version, c.Log = buildInfo(s.Version), s.Logger
+	srv = server.New(c)
 	return srv, nil
 }
 

@@ -108,6 +108,7 @@ server:
   listen: ":7443"
   public_url: https://backup.example.com/
   tls: {cert_file: cert.pem, key_file: key.pem, client_ca_file: clients.pem}
+  trusted_proxies: ["10.0.0.5", "fd00:5::/32"]
 access:
   restore_approval: [shop, "prod-*"]
   client_certificates:
@@ -156,6 +157,7 @@ func TestFullConfiguration(t *testing.T) {
 		Server: Server{
 			Listen: ":7443", PublicURL: "https://backup.example.com", StopTimeout: 5 * time.Minute,
 			TLS: &TLS{CertFile: "/etc/x/cert.pem", KeyFile: "/etc/x/key.pem", ClientCAFile: "/etc/x/clients.pem"},
+			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32"), netip.MustParsePrefix("fd00:5::/32")},
 		},
 		Access: Access{
 			RestoreApproval: []string{"shop", "prod-*"},
@@ -170,7 +172,7 @@ func TestFullConfiguration(t *testing.T) {
 		},
 		RemindEvery: time.Hour,
 	}
-	if diff := cmp.Diff(want, parse(t, full)); diff != "" {
+	if diff := cmp.Diff(want, parse(t, full), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -319,7 +321,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("read what was shown: %v\n%s", err, Show(c))
 		}
-		if diff := cmp.Diff(c, again); diff != "" {
+		if diff := cmp.Diff(c, again, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 			t.Fatalf("(-read +shown and read):\n%s", diff)
 		}
 	})

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"time"
 )
@@ -15,6 +16,8 @@ type Server struct {
 	PublicURL string
 	// TLS is nil for none, which is for loopback.
 	TLS *TLS
+	// TrustedProxies are believed when they say where a request came from.
+	TrustedProxies []netip.Prefix
 	// StopTimeout is how long running runs have after a stop; it is positive.
 	StopTimeout time.Duration
 }
@@ -36,6 +39,7 @@ type fileServer struct {
 	Listen      text             `key:"listen" example:"127.0.0.1:7420" doc:"address to listen on; beyond loopback it takes tls. The default is 127.0.0.1:7420"`
 	PublicURL   text             `key:"public_url" example:"https://backup.example.com" doc:"how browsers reach the server, for logging in with an identity provider"`
 	TLS         section[fileTLS] `key:"tls" example:"{cert_file: cert.pem, key_file: key.pem}" doc:"certificate of the server; read again when the files change"`
+	Proxies     list[network]    `key:"trusted_proxies" example:"[\"10.0.0.5\"]" doc:"proxies in front of the server, as addresses or networks; what they say in X-Forwarded-For is believed, and counts where wrong credentials are slowed down and in the audit log. The default is none"`
 	StopTimeout span             `key:"stop_timeout" example:"5m" doc:"how long what runs has to be unlocked after a stop. The default is 5m"`
 }
 
@@ -62,6 +66,11 @@ func (f fileServer) build(d *decoder) Server {
 		t := f.TLS.value
 		s.TLS = &TLS{CertFile: t.CertFile.value, KeyFile: t.KeyFile.value, ClientCAFile: t.ClientCAFile.value}
 	}
+	for _, n := range f.Proxies.value {
+		if n.set {
+			s.TrustedProxies = append(s.TrustedProxies, n.value)
+		}
+	}
 	return s
 }
 
@@ -70,5 +79,9 @@ func (s Server) show() *shown {
 	if s.TLS != nil {
 		out.add("tls", mapping().add("cert_file", s.TLS.CertFile).add("key_file", s.TLS.KeyFile).addSet("client_ca_file", s.TLS.ClientCAFile))
 	}
-	return out.add("stop_timeout", s.StopTimeout)
+	var proxies []string
+	for _, p := range s.TrustedProxies {
+		proxies = append(proxies, p.String())
+	}
+	return out.addSet("trusted_proxies", proxies).add("stop_timeout", s.StopTimeout)
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -26,6 +25,7 @@ func (s *Server) handler() http.Handler {
 		api.WriteProblem(w, &lockstep.Error{Kind: lockstep.KindForbidden, Err: errors.New("the request comes from a page of another site")})
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fromBehind(s.cfg.Proxies, r)
 		a := &answer{ResponseWriter: w, control: http.NewResponseController(w), patience: s.cfg.Limits.Write, id: requestID(r), began: time.Now()}
 		a.extend()
 		if hasBody(r) { // until it was read, also by who only throws it away
@@ -88,15 +88,6 @@ func (s *Server) admitted(a *answer, r *http.Request) {
 		return
 	}
 	face.ServeHTTP(a, r)
-}
-
-// hostOf is an address without its port.
-func hostOf(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	return host
 }
 
 // refuse answers in the way of whoever would have answered.

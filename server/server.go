@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,9 @@ type Config struct {
 	Admit func(r *http.Request, route string) (ctx context.Context, name string, err error)
 	// TLS, if not nil, is how connections are encrypted.
 	TLS *tls.Config
+	// Proxies are the networks of proxies that are believed when they say, in
+	// X-Forwarded-For, where a request came from.
+	Proxies []netip.Prefix
 	// Version is answered at /version.
 	Version any
 	Log     *slog.Logger
