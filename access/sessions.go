@@ -30,7 +30,7 @@ type SessionsConfig struct {
 	Tokens *Tokens
 	Pepper Pepper
 	Audit  auditlog.Recorder
-	// Plain: the pages are served without TLS, on loopback. Browsers keep
+	// Plain: browsers reach the pages without TLS, on loopback. They keep
 	// cookies with the __Host- prefix only for TLS.
 	Plain bool
 	// Generation names the configuration of access. A session of somebody whom

@@ -44,7 +44,7 @@ func openGate(ctx context.Context, s Serving, cfg *config.Config, store state.Ac
 	g.tokens = access.NewTokens(access.TokensConfig{Store: store, Pepper: pepper, Audit: g.audit, Throttle: throttle, Log: s.Logger})
 	g.keepAdminToken(ctx, s, cfg.StateDir)
 	g.approvals = access.NewApprovals(access.ApprovalsConfig{Store: store, Audit: g.audit, Deployments: cfg.Access.RestoreApproval})
-	plain := cfg.Server.TLS == nil
+	plain := !cfg.Server.Encrypted()
 	g.sessions = access.NewSessions(access.SessionsConfig{
 		Store: store, Tokens: g.tokens, Pepper: pepper, Audit: g.audit, Plain: plain, Generation: generationOf(cfg.Access),
 		Idle: cfg.Access.SessionIdle, Life: cfg.Access.SessionLife, Log: s.Logger,

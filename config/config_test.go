@@ -156,7 +156,7 @@ func TestFullConfiguration(t *testing.T) {
 		}},
 		Server: Server{
 			Listen: ":7443", PublicURL: "https://backup.example.com", StopTimeout: 5 * time.Minute,
-			TLS: &TLS{CertFile: "/etc/x/cert.pem", KeyFile: "/etc/x/key.pem", ClientCAFile: "/etc/x/clients.pem"},
+			TLS:            &TLS{CertFile: "/etc/x/cert.pem", KeyFile: "/etc/x/key.pem", ClientCAFile: "/etc/x/clients.pem"},
 			TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32"), netip.MustParsePrefix("fd00:5::/32")},
 		},
 		Access: Access{

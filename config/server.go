@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -21,6 +22,10 @@ type Server struct {
 	// StopTimeout is how long running runs have after a stop; it is positive.
 	StopTimeout time.Duration
 }
+
+// Encrypted reports whether browsers reach it over TLS: its own, or that of a
+// proxy in front of it.
+func (s Server) Encrypted() bool { return s.TLS != nil || strings.HasPrefix(s.PublicURL, "https://") }
 
 // TLS names the files of a server's certificate; absolute.
 type TLS struct {
