@@ -51,6 +51,9 @@ func (a *API) events(_ context.Context, in *eventsInput) (*huma.StreamResponse, 
 			err = a.replay(ctx, s, frames, in.Run, after)
 		}
 		if err != nil {
+			if cause := context.Cause(r.Context()); lockstep.KindOf(cause) != lockstep.KindInternal {
+				err = cause // it was ended for a reason
+			}
 			s.fail(err)
 		}
 	}}, nil

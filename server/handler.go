@@ -82,12 +82,40 @@ func (s *Server) admitted(a *answer, r *http.Request) {
 		return
 	}
 	defer leave()
+	if crowd == s.streams {
+		var end context.CancelFunc
+		ctx, end = s.whileAdmitted(ctx, r, route)
+		defer end()
+	}
 	r = r.WithContext(ctx)
 	if err := s.readBody(a, r); err != nil {
 		api.WriteProblem(a, err)
 		return
 	}
 	face.ServeHTTP(a, r)
+}
+
+// whileAdmitted is a context that ends when whoever asks would not be let in any
+// more, with that as its cause: a stream may last longer than a token is good.
+func (s *Server) whileAdmitted(ctx context.Context, r *http.Request, route string) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	go func() {
+		tick := time.NewTicker(s.cfg.Limits.Again)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			_, _, err := s.cfg.Admit(r, route)
+			if kind := lockstep.KindOf(err); kind == lockstep.KindUnauthenticated || kind == lockstep.KindForbidden {
+				end(err)
+				return
+			}
+		}
+	}()
+	return ctx, func() { end(nil) }
 }
 
 // refuse answers in the way of whoever would have answered.

@@ -27,6 +27,8 @@ type Limits struct {
 	Bodies int
 	// Write is how long one write of an answer may take.
 	Write time.Duration
+	// Again is how often it is asked again whether a stream may go on.
+	Again time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -47,6 +49,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Write == 0 {
 		l.Write = 30 * time.Second
+	}
+	if l.Again == 0 {
+		l.Again = time.Minute
 	}
 	return l
 }
