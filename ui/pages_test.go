@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"errors"
 	"html/template"
 	"io"
 	"net/http"
@@ -268,5 +269,22 @@ func TestWithoutRoomOnlyUnlockingGoesOn(t *testing.T) {
 		if w := ask(h, "POST", "/runs", url.Values{"operation": {op}, "deployment": {"shop"}}); w.Code != status {
 			t.Errorf("%s: %d", op, w.Code)
 		}
+	}
+}
+
+// Who may not read a backup again is told so, and leaves what others have read
+// as it is.
+func TestVerify_OfWhoMayNotChangesNothing(t *testing.T) {
+	f, now := fullWorld()
+	pages := New(Config{Service: f, Now: func() time.Time { return now }})
+	if w := ask(asAdmin(pages), "POST", backupPath(1)+"/verify", url.Values{}); w.Code != http.StatusSeeOther {
+		t.Fatalf("%d", w.Code)
+	}
+	f.refuse = &lockstep.Error{Kind: lockstep.KindForbidden, Err: errors.New("you may not do that")}
+	if w := ask(as(pages, access.RoleViewer), "POST", backupPath(1)+"/verify", url.Values{}); w.Code != http.StatusForbidden {
+		t.Errorf("a viewer: %d", w.Code)
+	}
+	if page := ask(asAdmin(pages), "GET", backupPath(1), nil).Body.String(); !strings.Contains(page, "all as it was proven") {
+		t.Errorf("the page shows no more what was read:\n%s", page)
 	}
 }
