@@ -182,3 +182,22 @@ func TestSchedules(t *testing.T) {
 		t.Error("a viewer is offered to pause a schedule")
 	}
 }
+
+// The second person sees all that the request says: where the data comes from,
+// and where it goes.
+func TestAnApprovalShowsAllThatIsAsked(t *testing.T) {
+	_, pages := twoPeopleWorld(t)
+	ann := access.Principal{Name: "ann", Kind: access.KindToken, Grants: []access.Grant{{Role: access.RoleRestoreOperator, Deployments: "*"}}}
+	a, err := pages.cfg.Approvals.Ask(access.WithPrincipal(t.Context(), ann), lockstep.Request{
+		Operation: lockstep.OperationRestore, Deployment: "wiki", From: "shop", Backup: kept(1).ID, Map: map[string]string{"db/0": "store/7"},
+	}, "a drill")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := ask(person(pages, "ben", access.RoleApprover), "GET", "/approvals/"+a.ID, nil).Body.String()
+	for _, want := range []string{"<strong>shop</strong>, another deployment", `<span class="mono">db/0</span> to <span class="mono">store/7</span>`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page says nothing of %s:\n%s", want, body)
+		}
+	}
+}
