@@ -48,6 +48,8 @@ type follower struct {
 	broken  bool
 	// dead: the run that was watched has lost its orchestrator.
 	dead bool
+	// gone is why its server is asked no more.
+	gone error
 }
 
 // follow reports a run until it has ended and returns it. It ends early only
@@ -57,8 +59,11 @@ func (i *invocation) follow(ctx context.Context, svc lockstep.Service, id lockst
 	f.follow(ctx, 0)
 	f.lost.end()
 	f.rep.close()
-	if f.dead {
+	switch {
+	case f.dead:
 		return nil, leftError(f.run)
+	case f.gone != nil:
+		return nil, f.gone
 	}
 	return f.final(ctx)
 }
@@ -196,6 +201,10 @@ func (f *follower) final(ctx context.Context) (*lockstep.Run, error) {
 
 // take folds one event and reports it.
 func (f *follower) take(ctx context.Context, s streamed) {
+	if s.gone {
+		f.gone = s.err
+		return
+	}
 	if s.err != nil {
 		f.rep.say(fmt.Sprintf("cannot read the run's events, trying again: %v", s.err))
 		return

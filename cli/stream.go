@@ -11,10 +11,12 @@ import (
 type streamed struct {
 	event lockstep.Event
 	err   error
+	gone  bool // with err: nobody is asked again
 }
 
-// stream hands over the run's events until its end. It does not give up: as long
-// as this process lives, the run may be one of its own.
+// stream hands over the run's events until its end. It gives up only where a
+// server does not come back: as long as this process lives, the run may be one of
+// its own.
 func (f *follower) stream(ctx context.Context, after uint64) <-chan streamed {
 	out := make(chan streamed)
 	send := func(s streamed) bool {
@@ -51,7 +53,9 @@ func (f *follower) stream(ctx context.Context, after uint64) <-chan streamed {
 func (f *follower) streamOnce(ctx context.Context, after uint64, send func(streamed) bool) (last uint64, ended bool) {
 	for e, err := range f.svc.Events(ctx, f.id, after) {
 		if err != nil {
-			return after, !send(streamed{err: err}) || denied(err)
+			// A server's client has asked again for long enough by itself.
+			gone := f.server() != "" && lockstep.KindOf(err) == lockstep.KindUnavailable
+			return after, !send(streamed{err: err, gone: gone}) || gone || denied(err)
 		}
 		if e.Seq > 0 {
 			after = e.Seq

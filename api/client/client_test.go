@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"lockstep"
@@ -122,6 +124,38 @@ func TestEvents_EndWithTheirContext(t *testing.T) {
 	if !errors.Is(last, context.Canceled) {
 		t.Errorf("ended with %v", last)
 	}
+}
+
+// transport answers without a network.
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A server that never comes back is given up on, an hour after it was last heard.
+func TestEvents_GiveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c, err := client.New(client.Config{URL: "https://backup.example.com", Transport: transport(func(*http.Request) (*http.Response, error) {
+			if asked++; asked == 1 || asked == 100 { // once more it answers in between
+				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(io.MultiReader(
+					strings.NewReader(event(t, 1, 9)), iotest.ErrReader(errors.New("broken off"))))}, nil
+			}
+			return nil, errors.New("nobody listens")
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		for _, err = range c.Events(t.Context(), "r", 0) {
+		}
+		if lockstep.KindOf(err) != lockstep.KindUnavailable || !strings.Contains(err.Error(), "nobody listens") ||
+			!strings.Contains(lockstep.HintOf(err), "`lockstep --server https://backup.example.com runs watch r`") || strings.Contains(lockstep.HintOf(err), "soon") {
+			t.Errorf("%v, hint %q", err, lockstep.HintOf(err))
+		}
+		if took := time.Since(began); asked < 100 || took < 70*time.Minute || took > 3*time.Hour {
+			t.Errorf("it was asked %d times in %s", asked, took)
+		}
+	})
 }
 
 func TestStart_IsAskedAgainUnderTheSameKey(t *testing.T) {

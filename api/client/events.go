@@ -16,15 +16,20 @@ import (
 	"lockstep/api"
 )
 
-// silence is how long the server may say nothing: it says something every 15 s.
-const silence = time.Minute
+const (
+	// silence is how long the server may say nothing: it says something every
+	// 15 s.
+	silence = time.Minute
+	// giveUpAfter is for how long a connection that is lost is made again.
+	giveUpAfter = time.Hour
+)
 
 // Events yields a run's events, those to come included, until it has ended.
-// When the connection is lost it is made again, for as long as ctx lives, and
-// nothing is missed or told twice; only progress may be dropped.
+// When the connection is lost it is made again, for an hour, and nothing is
+// missed or told twice; only progress may be dropped.
 func (c *Client) Events(ctx context.Context, id lockstep.RunID, after uint64) iter.Seq2[lockstep.Event, error] {
 	return func(yield func(lockstep.Event, error) bool) {
-		w := &watch{client: c, id: id, after: after, follow: true, take: yield}
+		w := &watch{client: c, id: id, after: after, follow: true, take: yield, heard: time.Now()}
 		var b backoff
 		for {
 			before := w.after
@@ -38,6 +43,9 @@ func (c *Client) Events(ctx context.Context, id lockstep.RunID, after uint64) it
 			case lockstep.KindOf(err) != lockstep.KindUnavailable || !c.reached.Load():
 				yield(lockstep.Event{}, err)
 				return
+			case time.Since(w.heard) >= giveUpAfter:
+				yield(lockstep.Event{}, c.gone(id, err))
+				return
 			}
 			if w.after > before {
 				b = backoff{}
@@ -47,6 +55,18 @@ func (c *Client) Events(ctx context.Context, id lockstep.RunID, after uint64) it
 				return
 			}
 		}
+	}
+}
+
+// gone is the error of a server that does not come back.
+func (c *Client) gone(id lockstep.RunID, err error) error {
+	var last *lockstep.Error
+	if errors.As(err, &last) && last.Err != nil {
+		err = last.Err // its hint is that it may be back soon
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindUnavailable, Op: fmt.Sprintf("watch run %s at %s", id, c.base), Err: fmt.Errorf("no answer for %s: %w", giveUpAfter, err),
+		Hint: fmt.Sprintf("the run was not canceled; when the server is back: `lockstep --server %s runs watch %s`", c.base, id),
 	}
 }
 
@@ -78,6 +98,8 @@ type watch struct {
 	follow bool
 	take   func(lockstep.Event, error) bool
 	done   bool // take has had enough
+	// heard is when the server last said anything.
+	heard time.Time
 }
 
 // once reads until the stream ends. The error says why it ended early.
@@ -96,7 +118,10 @@ func (w *watch) once(ctx context.Context) error {
 	defer resp.Body.Close()
 	in := bufio.NewReaderSize(resp.Body, 16<<10)
 	for {
-		name, data, err := readFrame(in, func() { alive.Reset(silence) })
+		name, data, err := readFrame(in, func() {
+			alive.Reset(silence)
+			w.heard = time.Now()
+		})
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
