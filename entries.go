@@ -115,6 +115,30 @@ func (e *Entry) normalize() error {
 	return nil
 }
 
+// Expects returns an error unless the list has an entry like e, as far as the
+// header of an archive's member can tell: of its path and type, and for a link
+// of its target. Which of a file's names comes as the file does not matter.
+func (l EntryList) Expects(e Entry) error {
+	i, ok := l.find(e.Path)
+	if !ok {
+		return fmt.Errorf("artifact entry %q: it is not recorded", e.Path)
+	}
+	want := l[i]
+	switch {
+	case e.Type == EntryHardlink:
+		if j, ok := l.find(e.Link); !ok || l[j].Type == EntryDir || want.Type == EntryDir {
+			return fmt.Errorf("artifact entry %q: hard link to %q, which is not recorded", e.Path, e.Link)
+		}
+		return nil
+	case want.Type == EntryHardlink:
+		want.Type = EntryFile
+	}
+	if e.Type != want.Type || e.Type == EntrySymlink && e.Link != want.Link {
+		return fmt.Errorf("artifact entry %q: it is not of the recorded type, or leads elsewhere", e.Path)
+	}
+	return nil
+}
+
 // find is the index of the entry of that path.
 func (l EntryList) find(path string) (int, bool) {
 	return slices.BinarySearchFunc(l, path, func(e Entry, p string) int { return strings.Compare(e.Path, p) })

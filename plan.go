@@ -122,8 +122,12 @@ type Step struct {
 	After StepID `json:"after,omitempty"`
 	// Of is the step that this one answers: in an unlock step the lock step
 	// that it undoes ("" for a job without a lock script), in a verify step
-	// the collect step that it proves, in a place step the read step.
+	// the collect step that it proves, in a place step the read step that
+	// has proven its artifact, if there is one.
 	Of StepID `json:"of,omitempty"`
+	// Proven: the artifact of a place step was proven before the run began. With
+	// neither Of nor Proven the step itself proves what it places, on its way.
+	Proven bool `json:"proven,omitempty"`
 	// MayBeEmpty: see Metadata.
 	MayBeEmpty bool `json:"may_be_empty,omitempty"`
 }

@@ -192,6 +192,18 @@ func TestArtifactGoesThereAndBack(t *testing.T) {
 			t.Fatalf("%s: %+v", stage, f)
 		}
 	}
+	if err := w.repo.Damage("shop_1", "db-0-pg", 1500); err != nil {
+		t.Fatal(err)
+	}
+	place := w.task(lockstep.StagePlace, nil)
+	place.Manifest, place.Artifact = &manifest, collected.Artifact
+	if f := w.do(place); f.Outcome.OK() || !strings.Contains(f.Error, "damaged") {
+		t.Errorf("place of a damaged artifact: %+v", f.Outcome)
+	}
+	place.Step.Proven = true // it says so, and is not proven again: but what it holds is compared
+	if f := w.do(place); f.Outcome.OK() {
+		t.Errorf("place of a damaged artifact: %+v", f.Outcome)
+	}
 	if b, err := os.ReadFile(filepath.Join(dir, "n\nl")); err != nil || string(b) != "hi\n" {
 		t.Fatalf("file that came back: %q, %v", b, err)
 	}

@@ -30,7 +30,8 @@ func (e *Executor) read(ctx context.Context, t lockstep.Task) error {
 	return err
 }
 
-// place unpacks an artifact on an instance and compares every file there.
+// place unpacks an artifact on an instance and compares every file there. What
+// no read step has proven is proven on its way.
 func (e *Executor) place(ctx context.Context, t lockstep.Task) error {
 	if t.Artifact == nil {
 		return fmt.Errorf("backup %q has no artifact %q", t.Plan.Backup, t.Step.Artifact)
@@ -60,15 +61,22 @@ func (e *Executor) place(ctx context.Context, t lockstep.Task) error {
 }
 
 func (e *Executor) upload(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
-	stream, err := e.cfg.Repository.Open(ctx, t.Plan.Backup, t.Artifact.Name)
+	stream, err := e.open(ctx, t)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
 	m := e.meter(ctx, t.Step.ID, t.Artifact.Bytes)
 	defer m.stop()
-	// The buffer keeps the pipe to the instance full while the file is read.
 	return c.TarIn(ctx, artifactDir(t), io.Reader(&meteredReader{stream, m}))
+}
+
+// open streams the artifact, and proves it on its way unless that was done.
+func (e *Executor) open(ctx context.Context, t lockstep.Task) (io.ReadCloser, error) {
+	if t.Step.Of != "" || t.Step.Proven {
+		return e.cfg.Repository.Open(ctx, t.Plan.Backup, t.Artifact.Name)
+	}
+	return repository.Verified(ctx, e.cfg.Repository, t.Plan.Backup, *t.Artifact)
 }
 
 // comparePlaced compares what is on the instance now with what was recorded

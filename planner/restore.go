@@ -17,7 +17,9 @@ type RestoreOptions struct {
 	Request lockstep.Request
 }
 
-// Restore plans a restore: check, read, place, lock, work, unlock, clean.
+// Restore plans a restore: check, read, place, lock, work, unlock, clean. What
+// can be proven on its way to the one instance where it goes is not read before;
+// neither is a backup that was proven a moment ago.
 //
 // Every artifact goes to its slot, or to where Request.Map says. An artifact
 // without an instance to go to, and a restore script without an artifact, are
@@ -48,7 +50,7 @@ func Restore(d lockstep.Deployment, p lockstep.Policy, o RestoreOptions) (lockst
 	if err != nil {
 		return lockstep.Plan{}, err
 	}
-	dr.restore(work, o.Request.Proven)
+	dr.restore(work, o)
 	if err := dr.executable(dr.planned()); err != nil {
 		return lockstep.Plan{}, err
 	}
@@ -124,24 +126,27 @@ func shortcomings(b lockstep.Backup) string {
 }
 
 // restore adds all stages for the members to restore, which stand beside their
-// artifacts. A proven backup is not read before it is placed.
-func (d *draft) restore(work []member, proven bool) {
+// artifacts.
+func (d *draft) restore(work []member, o RestoreOptions) {
 	d.check(false)
-	var reads, places, scripts []lockstep.Step
+	places := map[string]int{} // how many each artifact has
+	for i := range work {
+		places[d.plan.Artifacts[i].Name]++
+	}
+	var reads, transfers, scripts []lockstep.Step
 	last := map[string]lockstep.StepID{} // by job: whom the next one waits for
 	for i, m := range work {
 		a := d.plan.Artifacts[i]
-		read := lockstep.Step{
-			ID: lockstep.StepID("repository/" + a.Name + "/read"), Artifact: a.Name, Timeout: transferTimeout,
-		}
-		if !slices.ContainsFunc(reads, func(s lockstep.Step) bool { return s.ID == read.ID }) {
-			reads = append(reads, read)
-		}
 		place := transfer(m, "place", a)
-		if !proven {
-			place.Of = read.ID
+		kept, _ := o.Backup.Named(a.Name)
+		place.Proven = o.Request.Proven
+		if !place.Proven && (kept.Digest == "" || places[a.Name] > 1) {
+			place.Of = lockstep.StepID("repository/" + a.Name + "/read")
+			if !slices.ContainsFunc(reads, func(s lockstep.Step) bool { return s.ID == place.Of }) {
+				reads = append(reads, lockstep.Step{ID: place.Of, Artifact: a.Name, Timeout: transferTimeout})
+			}
 		}
-		places = append(places, place)
+		transfers = append(transfers, place)
 		script := d.worked(m, a)
 		if !m.job.Metadata.RestoreParallel {
 			script.After = last[m.job.Name]
@@ -149,10 +154,8 @@ func (d *draft) restore(work []member, proven bool) {
 		}
 		scripts = append(scripts, script)
 	}
-	if !proven {
-		d.wave(lockstep.StageRead, reads)
-	}
-	d.wave(lockstep.StagePlace, places)
+	d.wave(lockstep.StageRead, reads)
+	d.wave(lockstep.StagePlace, transfers)
 	d.confirm()
 	d.lock()
 	d.wave(lockstep.StageWork, scripts)

@@ -85,6 +85,19 @@ func TestRestoreSteps(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
+	b.Data = lockstep.DataVerified
+	for i := range b.Artifacts {
+		b.Artifacts[i].Digest = "sha256:00"
+	}
+	if again, err := Restore(d, lockstep.LockstepPolicy(), RestoreOptions{Backup: b}); err != nil || len(again.Steps(lockstep.StageRead)) != 1 {
+		t.Errorf("what goes to several instances is not read once: %d, %v", len(again.Steps(lockstep.StageRead)), err)
+	} else if s := step(t, again, "db/1/log/place"); s.Of != "" || s.Proven {
+		t.Errorf("what can be proven on its way is read before: %+v", s)
+	}
+	proven, err := Restore(d, lockstep.LockstepPolicy(), RestoreOptions{Backup: b, Request: lockstep.Request{Proven: true}})
+	if err != nil || len(proven.Steps(lockstep.StageRead)) != 0 || !step(t, proven, "db/1/pg/place").Proven {
+		t.Errorf("what is proven is read again: %v", err)
+	}
 	second := step(t, plan, "db/1/pg/restore")
 	if second.After != "db/0/pg/restore" || second.Env[1] != "BBR_ARTIFACT_DIRECTORY=/var/vcap/store/bbr-backup/pg-all/" {
 		t.Errorf("%+v", second)

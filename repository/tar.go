@@ -69,16 +69,18 @@ func ReadTar(r io.Reader) (lockstep.EntryList, int64, error) {
 // sparse file, which are digested without reading from r. A Read that blocks
 // is not interrupted.
 func ReadTarContext(ctx context.Context, r io.Reader) (lockstep.EntryList, int64, error) {
-	return readTar(ctx, r, MaxEntries)
+	return readTar(ctx, r, MaxEntries, nil)
 }
 
-func readTar(ctx context.Context, r io.Reader, limit int) (lockstep.EntryList, int64, error) {
+// readTar asks accept, if there is one, about each entry when it has read its
+// header; content has no digest yet then.
+func readTar(ctx context.Context, r io.Reader, limit int, accept func(lockstep.Entry) error) (lockstep.EntryList, int64, error) {
 	mem := tarBuffers.Get().(*tarBuffersOf)
 	defer tarBuffers.Put(mem)
 	mem.in.Reset(r)
 	defer mem.in.Reset(nil)
 	src := &tarSource{r: mem.in}
-	t := &tarReader{ctx: ctx, src: src, tar: tar.NewReader(src), limit: limit, sum: sha256.New(), buf: mem.content}
+	t := &tarReader{ctx: ctx, src: src, tar: tar.NewReader(src), limit: limit, accept: accept, sum: sha256.New(), buf: mem.content}
 	if err := t.readAll(); err != nil {
 		return nil, src.n, err
 	}
@@ -116,6 +118,7 @@ type tarReader struct {
 	src     *tarSource
 	tar     *tar.Reader
 	limit   int // of entries
+	accept  func(lockstep.Entry) error
 	sum     hash.Hash
 	buf     []byte
 	entries []lockstep.Entry
@@ -200,6 +203,11 @@ func (t *tarReader) readEntry(h *tar.Header) error {
 			Kind: lockstep.KindRefused, Op: "read artifact",
 			Err:  fmt.Errorf("it has more than %d entries, or names of more than %d MiB", t.limit, MaxNameBytes>>20),
 			Hint: "let the job's backup script pack its small files into one archive",
+		}
+	}
+	if t.accept != nil {
+		if err := t.accept(e); err != nil {
+			return fmt.Errorf("read artifact: %w", err)
 		}
 	}
 	if e.Type == lockstep.EntryFile {

@@ -275,10 +275,10 @@ func (a *afterRead) Read(p []byte) (int, error) {
 func TestReadTarBoundsTheNumberOfEntries(t *testing.T) {
 	t.Parallel()
 	data := build(t, tar.FormatUSTAR, reg("./a", ""), reg("./b", ""), reg("./c", ""))
-	if _, _, err := readTar(t.Context(), bytes.NewReader(data), 3); err != nil {
+	if _, _, err := readTar(t.Context(), bytes.NewReader(data), 3, nil); err != nil {
 		t.Errorf("as many as may be: %v", err)
 	}
-	_, _, err := readTar(t.Context(), bytes.NewReader(data), 2)
+	_, _, err := readTar(t.Context(), bytes.NewReader(data), 2, nil)
 	if err == nil || !strings.Contains(err.Error(), "more than 2 entries") || lockstep.KindOf(err) != lockstep.KindRefused {
 		t.Errorf("one more: %v", err)
 	}

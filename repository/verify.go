@@ -17,21 +17,29 @@ import (
 // read so far as it goes.
 func Verify(ctx context.Context, r Repository, id lockstep.BackupID, want lockstep.Artifact, read *atomic.Int64) (int64, error) {
 	content, err := readBack(ctx, r, id, want.Name, read)
-	if err != nil {
-		return content.Bytes, fmt.Errorf("verify artifact %q of backup %q: %w", want.Name, id, err)
-	}
-	if want.Digest == "" {
-		return content.Bytes, verifyForeign(ctx, r, id, want.Name, content.Entries)
-	}
-	if got := content.Entries.Digest(); got == want.Digest && content.Bytes == want.Bytes {
-		// A restore needs the recorded list too.
-		if _, err := r.Entries(ctx, id, want.Name); err != nil {
-			return content.Bytes, fmt.Errorf("verify artifact %q of backup %q: %w", want.Name, id, err)
+	switch {
+	case err != nil:
+	case want.Digest == "":
+		err = verifyForeign(ctx, r, id, want.Name, content.Entries)
+	default:
+		err = compare(ctx, r, id, want, content)
+		if err == nil {
+			// A restore needs the recorded list too.
+			_, err = r.Entries(ctx, id, want.Name)
 		}
-		return content.Bytes, nil
 	}
-	return content.Bytes, fmt.Errorf("verify artifact %q of backup %q: %s: %w",
-		want.Name, id, whatDiffers(ctx, r, id, want, content), ErrCorrupt)
+	if err != nil {
+		err = fmt.Errorf("verify artifact %q of backup %q: %w", want.Name, id, err)
+	}
+	return content.Bytes, err
+}
+
+// compare says whether what was read is what was recorded.
+func compare(ctx context.Context, r Repository, id lockstep.BackupID, want lockstep.Artifact, got Content) error {
+	if got.Entries.Digest() == want.Digest && got.Bytes == want.Bytes {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", whatDiffers(ctx, r, id, want, got), ErrCorrupt)
 }
 
 func readBack(ctx context.Context, r Repository, id lockstep.BackupID, name string, read *atomic.Int64) (Content, error) {
@@ -44,10 +52,16 @@ func readBack(ctx context.Context, r Repository, id lockstep.BackupID, name stri
 		read = new(atomic.Int64)
 	}
 	entries, n, err := ReadTarContext(ctx, &countingReader{ctx: ctx, r: stream, n: read})
+	return Content{Bytes: n, Entries: entries}, unreadable(ctx, err)
+}
+
+// unreadable is an error of reading an artifact, which wraps ErrCorrupt unless
+// it was given up.
+func unreadable(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrCorrupt) {
 		err = errors.Join(err, ErrCorrupt)
 	}
-	return Content{Bytes: n, Entries: entries}, err
+	return err
 }
 
 // whatDiffers names the first entries that are not as recorded.
@@ -83,24 +97,24 @@ func Summarize(diffs []lockstep.Difference) string {
 func verifyForeign(ctx context.Context, r Repository, id lockstep.BackupID, name string, got lockstep.EntryList) error {
 	f, ok := r.(Foreign)
 	if !ok {
-		return fmt.Errorf("verify artifact %q of backup %q: no digest is recorded: %w", name, id, ErrCorrupt)
+		return fmt.Errorf("no digest is recorded: %w", ErrCorrupt)
 	}
 	want, err := f.Checksums(ctx, id, name)
 	if err != nil {
-		return fmt.Errorf("verify artifact %q of backup %q: %w", name, id, err)
+		return err
 	}
 	for _, e := range got {
 		if e.Type != lockstep.EntryFile {
 			continue
 		}
 		if want["./"+e.Path] != hex.EncodeToString(e.Sum[:]) {
-			return fmt.Errorf("verify artifact %q of backup %q: checksums don't match for %q: %w", name, id, "./"+e.Path, ErrCorrupt)
+			return fmt.Errorf("checksums don't match for %q: %w", "./"+e.Path, ErrCorrupt)
 		}
 		delete(want, "./"+e.Path)
 	}
 	for path := range want {
 		if e, ok := got.Find(path); !ok || e.Type == lockstep.EntryFile {
-			return fmt.Errorf("verify artifact %q of backup %q: %q is missing: %w", name, id, path, ErrCorrupt)
+			return fmt.Errorf("%q is missing: %w", path, ErrCorrupt)
 		}
 	}
 	return nil

@@ -1,0 +1,137 @@
+package repository
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"lockstep"
+)
+
+// Verified streams an artifact of a committed backup, exactly as Open does, and
+// compares it on the way with what the backup recorded. Nothing of a member is
+// given before its header was found to be that of a recorded entry, and io.EOF
+// comes only after everything was as recorded: else reading ends with an error,
+// which wraps ErrCorrupt where the repository's data is wrong. So whoever has
+// read it to its end has what Verify proves, in one pass.
+//
+// An artifact without a digest, of a foreign backup, is refused: its names
+// can be judged only when all of them are known, which is for Verify.
+//
+// The reader serves one caller; Close, which must be called, ends it at once.
+func Verified(ctx context.Context, r Repository, id lockstep.BackupID, want lockstep.Artifact) (io.ReadCloser, error) {
+	if want.Digest == "" {
+		return nil, fmt.Errorf("verify artifact %q of backup %q: no digest is recorded", want.Name, id)
+	}
+	recorded, err := r.Entries(ctx, id, want.Name)
+	if err != nil {
+		return nil, fmt.Errorf("verify artifact %q of backup %q: %w", want.Name, id, err)
+	}
+	stream, err := r.Open(ctx, id, want.Name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	v := &verified{cancel: cancel, chunks: make(chan *[]byte, verifiedAhead)}
+	go func() {
+		defer close(v.chunks)
+		defer stream.Close()
+		if err := v.verify(ctx, r, id, want, recorded, stream); err != nil {
+			v.err = fmt.Errorf("verify artifact %q of backup %q: %w", want.Name, id, err)
+		}
+	}()
+	return v, nil
+}
+
+// verifiedAhead is how many chunks may be accepted before they are taken. Each
+// is at most a tarBuffer.
+const verifiedAhead = 3
+
+var chunkPool = sync.Pool{New: func() any { return new([]byte) }}
+
+// verified is the reading side. A goroutine of its own verifies.
+type verified struct {
+	cancel context.CancelFunc
+	chunks chan *[]byte
+	err    error // set before chunks is closed
+
+	taken *[]byte
+	rest  []byte // of taken
+}
+
+func (v *verified) verify(ctx context.Context, r Repository, id lockstep.BackupID, want lockstep.Artifact, recorded lockstep.EntryList, stream io.Reader) error {
+	g := &gate{ctx: ctx, from: stream, to: v.chunks}
+	entries, n, err := readTar(ctx, g, MaxEntries, recorded.Expects)
+	if err != nil {
+		return unreadable(ctx, err)
+	}
+	if err := compare(ctx, r, id, want, Content{Bytes: n, Entries: entries}); err != nil {
+		return err
+	}
+	return g.pass()
+}
+
+// gate is what the verifying reader reads from. What it gave is passed on when
+// it is asked for more, for then everything that was complete in it has been
+// accepted, and what is not complete nobody can act on.
+type gate struct {
+	ctx  context.Context
+	from io.Reader
+	to   chan<- *[]byte
+	held *[]byte
+}
+
+func (g *gate) Read(p []byte) (int, error) {
+	if err := g.pass(); err != nil {
+		return 0, err
+	}
+	n, err := g.from.Read(p)
+	if n > 0 {
+		g.held = chunkPool.Get().(*[]byte)
+		*g.held = append((*g.held)[:0], p[:n]...)
+	}
+	return n, err
+}
+
+func (g *gate) pass() error {
+	if g.held == nil {
+		return nil
+	}
+	select {
+	case g.to <- g.held:
+		g.held = nil
+		return nil
+	case <-g.ctx.Done():
+		return context.Cause(g.ctx)
+	}
+}
+
+// Read implements io.Reader.
+func (v *verified) Read(p []byte) (int, error) {
+	for len(v.rest) == 0 {
+		if v.taken != nil {
+			chunkPool.Put(v.taken)
+			v.taken = nil
+		}
+		next, ok := <-v.chunks
+		if !ok {
+			if v.err != nil {
+				return 0, v.err
+			}
+			return 0, io.EOF
+		}
+		v.taken, v.rest = next, *next
+	}
+	n := copy(p, v.rest)
+	v.rest = v.rest[n:]
+	return n, nil
+}
+
+// Close implements io.Closer. It returns when nothing is read any more.
+func (v *verified) Close() error {
+	v.cancel()
+	for range v.chunks { //nolint:revive // until it is closed
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package repository_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+
+	"lockstep"
+	"lockstep/repository"
+	"lockstep/repository/mem"
+	"lockstep/repository/repositorytest"
+)
+
+// changed gives other bytes for an artifact than were put.
+type changed struct {
+	repository.Repository
+	data []byte
+}
+
+func (c changed) Open(context.Context, lockstep.BackupID, string) (io.ReadCloser, error) {
+	return io.NopCloser(iotest.HalfReader(bytes.NewReader(c.data))), nil
+}
+
+func kept(t *testing.T, data []byte) (repository.Repository, lockstep.BackupID, lockstep.Artifact) {
+	t.Helper()
+	r := mem.New()
+	id := repositorytest.Begin(t, r, "shop_1")
+	a := repositorytest.Put(t, r, id, "db-0-pg", data)
+	repositorytest.Commit(t, r, repositorytest.Manifest(id, a))
+	return r, id, a
+}
+
+func TestVerifiedIsWhatWasPut(t *testing.T) {
+	t.Parallel()
+	for _, data := range [][]byte{repositorytest.Tar(t), repositorytest.Sample(t, "x"), large(t)} {
+		r, id, a := kept(t, data)
+		stream, err := repository.Verified(t.Context(), r, id, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(stream)
+		if err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%d bytes instead of %d, %v", len(got), len(data), err)
+		}
+		if err := stream.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestVerifiedEndsWellOnlyWhenAllIsAsRecorded: whichever byte is another one,
+// reading ends with an error, and never with io.EOF.
+func TestVerifiedEndsWellOnlyWhenAllIsAsRecorded(t *testing.T) {
+	t.Parallel()
+	data := repositorytest.Tar(t, repositorytest.Member{Name: ""}, repositorytest.Member{Name: "f", Content: "content"},
+		repositorytest.Member{Name: "also", HardLink: "f"}, repositorytest.Member{Name: "link", SymLink: "f"})
+	r, id, a := kept(t, data)
+	read := func(data []byte) error {
+		stream, err := repository.Verified(t.Context(), changed{r, data}, id, a)
+		if err != nil {
+			return err
+		}
+		defer stream.Close()
+		_, err = io.Copy(io.Discard, stream)
+		return err
+	}
+	if err := read(data); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(data); i += 3 {
+		bad := bytes.Clone(data)
+		bad[i] ^= 0x40
+		content, _, err := repository.ReadTar(bytes.NewReader(bad))
+		if err == nil && content.Digest() == a.Digest {
+			continue // a byte that means nothing, such as in the padding
+		}
+		if err := read(bad); !errors.Is(err, repository.ErrCorrupt) {
+			t.Errorf("byte %d changed: %v", i, err)
+		}
+	}
+	for _, n := range []int{0, 1, 512, len(data) / 2, len(data) - 1} {
+		if err := read(data[:n]); !errors.Is(err, repository.ErrCorrupt) {
+			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+}
+
+// TestVerifiedKeepsBackWhatIsNotRecorded: a member that the backup did not
+// record is never given to anybody, wherever it stands.
+func TestVerifiedKeepsBackWhatIsNotRecorded(t *testing.T) {
+	t.Parallel()
+	good := []tar.Header{
+		{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755},
+		{Name: "./f", Typeflag: tar.TypeReg, Mode: 0o644, Size: 100 << 10},
+		{Name: "./l", Typeflag: tar.TypeSymlink, Linkname: "f"},
+		{Name: "./h", Typeflag: tar.TypeLink, Linkname: "./f"},
+		{Name: "./d", Typeflag: tar.TypeDir, Mode: 0o755},
+	}
+	r, id, a := kept(t, archive(t, good))
+	for name, evil := range map[string]tar.Header{
+		"another file":           {Name: "./evil", Typeflag: tar.TypeReg, Mode: 0o644},
+		"below a link":           {Name: "./l/evil", Typeflag: tar.TypeReg, Mode: 0o644},
+		"a way out":              {Name: "./../evil", Typeflag: tar.TypeReg, Mode: 0o644},
+		"an absolute path":       {Name: "/evil", Typeflag: tar.TypeReg, Mode: 0o644},
+		"a link that leads away": {Name: "./l", Typeflag: tar.TypeSymlink, Linkname: "/evil"},
+		"a hard link out":        {Name: "./h", Typeflag: tar.TypeLink, Linkname: "/evil"},
+		"a link for a file":      {Name: "./f", Typeflag: tar.TypeSymlink, Linkname: "evil"},
+		"a link for a folder":    {Name: "./d", Typeflag: tar.TypeSymlink, Linkname: "evil"},
+		"a device":               {Name: "./f", Typeflag: tar.TypeBlock, Linkname: "evil"},
+	} {
+		for at := range len(good) + 1 {
+			members := append(append(append([]tar.Header{}, good[:at]...), evil), good[at:]...)
+			stream, err := repository.Verified(t.Context(), changed{r, archive(t, members)}, id, a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(stream)
+			if err == nil || bytes.Contains(got, []byte("evil")) {
+				t.Errorf("%s at %d: %v", name, at, err)
+			}
+			if !errors.Is(err, repository.ErrCorrupt) {
+				t.Errorf("%s at %d: %v", name, at, err)
+			}
+			_ = stream.Close()
+		}
+	}
+}
+
+func TestVerifiedRefusesWhatHasNoDigest(t *testing.T) {
+	t.Parallel()
+	r, id, a := kept(t, repositorytest.Sample(t, "x"))
+	a.Digest = ""
+	if _, err := repository.Verified(t.Context(), r, id, a); err == nil || !strings.Contains(err.Error(), "no digest") {
+		t.Error(err)
+	}
+}
+
+// TestVerifiedCanBeLeft: whoever stops reading leaves nothing running.
+func TestVerifiedCanBeLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, id, a := kept(t, large(t))
+		stream, err := repository.Verified(t.Context(), r, id, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Read(make([]byte, 10)); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait() // it has gone on as far as it may
+		if err := stream.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// large is an archive that is larger than all that is read ahead.
+func large(t *testing.T) []byte {
+	t.Helper()
+	return archive(t, []tar.Header{
+		{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755},
+		{Name: "./f", Typeflag: tar.TypeReg, Mode: 0o644, Size: 3 << 20},
+	})
+}
+
+func archive(t *testing.T, members []tar.Header) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, h := range members {
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyN(w, zeros{}, h.Size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
