@@ -86,7 +86,7 @@ var accessMutants = []mutant{
 	{
 		Name: "access: a token is another person", File: "access/principal.go", Test: inAccess,
 		Why: "whoever makes a token approves their own restore with it",
-		Old: "	return p.Name != \"\" && q.Name != \"\" && p.Name != q.Name &&\n		p.Issuer != q.String() && q.Issuer != p.String()\n",
+		Old: "	return p.Name != \"\" && q.Name != \"\" && p.Name != q.Name &&\n		p.issuerName() != q.Name && q.issuerName() != p.Name\n",
 		New: "	return p.Name != \"\" && q.Name != \"\" && p.Name != q.Name\n",
 	},
 	{
@@ -103,6 +103,11 @@ var accessMutants = []mutant{
 		Name: "access: an approval is used twice", File: "state/sqlite/approvals.go", Test: "./state/sqlite",
 		Why: "one approval restores again and again",
 		Old: "		case run:\n			return nil\n		case \"\":\n", New: "		case run:\n			return nil\n		default:\n",
+	},
+	{
+		Name: "access: an approval is given back under a run that begins", File: "access/approval_use.go", Test: inAccess,
+		Why: "one approval restores twice, for who asks twice at once",
+		Old: "	a.spending.Lock()\n	defer a.spending.Unlock()\n", New: "",
 	},
 	{
 		Name: "access: an approval is good for ever", File: "access/approval_use.go", Test: inAccess,

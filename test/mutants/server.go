@@ -80,6 +80,16 @@ var serverMutants = []mutant{
 		Old: "		return attempted(run, lockstep.StageUnlock)\n", New: "		return true\n",
 	},
 	{
+		Name: "server: anybody says where they come from", File: "server/proxy.go", Test: inServer + " -run FromBehind",
+		Why: "wrong tokens are never slowed down, and the audit log has addresses that were made up",
+		Old: "	if err != nil || !trusted(proxies, at) {\n		return\n", New: "	if err != nil {\n		return\n",
+	},
+	{
+		Name: "server: a stream outlives its token", File: "server/handler.go", Test: inServer + " -run StreamEnds",
+		Why: "who was shut out goes on watching",
+		Old: "				end(err)\n				return\n", New: "",
+	},
+	{
 		Name: "server: ready again after a stop", File: "server/server.go", Test: inServer + " -run States",
 		Why: "a run begins in a process that is about to end",
 		Old: "s.state.CompareAndSwap(starting, ready)", New: "s.state.Store(ready)",
