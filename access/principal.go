@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"path"
+	"strings"
 )
 
 // The kinds of principals: how somebody was recognized.
@@ -72,10 +73,16 @@ func (p Principal) MaySomewhere(perm Permission) bool {
 
 // Other reports whether q is certainly another person than p, as far as can be
 // known here. Two ways in with the same name are one person, and so is a token
-// and whoever made it.
+// and whoever made it, by whichever way they came in to make it.
 func (p Principal) Other(q Principal) bool {
 	return p.Name != "" && q.Name != "" && p.Name != q.Name &&
-		p.Issuer != q.String() && q.Issuer != p.String()
+		p.issuerName() != q.Name && q.issuerName() != p.Name
+}
+
+// issuerName is the name of who made the token, "" if nobody did.
+func (p Principal) issuerName() string {
+	_, name, _ := strings.Cut(p.Issuer, ":")
+	return name
 }
 
 func (g Grant) covers(deployment string) bool {

@@ -170,6 +170,7 @@ func TestPrincipal_Other(t *testing.T) {
 		{"herself", ann, false},
 		{"her name by another way", Principal{Name: "ann", Kind: KindToken}, false},
 		{"a token that she made", Principal{Name: "bob", Kind: KindToken, Issuer: "oidc:ann"}, false},
+		{"a token that she made with another", Principal{Name: "bob", Kind: KindToken, Issuer: "token:ann"}, false},
 		{"somebody else", Principal{Name: "bob", Kind: KindToken, Issuer: "token:root"}, true},
 		{"nobody", Principal{}, false},
 	} {
