@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"lockstep/auditlog"
 	"lockstep/state"
 )
@@ -45,7 +47,10 @@ type SessionsConfig struct {
 // Sessions are people logged in to the pages: an opaque random id in a cookie
 // that scripts cannot read and other sites' requests do not carry. Only its
 // hash is kept. They authenticate pages, never the API.
-type Sessions struct{ cfg SessionsConfig }
+type Sessions struct {
+	cfg    SessionsConfig
+	logins logins
+}
 
 // NewSessions makes Sessions.
 func NewSessions(cfg SessionsConfig) *Sessions {
@@ -61,7 +66,7 @@ func NewSessions(cfg SessionsConfig) *Sessions {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Sessions{cfg}
+	return &Sessions{cfg: cfg, logins: logins{by: map[string]*rate.Limiter{}}}
 }
 
 var _ Authenticator = (*Sessions)(nil)
@@ -88,6 +93,9 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, p Principal) er
 		return errNobody()
 	}
 	ctx, now := r.Context(), s.cfg.Now()
+	if err := s.logins.take(p.String(), now); err != nil {
+		return err
+	}
 	if err := s.cfg.Store.SweepSessions(ctx, now.Add(-s.cfg.Idle), now); err != nil {
 		return fmt.Errorf("begin session: %w", err)
 	}

@@ -189,6 +189,30 @@ func TestSessions_WrongTokensAreSlowedDown(t *testing.T) {
 	}
 }
 
+// Who may do next to nothing cannot fill the disk by logging in.
+func TestSessions_OneLogsInSoOften(t *testing.T) {
+	x := newSessions(t, nil)
+	login := func(name string) error {
+		return x.Begin(httptest.NewRecorder(), httptest.NewRequest("POST", "/login", nil), Principal{Name: name, Kind: KindOIDC})
+	}
+	for n := range loginBurst {
+		if err := login("eve"); err != nil {
+			t.Fatalf("login %d: %v", n+1, err)
+		}
+	}
+	recorded := len(x.log.entries)
+	if err := login("eve"); lockstep.KindOf(err) != lockstep.KindUnavailable || len(x.log.entries) != recorded {
+		t.Errorf("once more: %v, and %d entries", err, len(x.log.entries)-recorded)
+	}
+	if err := login("ann"); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	x.clock.forward(loginEvery)
+	if err := login("eve"); err != nil {
+		t.Errorf("later: %v", err)
+	}
+}
+
 func TestCertificates(t *testing.T) {
 	spiffe, _ := url.Parse("spiffe://shop/ci")
 	now := newClock().now()
