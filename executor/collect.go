@@ -41,16 +41,12 @@ func (e *Executor) collect(ctx context.Context, t lockstep.Task) (lockstep.StepF
 		return f, err
 	}
 	defer returnSpace()
-	inv := e.beginInventory(ctx, c, t.Step.Artifact, dir)
-	var content repository.Content
-	for try := 1; ; try++ {
-		content, err = e.transfer(ctx, c, t, size.UsedBytes)
-		if err == nil || try == collectTries || ctx.Err() != nil || !errors.Is(err, target.ErrLost) {
-			break
-		}
+	read := e.readBeside
+	if size.UsedBytes <= launcher.WorthPacking {
+		read = e.readPacked
 	}
+	content, err := read(ctx, c, t, size.UsedBytes)
 	if err != nil {
-		inv.cancel()
 		return f, fmt.Errorf("collect %s: %w", dir, err)
 	}
 	artifact := e.artifact(t, content)
@@ -61,13 +57,47 @@ func (e *Executor) collect(ctx context.Context, t lockstep.Task) (lockstep.StepF
 	return f, nil
 }
 
-// transfer streams the tar of one artifact into the repository once.
-func (e *Executor) transfer(ctx context.Context, c *launcher.Client, t lockstep.Task, total int64) (repository.Content, error) {
+// readBeside brings the artifact in while its instance takes the inventory.
+func (e *Executor) readBeside(ctx context.Context, c *launcher.Client, t lockstep.Task, total int64) (repository.Content, error) {
+	dir := artifactDir(t)
+	inv := e.beginInventory(ctx, c, t.Step.Artifact, dir)
+	content, err := e.transfer(ctx, t, total, func(ctx context.Context, w io.Writer) error {
+		return c.TarOut(ctx, dir, total, w)
+	})
+	if err != nil {
+		inv.cancel()
+	}
+	return content, err
+}
+
+// readPacked has the instance take the inventory and send the artifact behind
+// it: for many small ones that is much less for their instances to do.
+func (e *Executor) readPacked(ctx context.Context, c *launcher.Client, t lockstep.Task, total int64) (repository.Content, error) {
+	return e.transfer(ctx, t, total, func(ctx context.Context, w io.Writer) error {
+		var listed listing
+		err := c.Pack(ctx, artifactDir(t), listed.add, w)
+		e.keepInventory(t.Step.Artifact, &listed)
+		return err
+	})
+}
+
+// transfer streams the tar of one artifact, as read writes it, into the
+// repository. It begins anew when the connection is lost.
+func (e *Executor) transfer(ctx context.Context, t lockstep.Task, total int64, read func(context.Context, io.Writer) error) (repository.Content, error) {
+	for try := 1; ; try++ {
+		content, err := e.transferOnce(ctx, t, total, read)
+		if err == nil || try == collectTries || ctx.Err() != nil || !errors.Is(err, target.ErrLost) {
+			return content, err
+		}
+	}
+}
+
+func (e *Executor) transferOnce(ctx context.Context, t lockstep.Task, total int64, read func(context.Context, io.Writer) error) (repository.Content, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	pr, pw := io.Pipe()
 	go func() {
-		pw.CloseWithError(c.TarOut(ctx, artifactDir(t), total, pw))
+		pw.CloseWithError(read(ctx, pw))
 	}()
 	meter := e.meter(ctx, t.Step.ID, total)
 	defer meter.stop()

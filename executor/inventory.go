@@ -40,6 +40,16 @@ func (e *Executor) beginInventory(ctx context.Context, c *launcher.Client, artif
 	return inv
 }
 
+// keepInventory keeps for the verify step what was listed on the way.
+func (e *Executor) keepInventory(artifact string, l *listing) {
+	inv := &inventory{done: make(chan struct{}), cancel: func() {}}
+	inv.entries, inv.err = l.list()
+	close(inv.done)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.inventories[artifact] = inv
+}
+
 // takeInventory finds the inventory that the collect step began, or begins
 // one: after a recovery there is none.
 func (e *Executor) takeInventory(ctx context.Context, t lockstep.Task) (*inventory, error) {
@@ -73,17 +83,36 @@ func (i *inventory) wait(ctx context.Context) (lockstep.EntryList, error) {
 
 // takeInventory lists and digests a folder on an instance, as an entry list.
 func takeInventory(ctx context.Context, c *launcher.Client, dir string) (lockstep.EntryList, error) {
-	var entries []lockstep.Entry
-	first := map[inode]string{} // the first path seen of each file with several
-	err := c.Inventory(ctx, dir, func(i launcher.Item) error {
-		e, err := entryOf(i, first)
-		entries = append(entries, e)
-		return err
-	})
-	if err != nil {
+	var l listing
+	if err := c.Inventory(ctx, dir, l.add); err != nil {
 		return nil, err
 	}
-	return lockstep.NewEntryList(entries)
+	return l.list()
+}
+
+// listing makes an entry list of a launcher's items. Its zero value is ready.
+type listing struct {
+	entries []lockstep.Entry
+	first   map[inode]string // the first path seen of each file with several
+	err     error            // the first one
+}
+
+func (l *listing) add(i launcher.Item) {
+	if l.first == nil {
+		l.first = map[inode]string{}
+	}
+	e, err := entryOf(i, l.first)
+	l.entries = append(l.entries, e)
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+func (l *listing) list() (lockstep.EntryList, error) {
+	if l.err != nil {
+		return nil, l.err
+	}
+	return lockstep.NewEntryList(l.entries)
 }
 
 type inode struct{ dev, ino uint64 }

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -29,26 +30,36 @@ func (w *world) saved() {
 	}
 }
 
-// forgetful is a target that loses the first inventory.
+// forgetful is a target that loses the first session of a verb.
 type forgetful struct {
 	target.Target
+	verb string
 	lost atomic.Bool
 }
 
 func (f *forgetful) Run(ctx context.Context, command string, streams target.Streams) (target.Exit, error) {
-	if strings.Contains(command, "'inventory'") && !f.lost.Swap(true) {
+	if strings.Contains(command, "'"+f.verb+"'") && !f.lost.Swap(true) {
 		return target.Exit{}, fmt.Errorf("%w: connection reset", target.ErrLost)
 	}
 	return f.Target.Run(ctx, command, streams)
 }
 
-// TestInventoryOverALostConnection: the connection took the inventory with it;
-// it is begun anew, as the transfer is.
-func TestInventoryOverALostConnection(t *testing.T) {
+// TestCollectOverALostConnection: the connection took the inventory, or the
+// artifact, or both, with it; they are begun anew.
+func TestCollectOverALostConnection(t *testing.T) {
 	t.Parallel()
+	t.Run("inventory", func(t *testing.T) { collectOver(t, "inventory", 2<<20) })
+	t.Run("tar-out", func(t *testing.T) { collectOver(t, "tar-out", 2<<20) })
+	t.Run("pack", func(t *testing.T) { collectOver(t, "pack", 10) })
+}
+
+func collectOver(t *testing.T, verb string, size int) {
 	w := newWorld(t, nil)
 	w.saved()
-	way := &forgetful{Target: local.New(w.root)}
+	if err := os.WriteFile(filepath.Join(w.root, "store", "pg", "more"), bytes.Repeat([]byte("x"), size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	way := &forgetful{Target: local.New(w.root), verb: verb}
 	w.exec.cfg.Clients["db/0"] = launcher.New(way, launcher.Config{RunDir: "run", StateDir: "lib"})
 	t.Cleanup(func() { w.exec.cfg.Clients["db/0"].Close() })
 	if _, err := w.repo.Begin(t.Context(), w.plan.Backup); err != nil {
@@ -61,7 +72,7 @@ func TestInventoryOverALostConnection(t *testing.T) {
 	verify := w.task(lockstep.StageVerify, nil)
 	verify.Artifact = collected.Artifact
 	if f := w.do(verify); !f.Outcome.OK() || !way.lost.Load() {
-		t.Fatalf("verify: %+v, an inventory was lost: %v", f, way.lost.Load())
+		t.Fatalf("verify: %+v, it was lost: %v", f, way.lost.Load())
 	}
 }
 

@@ -64,13 +64,14 @@ func TestStreamsOfADisplacedRun(t *testing.T) {
 		}
 		in := i.TarIn(i.ctx(), i.dir+"/store", neverEnding(t))
 		out := i.TarOut(i.ctx(), i.dir+"/store", 0, io.Discard)
-		list := i.Inventory(i.ctx(), i.dir+"/store", func(Item) error { return nil })
-		for _, err := range []error{in, out, list} {
+		list := i.Inventory(i.ctx(), i.dir+"/store", func(Item) {})
+		pack := i.Pack(i.ctx(), i.dir+"/store", func(Item) {}, io.Discard)
+		for _, err := range []error{in, out, list, pack} {
 			if !errors.Is(err, ErrFenced) {
 				t.Errorf("a stream of a displaced run: %v", err)
 			}
 		}
-		if err := other.Inventory(i.ctx(), i.dir+"/store", func(Item) error { return nil }); err != nil {
+		if err := other.Inventory(i.ctx(), i.dir+"/store", func(Item) {}); err != nil {
 			t.Errorf("the owner's: %v", err)
 		}
 		if err := other.Release(i.ctx(), ReleaseAll); err != nil {

@@ -62,7 +62,7 @@ func (i *instance) list(dir string) map[string]Item {
 	i.t.Helper()
 	items := make(map[string]Item)
 	inodes := make(map[uint64]string)
-	err := i.Inventory(i.ctx(), dir, func(it Item) error {
+	err := i.Inventory(i.ctx(), dir, func(it Item) {
 		if first, ok := inodes[it.Inode]; ok {
 			it.Link = min(first, it.Path)
 		} else {
@@ -73,7 +73,6 @@ func (i *instance) list(dir string) map[string]Item {
 			it.Size = 0
 		}
 		items[it.Path] = it
-		return nil
 	})
 	if err != nil {
 		i.t.Fatal(err)

@@ -51,16 +51,14 @@ var errInventory = errors.New("the inventory makes no sense")
 // Inventory lists every entry of the folder, the folder first, in find's
 // order, and calls each with it. Contents are digested on the instance, each
 // inode once, on all its cores. Anything that cannot be read is an error, and
-// then each has not been called. An error of each ends the listing.
-func (c *Client) Inventory(ctx context.Context, dir string, each func(Item) error) error {
+// then each has not been called.
+func (c *Client) Inventory(ctx context.Context, dir string, each func(Item)) error {
 	items, err := c.inventory(ctx, dir)
 	if err != nil {
 		return fmt.Errorf("list folder %q: %w", dir, err)
 	}
 	for _, item := range items {
-		if err := each(item); err != nil {
-			return err
-		}
+		each(item)
 	}
 	return nil
 }
@@ -97,26 +95,16 @@ type inode struct{ dev, ino uint64 }
 // parseInventory reads the launcher's listing and digests.
 func parseInventory(r io.Reader) ([]Item, error) {
 	br := bufio.NewReaderSize(r, maxField)
-	var items []Item
+	items, err := parseListing(br)
+	if err != nil {
+		return nil, err
+	}
 	byInode := make(map[inode][]int)
-	names := 0
-	for {
-		item, last, err := parseItem(br)
-		if err != nil {
-			return nil, err
-		}
-		if last {
-			break
-		}
-		names += len(item.Path) + len(item.Link)
-		if len(items) == maxItems || names > maxNames {
-			return nil, fmt.Errorf("%w: more than %d entries, or %d bytes of names", errInventory, maxItems, maxNames)
-		}
+	for i, item := range items {
 		if item.Type == 'f' {
 			key := inode{item.Dev, item.Inode}
-			byInode[key] = append(byInode[key], len(items))
+			byInode[key] = append(byInode[key], i)
 		}
-		items = append(items, item)
 	}
 	if err := parseDigests(br, items, byInode); err != nil {
 		return nil, err
@@ -125,6 +113,26 @@ func parseInventory(r io.Reader) ([]Item, error) {
 		return nil, fmt.Errorf("%w: something follows its end", errInventory)
 	}
 	return items, nil
+}
+
+// parseListing reads all entries, up to the field that ends them.
+func parseListing(br *bufio.Reader) ([]Item, error) {
+	var items []Item
+	names := 0
+	for {
+		item, last, err := parseItem(br)
+		if err != nil {
+			return nil, err
+		}
+		if last {
+			return items, nil
+		}
+		names += len(item.Path) + len(item.Link)
+		if len(items) == maxItems || names > maxNames {
+			return nil, fmt.Errorf("%w: more than %d entries, or %d bytes of names", errInventory, maxItems, maxNames)
+		}
+		items = append(items, item)
+	}
 }
 
 // parseItem reads one entry: three fields ended by NUL.

@@ -137,8 +137,7 @@ deal_reader() {
 # a line "DEVICE:INODE SHA256" for every regular file's inode, then "done".
 inventory() {
 	cd "$1" || return 1
-	find . -printf '%y %m %U %G %T@ %s %D %i %n\0%P\0%l\0' || return 1
-	printf 'end\0'
+	listing || return 1
 	TOOL=shasum
 	! command -v sha256sum >/dev/null 2>&1 || TOOL=sha256sum
 	! command -v openssl >/dev/null 2>&1 || TOOL=openssl
@@ -148,6 +147,17 @@ inventory() {
 	kinds=$(find . -type f \( \( -size +4194303c -printf L \) , \( -links +1 -printf M \) \)) || return 1
 	case $kinds in *L*) hash_all 2 -size +4194303c || return 1 ;; esac
 	hash_all 64 -size -4194304c && echo 'done'
+}
+
+listing() {
+	find . -printf '%y %m %U %G %T@ %s %D %i %n\0%P\0%l\0' && printf 'end\0'
+}
+
+# pack DIR: of a small folder the inventory, then the archive, in one session. Its
+# digests are lines of sha256sum, by path, each name of a file for itself: that
+# takes two programs where the inventory takes ten.
+pack() {
+	cd "$1" && listing && find . -type f -exec sha256sum -- {} + && echo 'done' && tar_out .
 }
 
 # hash_all N PREDICATE...: digests of those files, N/2 a call, on all cores.

@@ -100,7 +100,7 @@ run_verb() {
 	watch) watch_main "$@" ;;
 	lease-unlock) unlock_main "$@" ;;
 	deal-reader) deal_reader "$3" "$4" ;;
-	tar-out | tar-in | inventory | deal) stream "$@" ;;
+	tar-out | tar-in | inventory | pack | deal) stream "$@" ;;
 	*) return 64 ;;
 	esac
 }
@@ -119,6 +119,7 @@ stream() {
 	tar-out) tar_out "$W" ;;
 	tar-in) tar_in "$W" ;;
 	inventory) inventory "$W" ;;
+	pack) pack "$W" ;;
 	deal) deal "$1" "$2" "$W" ;;
 	esac
 	rc=$?

@@ -1,0 +1,115 @@
+package launcher
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"lockstep/target"
+)
+
+// WorthPacking is the size in bytes up to which a folder is better read by Pack
+// than by Inventory and TarOut side by side: starting a session costs an
+// instance more than digesting that much.
+const WorthPacking = 1 << 20
+
+// Pack is Inventory, and then TarOut, in one session. Each entry is handed to
+// each before the first byte of the archive is written to w. Errors are those of
+// either; after one, what was written is worthless.
+func (c *Client) Pack(ctx context.Context, dir string, each func(Item), w io.Writer) error {
+	word, err := c.streamDir(dir)
+	if err == nil {
+		pr, pw := io.Pipe()
+		parsed := make(chan error, 1)
+		go func() {
+			err := unpack(pr, each, w)
+			_ = pr.CloseWithError(errors.Join(err, errInventory))
+			parsed <- err
+		}()
+		err = c.stream(ctx, "pack", target.Streams{Stdout: pw}, word)
+		_ = pw.Close()
+		if perr := <-parsed; err == nil || !errors.Is(perr, io.ErrUnexpectedEOF) && perr != nil {
+			err = perr // the stream only saw its output refused
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read folder %q: %w", dir, err)
+	}
+	return nil
+}
+
+// unpack takes apart what the launcher's pack prints.
+func unpack(r io.Reader, each func(Item), w io.Writer) error {
+	br := bufio.NewReaderSize(r, maxField)
+	items, err := parseListing(br)
+	if err != nil {
+		return err
+	}
+	if err := parseSums(br, items); err != nil {
+		return err
+	}
+	for _, item := range items {
+		each(item)
+	}
+	_, err = io.Copy(w, br)
+	return err
+}
+
+// parseSums reads lines of sha256sum up to "done". Every regular file must get
+// one.
+func parseSums(br *bufio.Reader, items []Item) error {
+	files := make(map[string]*Item, len(items))
+	for i := range items {
+		if items[i].Type == 'f' {
+			files[items[i].Path] = &items[i]
+		}
+	}
+	for {
+		b, err := br.ReadSlice('\n')
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("%w: digests end early: %w", errInventory, err)
+		}
+		line := strings.TrimSuffix(string(b), "\n")
+		if line == "done" {
+			break
+		}
+		path, sum, err := parseSum(line)
+		if err != nil {
+			return err
+		}
+		if file := files[path]; file != nil {
+			file.SHA256 = sum
+			delete(files, path)
+		}
+	}
+	for path := range files {
+		return fmt.Errorf("%q changed or vanished while it was listed", path)
+	}
+	return nil
+}
+
+// sumEscapes are how sha256sum writes a name in a line that begins with a
+// backslash.
+var sumEscapes = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r")
+
+// parseSum reads "HEX  ./PATH".
+func parseSum(line string) (path string, sum [32]byte, err error) {
+	text, escaped := strings.CutPrefix(line, `\`)
+	digits, path, ok := strings.Cut(text, "  ./")
+	raw, bad := hex.DecodeString(digits)
+	if !ok || bad != nil || len(raw) != len(sum) {
+		return "", sum, fmt.Errorf("%w: digest %.120q", errInventory, line)
+	}
+	if escaped {
+		path = sumEscapes.Replace(path)
+	}
+	copy(sum[:], raw)
+	return path, sum, nil
+}
