@@ -52,14 +52,21 @@ claim() {
 	say "$1" ok "$seen" "$BOOT"
 }
 
-# take_claim: see claim. The first boot of a run stays on record.
+# take_claim: see claim. The first boot of a run stays on record: it becomes
+# durable together with the claim, before anything can be armed.
 take_claim() {
-	epoch=$(date +%s)
-	max=$seen
+	now
+	max=$seen dir=$STATE/r-$4
 	[ "$5" -le "$max" ] || max=$5
-	mkdir -p "$RUN/r-$4" "$STATE/r-$4" || return 1
-	[ -f "$STATE/r-$4/boot" ] || durable "$STATE/r-$4/boot" "$BOOT" || return 1
-	durable "$STATE/claim" "1 $4 $5 $max $BOOT $epoch $2 $3"
+	text="1 $4 $5 $max $BOOT $((BOOTED + CS / 100)) $2 $3"
+	mkdir -p "$RUN/r-$4" "$dir" || return 1
+	if [ -f "$dir/boot" ]; then
+		durable "$STATE/claim" "$text"
+		return
+	fi
+	echo "$BOOT" >"$dir/boot.new" && printf '%s\n' "$text" >"$STATE/claim.new" &&
+		sync "$dir/boot.new" "$STATE/claim.new" && mv -f "$dir/boot.new" "$dir/boot" &&
+		mv -f "$STATE/claim.new" "$STATE/claim" && sync "$dir" "$STATE"
 }
 
 # driven RUN OVER: is it alive, or is somebody here who drives it? WHY says which.

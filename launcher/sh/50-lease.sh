@@ -92,8 +92,8 @@ stop_watch() {
 			rm -f "$RUN/r-$1/watch.pid"
 			kill -s KILL -- "-$w"
 		fi
-		# Free as soon as it is gone.
-		flock -s -w 0.02 9 9<"$RUN/r-$1/watch.lock"
+		# Free as soon as it is gone; a look too early is only made again.
+		! flock -s -w 0.02 9 9<"$RUN/r-$1/watch.lock" || return 0
 	done 2>/dev/null
 }
 

@@ -9,9 +9,11 @@ serve() {
 	mkdir "$SESS" && mkfifo "$SESS/token" || return 93
 	exec 5>&1 6<>"$SESS/token" >&2
 	give
+	epoch=$(date +%s.%N)
 	now
+	BOOTED=$((${epoch%.*} - CS / 100)) # in seconds of the wall clock, as it is now
 	take
-	printf '0 hello %s %s %s %s %s\n%s' "$((${#RUN} + ${#PWD}))" "$BOOT" "$UP" "$(date +%s.%N)" "${#RUN}" "$RUN$PWD" >&5
+	printf '0 hello %s %s %s %s %s\n%s' "$((${#RUN} + ${#PWD}))" "$BOOT" "$UP" "$epoch" "${#RUN}" "$RUN$PWD" >&5
 	give
 	while IFS=' ' read -r id verb args; do
 		jobs >/dev/null
