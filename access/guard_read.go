@@ -163,12 +163,14 @@ func (g *guard) Backup(ctx context.Context, deployment string, id lockstep.Backu
 	return b, err
 }
 
-// Verify reads a backup again.
+// Verify reads a backup again: the one that was looked at, whatever is the latest
+// by then.
 func (g *guard) Verify(ctx context.Context, id lockstep.BackupID) (lockstep.VerifyReport, error) {
-	if _, _, err := g.allowBackup(ctx, BackupsVerify, id); err != nil {
+	_, b, err := g.allowBackup(ctx, BackupsVerify, id)
+	if err != nil {
 		return lockstep.VerifyReport{}, err
 	}
-	return g.svc.Verify(ctx, id)
+	return g.svc.Verify(ctx, b.ID)
 }
 
 // hideRun makes the error about a run that does not exist the one about a run

@@ -372,3 +372,28 @@ func TestGuard_CancelsWithoutReadingTheRun(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// latestService has a backup that is the latest, and notes which one is verified.
+type latestService struct {
+	lockstep.Service
+	verified lockstep.BackupID
+}
+
+func (l *latestService) Backup(context.Context, string, lockstep.BackupID) (lockstep.Backup, error) {
+	return backupOf("shop"), nil
+}
+
+func (l *latestService) Verify(_ context.Context, id lockstep.BackupID) (lockstep.VerifyReport, error) {
+	l.verified = id
+	return lockstep.VerifyReport{OK: true}, nil
+}
+
+// What is allowed is what is done: "latest" may be another deployment's a moment
+// later.
+func TestGuard_VerifiesWhatItLookedAt(t *testing.T) {
+	svc := &latestService{}
+	g := Guard(GuardConfig{Service: svc, Audit: &memoryLog{}})
+	if _, err := g.Verify(person("ann", Grant{RoleBackupOperator, "shop"}), "latest"); err != nil || svc.verified != "shop_1" {
+		t.Errorf("%q was verified, %v", svc.verified, err)
+	}
+}
