@@ -15,7 +15,8 @@ import (
 // fields have defaults.
 type Limits struct {
 	// Connections that are open. The default is 10,000, and no more than half
-	// of the files that this process may open.
+	// of the files that this process may open. One address may have half of
+	// them, but this host and proxies may have all.
 	Connections int
 	// Streams of events, and Requests of any other kind. One principal may
 	// have half of each.

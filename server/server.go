@@ -132,7 +132,7 @@ func Listen(ctx context.Context, addr string, encrypted bool) (net.Listener, err
 
 // Serve answers requests until Close is called; it closes the listener.
 func (s *Server) Serve(l net.Listener) error {
-	l = newGate(l, s.cfg.Limits.Connections, s.cfg.TLS == nil)
+	l = newGate(l, s.cfg.Limits.Connections, s.cfg.TLS == nil, s.cfg.Proxies)
 	var err error
 	if s.cfg.TLS != nil {
 		err = s.http.ServeTLS(l, "", "")
