@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"lockstep"
 	"lockstep/access"
@@ -193,15 +194,23 @@ func listenAndServe(ctx context.Context, s Serving, srv listening, a *app.App) (
 	return handed, err
 }
 
+// settleTime is how long a start waits for what dead orchestrators left. It is
+// below the time that a service manager gives a start.
+const settleTime = 2 * time.Minute
+
 // settleAndBeReady brings what dead orchestrators left to its end. Unlocking
 // is not cut short by a signal.
 func settleAndBeReady(ctx context.Context, s Serving, srv *server.Server, a *app.App) {
-	settled, err := server.SettleAll(context.WithoutCancel(ctx), a)
-	for _, run := range settled {
-		s.Logger.Warn("a run that a dead orchestrator left was settled", "run_id", run.ID, "deployment", run.Deployment, "state", run.State, "locks", run.Locks)
-	}
-	if err != nil {
-		s.Logger.Error("settle what dead orchestrators left: "+err.Error(), "hint", lockstep.HintOf(err))
+	all := server.SettleFor(context.WithoutCancel(ctx), a, settleTime, func(settled []lockstep.RunSummary, err error) {
+		for _, run := range settled {
+			s.Logger.Warn("a run that a dead orchestrator left was settled", "run_id", run.ID, "deployment", run.Deployment, "state", run.State, "locks", run.Locks)
+		}
+		if err != nil {
+			s.Logger.Error("settle what dead orchestrators left: "+err.Error(), "hint", lockstep.HintOf(err))
+		}
+	})
+	if !all {
+		s.Logger.Warn("what a dead orchestrator left is not settled yet: that goes on, and other deployments do not wait for it")
 	}
 	srv.Ready()
 	s.Logger.Info("ready")

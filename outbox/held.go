@@ -21,7 +21,7 @@ const heldName = "outbox.held"
 // lookAtHeld says what may still be locked, again and again until it is
 // settled, and then that it is.
 func (o *Outbox) lookAtHeld(ctx context.Context) error {
-	held, err := o.heldByNobody(ctx)
+	held, locked, err := o.heldByNobody(ctx)
 	if err != nil {
 		return err
 	}
@@ -43,12 +43,15 @@ func (o *Outbox) lookAtHeld(ctx context.Context) error {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(said)) {
+		if locked[key] && len(held[key]) == 0 {
+			continue // somebody is at work on it: no alarm, but not over either
+		}
 		if err := o.tellOfHeld(ctx, key, said[key], held[key], now); err != nil {
 			return err
 		}
 	}
 	before := len(said)
-	maps.DeleteFunc(said, func(key lockstep.DeploymentKey, _ alarm) bool { return len(held[key]) == 0 })
+	maps.DeleteFunc(said, func(key lockstep.DeploymentKey, _ alarm) bool { return !locked[key] })
 	if len(said) == before {
 		return nil
 	}
@@ -57,19 +60,21 @@ func (o *Outbox) lookAtHeld(ctx context.Context) error {
 
 // heldByNobody are the holds of each deployment key, oldest first, but for
 // those of runs that a living orchestrator drives: it is about to unlock them.
-func (o *Outbox) heldByNobody(ctx context.Context) (map[lockstep.DeploymentKey][]lockstep.Hold, error) {
+// locked are the keys that have any.
+func (o *Outbox) heldByNobody(ctx context.Context) (held map[lockstep.DeploymentKey][]lockstep.Hold, locked map[lockstep.DeploymentKey]bool, err error) {
 	// First what is held, then who is at work: a run that ends in between must
 	// not look dead.
 	holds, err := o.cfg.Service.Held(ctx, "")
 	if err != nil || len(holds) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
 	running, err := o.cfg.Service.Runs(ctx, lockstep.RunFilter{State: lockstep.RunRunning})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	held := map[lockstep.DeploymentKey][]lockstep.Hold{}
+	held, locked = map[lockstep.DeploymentKey][]lockstep.Hold{}, map[lockstep.DeploymentKey]bool{}
 	for _, h := range holds {
+		locked[h.Key] = true
 		driven := slices.ContainsFunc(running, func(r lockstep.RunSummary) bool { return r.ID == h.Run && !r.Abandoned })
 		if !driven {
 			held[h.Key] = append(held[h.Key], h)
@@ -78,13 +83,13 @@ func (o *Outbox) heldByNobody(ctx context.Context) (map[lockstep.DeploymentKey][
 	for key, list := range held {
 		still, err := o.stillHeld(ctx, list)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if held[key] = still; len(still) == 0 {
 			delete(held, key)
 		}
 	}
-	return held, nil
+	return held, locked, nil
 }
 
 // stillHeld are those of the holds whose run did not end well just now.

@@ -142,7 +142,7 @@ const lookEvery = 30 * time.Second
 
 // settleTime is how long after its start an orchestrator has taken over what a
 // dead one left. Until then nobody is called for what it is about to unlock.
-const settleTime = 10 * time.Second
+const settleTime = 30 * time.Second
 
 // Run looks and delivers until ctx ends. One process runs one outbox of a state
 // folder, once.

@@ -302,14 +302,20 @@ func TestRun_RemindsOfWhatIsHeld(t *testing.T) {
 func TestRun_AnAbandonedRunHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.cfg.Receivers[0].Kinds = []lockstep.NoticeKind{lockstep.NoticeHeld}
+		w.cfg.Receivers[0].Kinds = []lockstep.NoticeKind{lockstep.NoticeHeld, lockstep.NoticeReleased}
 		run := w.service.open("shop")
 		w.service.dead[run] = true
 		w.service.hold(lockstep.Hold{Key: "key of shop", Deployment: "shop", Run: run, Restore: true, Since: time.Now()})
 		_, stop := w.run()
 		time.Sleep(time.Minute)
-		stop()
 		same(t, "told", []string{"held shop"}, w.hook.told())
+		w.service.revive(run)
+		time.Sleep(3 * time.Hour)
+		same(t, "while somebody unlocks it", []string{"held shop"}, w.hook.told())
+		w.service.hold()
+		time.Sleep(time.Minute)
+		stop()
+		same(t, "when it is unlocked", []string{"held shop", "released shop"}, w.hook.told())
 		if hint := w.hook.got[0].Hint; !strings.Contains(hint, "lockstep cleanup shop --restore") {
 			t.Errorf("hint %q", hint)
 		}

@@ -54,6 +54,13 @@ func (s *service) end(id lockstep.RunID, e lockstep.Ending) {
 	}
 }
 
+// revive has a living orchestrator drive the run.
+func (s *service) revive(id lockstep.RunID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.dead, id)
+}
+
 func (s *service) hold(holds ...lockstep.Hold) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,9 +4,29 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"lockstep"
 )
+
+// SettleFor settles as SettleAll does. It returns when that has ended, or after
+// that time: an instance that is gone is tried for long, and no other deployment
+// is to wait for it. The rest goes on behind; a run of a deployment that is being
+// settled does not begin. ended is called once, when all has ended. It reports
+// whether that was in time.
+func SettleFor(ctx context.Context, svc lockstep.Service, atMost time.Duration, ended func([]lockstep.RunSummary, error)) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ended(SettleAll(ctx, svc))
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(atMost):
+		return false
+	}
+}
 
 // SettleAll brings the runs that dead orchestrators left to their end, of all
 // deployments at once. One that cannot be settled keeps no other from it.

@@ -90,6 +90,11 @@ var serverMutants = []mutant{
 		Old: "				end(err)\n				return\n", New: "",
 	},
 	{
+		Name: "server: one dead instance keeps all waiting", File: "server/settle.go", Test: inServer + " -run SettleFor",
+		Why: "no deployment is backed up for hours, because an instance of another one is gone",
+		Old: "	case <-time.After(atMost):\n", New: "	case <-time.After(atMost * 1000):\n",
+	},
+	{
 		Name: "server: ready again after a stop", File: "server/server.go", Test: inServer + " -run States",
 		Why: "a run begins in a process that is about to end",
 		Old: "s.state.CompareAndSwap(starting, ready)", New: "s.state.Store(ready)",

@@ -4,7 +4,6 @@ package ops
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,7 +62,7 @@ func waitFor(ctx context.Context, t *testing.T, expression string) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	text, err := chromedp.Run(context.WithoutCancel(ctx), chromedp.Evaluate[string]("location.href + ' ' + document.body.innerText.slice(0, 1500)"))
-	t.Fatal(fmt.Sprintf("never: %s\nat %s", expression, text), err)
+	t.Fatalf("never: %s\nat %s %v", expression, text, err)
 }
 
 func shoot(ctx context.Context, t *testing.T, name string) {
