@@ -14,11 +14,11 @@ const serveHelp = `Be an orchestrator that others ask over HTTP: the same deploy
 journal, the same runs. It prints its URL once it listens.
 
 At its start it brings the runs that a dead orchestrator left to their end; only
-then, or after two minutes, do new ones begin, and /readyz says so. Told to stop, by SIGTERM or Ctrl-C,
-it begins no more runs, cancels those that hold locks, and stays until they are
-unlocked; what has not ended after --stop-timeout is handed over: the instances
-unlock by themselves, and the next start settles the rest. A second signal hands
-over at once.
+then, or after two minutes, do new ones begin, and /readyz says so. Told to stop,
+by SIGTERM or Ctrl-C, it begins no more runs, cancels those that hold locks, and
+stays until they are unlocked; what has not ended after --stop-timeout is handed
+over: the instances unlock by themselves, and the next start settles the rest. A
+second signal hands over at once.
 
 Without TLS it listens on this host alone. At its first start it leaves a token
 in admin.token in its state folder; the command line of the same user finds it
