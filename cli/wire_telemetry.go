@@ -39,7 +39,7 @@ func openMonitoring(ctx context.Context, s Serving, now *present) (*monitoring, 
 		recorders = append(recorders, telemetry.NewTraces(provider))
 	}
 	m.feed = telemetry.NewFeed(now, s.Logger, recorders...)
-	m.log = telemetry.NewLog(s.Logger)
+	m.log = telemetry.NewLog(s.Logger, now)
 	ctx, m.stop = context.WithCancel(context.WithoutCancel(ctx))
 	m.working.Go(func() { m.feed.Drain(ctx) })
 	m.working.Go(func() { m.log.Drain(ctx) })

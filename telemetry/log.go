@@ -16,6 +16,7 @@ import (
 // line.
 type Log struct {
 	log    *slog.Logger
+	known  Runs
 	events chan lockstep.Event
 	lost   atomic.Int64
 	runs   map[lockstep.RunID]*logged
@@ -31,9 +32,10 @@ type logged struct {
 // is slower loses lines, and is told how many.
 const logLength = 4096
 
-// NewLog makes a log; Drain makes it work.
-func NewLog(log *slog.Logger) *Log {
-	return &Log{log: log, events: make(chan lockstep.Event, logLength), runs: map[lockstep.RunID]*logged{}}
+// NewLog makes a log; Drain makes it work. known tells of runs whose begin was not
+// seen here.
+func NewLog(log *slog.Logger, known Runs) *Log {
+	return &Log{log: log, known: known, events: make(chan lockstep.Event, logLength), runs: map[lockstep.RunID]*logged{}}
 }
 
 // Observe takes note of an event. It never waits and never fails, and may be
@@ -72,6 +74,10 @@ func (l *Log) write(e lockstep.Event) {
 		l.log.Warn("lines of this log are missing: it is read too slowly", "lines", n)
 	}
 	r := l.runs[e.Run]
+	if _, takenOver := e.Data.(lockstep.RunRecovering); takenOver && r == nil {
+		r = l.lookUp(e.Run)
+		l.runs[e.Run] = r
+	}
 	if r == nil {
 		r = &logged{} // what follows a run's end is not kept
 	}
@@ -81,12 +87,7 @@ func (l *Log) write(e lockstep.Event) {
 		r.deployment, l.runs[e.Run] = d.Deployment, r
 		l.log.Info("run begins", "run_id", e.Run, "deployment", d.Deployment, "operation", d.Operation, "by", d.Request.By)
 	case lockstep.RunPlanned:
-		r.deployment, r.steps = d.Plan.Deployment, map[lockstep.StepID]lockstep.Step{}
-		for _, w := range d.Plan.Waves {
-			for _, s := range w.Steps {
-				r.steps[s.ID] = s
-			}
-		}
+		r.planned(d.Plan)
 		log.Debug("run is planned", "steps", len(r.steps), "digest", d.Digest)
 	case lockstep.StepFinished:
 		r.step(log, d)
@@ -110,8 +111,31 @@ func (l *Log) write(e lockstep.Event) {
 	}
 }
 
-// step writes how a try of a step ended. Of a run that was taken over, whose
-// plan was not seen here, the step's name says the rest.
+// lookUp is what is known of a run that another orchestrator began. If that cannot
+// be read, its id and the steps' names have to do.
+func (l *Log) lookUp(id lockstep.RunID) *logged {
+	r := &logged{}
+	run, err := l.known.Run(context.Background(), id)
+	if err != nil {
+		return r
+	}
+	r.deployment = run.Opened.Deployment
+	if run.Plan != nil {
+		r.planned(*run.Plan)
+	}
+	return r
+}
+
+func (r *logged) planned(plan lockstep.Plan) {
+	r.deployment, r.steps = plan.Deployment, map[lockstep.StepID]lockstep.Step{}
+	for _, w := range plan.Waves {
+		for _, s := range w.Steps {
+			r.steps[s.ID] = s
+		}
+	}
+}
+
+// step writes how a try of a step ended.
 func (r *logged) step(log *slog.Logger, d lockstep.StepFinished) {
 	level := slog.LevelDebug
 	if !d.Outcome.OK() {

@@ -226,7 +226,7 @@ func TestFeed_NeverWaits(t *testing.T) {
 
 func TestLog(t *testing.T) {
 	var out strings.Builder
-	log := telemetry.NewLog(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	log := telemetry.NewLog(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug})), world{})
 	for _, e := range eventsOfRun() {
 		log.Observe(e)
 	}
@@ -248,10 +248,43 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// Of a run that another orchestrator began its begin was not seen.
+func TestLog_ARunThatIsTakenOver(t *testing.T) {
+	for name, tt := range map[string]struct {
+		known world
+		want  []string
+	}{
+		"known": {world{run: endedRun(t)}, []string{
+			`msg="run of a dead orchestrator is taken over" run_id=r1 deployment=shop`,
+			`msg="step has ended" run_id=r1 deployment=shop step=db/0/postgres/post-backup-unlock attempt=2 outcome="exit 1" stage=unlock instance=db/0`,
+			`msg="run has ended" run_id=r1 deployment=shop`,
+		}},
+		"unknown": {world{}, []string{`msg="step has ended" run_id=r1 deployment="" step=db/0/postgres/post-backup-unlock`}},
+	} {
+		var out strings.Builder
+		log := telemetry.NewLog(slog.New(slog.NewTextHandler(&out, nil)), tt.known)
+		for i, data := range []lockstep.EventData{
+			lockstep.RunRecovering{Owner: "another"},
+			lockstep.StepFinished{Step: "db/0/postgres/post-backup-unlock", Attempt: 2, Outcome: lockstep.Exited(1)},
+			lockstep.RunEnded{},
+		} {
+			log.Observe(lockstep.Event{Seq: uint64(i + 9), Run: "r1", Data: data})
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		stop()
+		log.Drain(ctx)
+		for _, want := range tt.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: no line %s in:\n%s", name, want, &out)
+			}
+		}
+	}
+}
+
 // A log that nobody reads must not hold a run up, and what is missing is said.
 func TestLog_NeverWaits(t *testing.T) {
 	var out strings.Builder
-	log := telemetry.NewLog(slog.New(slog.NewTextHandler(&out, nil)))
+	log := telemetry.NewLog(slog.New(slog.NewTextHandler(&out, nil)), world{})
 	for range 10_000 {
 		log.Observe(lockstep.Event{Seq: 1, Run: "r1", Data: lockstep.LeaseFired{Instance: "db/0"}})
 	}

@@ -142,6 +142,9 @@ func (w *world) kill() {
 	if out := w.orchestrator.sh("systemctl show lockstep --property NRestarts,ActiveState"); !strings.Contains(out, "NRestarts=1\n") || !strings.Contains(out, "ActiveState=active\n") {
 		w.t.Errorf("systemd did not start it again: %s", out)
 	}
+	if out := w.orchestrator.sh("journalctl --unit lockstep --no-pager --grep 'run has ended'"); !strings.Contains(out, "run_id="+r.id+" deployment=shop state=interrupted") {
+		w.t.Errorf("the server's log does not say how it ended: %s", out)
+	}
 }
 
 func (w *world) upgrade() {
