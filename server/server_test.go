@@ -153,6 +153,25 @@ func TestNobodyIsAnsweredUnknown(t *testing.T) {
 	}
 }
 
+func TestOptionsOfEverythingAreForThoseWhoAreKnown(t *testing.T) {
+	s := start(t, face{}, Limits{})
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.Body.Close(); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("%s", resp.Status)
+	}
+}
+
 func TestADefectIsOneAnswer(t *testing.T) {
 	s := start(t, face{"/api/x": func(http.ResponseWriter, *http.Request) { panic("a defect") }, "/api/y": func(http.ResponseWriter, *http.Request) {}}, Limits{})
 	resp, body := s.get("/api/x", "ops")
