@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -163,7 +164,10 @@ type effect struct {
 	entry auditlog.Entry
 	// unlocks: it lets go of locks, and waits for nothing.
 	unlocks bool
-	do      func() error
+	// quotes: its error may hold what a script printed, which is not for a log
+	// that stays for ever and is read by others.
+	quotes bool
+	do     func() error
 }
 
 // carryOut writes ahead, then does it, and tells if it failed.
@@ -182,7 +186,11 @@ func (g *guard) carryOut(ctx context.Context, p Principal, x effect) error {
 	}
 	err := x.do()
 	if err != nil {
-		x.entry.Result, x.entry.Detail = auditlog.Failed, map[string]string{"error": err.Error()}
+		why := err.Error()
+		if x.quotes {
+			why = "it is in the journal (" + cmp.Or(string(lockstep.KindOf(err)), "internal") + ")"
+		}
+		x.entry.Result, x.entry.Detail = auditlog.Failed, map[string]string{"error": why}
 		g.tell(ctx, p, x.entry, record)
 	}
 	return err

@@ -25,7 +25,7 @@ func (g *guard) Plan(ctx context.Context, req lockstep.Request) (lockstep.PlanRe
 	}
 	req = ownRequest(req, p)
 	var rep lockstep.PlanReport
-	err = g.carryOut(ctx, p, effect{entry: entryOf(PlansMake, req), do: func() (err error) {
+	err = g.carryOut(ctx, p, effect{entry: entryOf(PlansMake, req), quotes: true, do: func() (err error) {
 		rep, err = g.svc.Plan(ctx, req)
 		return g.hideDeployment(ctx, err, req.Deployment)
 	}})

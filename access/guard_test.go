@@ -373,6 +373,19 @@ func TestGuard_CancelsWithoutReadingTheRun(t *testing.T) {
 	}
 }
 
+// A plan runs metadata scripts, and its error may quote them.
+func TestGuard_WhatAScriptPrintedIsNotInTheAuditLog(t *testing.T) {
+	svc, log := newFakeService(), &memoryLog{}
+	g := Guard(GuardConfig{Service: svc, Audit: log, Log: slog.New(slog.DiscardHandler)})
+	svc.fail = &lockstep.Error{Kind: lockstep.KindInvalid, Err: errors.New("exit 1: password=hunter2")}
+	if _, err := g.Plan(ann, lockstep.Request{Deployment: "shop"}); err == nil || !strings.Contains(err.Error(), "hunter2") {
+		t.Fatalf("who asks is told %v", err)
+	}
+	if e := log.last(); e.Result != auditlog.Failed || strings.Contains(e.Detail["error"], "hunter2") || !strings.Contains(e.Detail["error"], "invalid") {
+		t.Errorf("it holds %+v", e)
+	}
+}
+
 // latestService has a backup that is the latest, and notes which one is verified.
 type latestService struct {
 	lockstep.Service
