@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"lockstep/target"
@@ -45,6 +46,19 @@ const (
 	maxItems = 1_000_000
 	maxNames = 256 << 20
 )
+
+// fieldReaders are used again: many listings are much smaller than one.
+var fieldReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxField) }}
+
+// fieldReader reads r with room for one field; giveBack ends its use.
+func fieldReader(r io.Reader) (br *bufio.Reader, giveBack func()) {
+	br = fieldReaders.Get().(*bufio.Reader)
+	br.Reset(r)
+	return br, func() {
+		br.Reset(nil)
+		fieldReaders.Put(br)
+	}
+}
 
 var errInventory = errors.New("the inventory makes no sense")
 
@@ -94,7 +108,8 @@ type inode struct{ dev, ino uint64 }
 
 // parseInventory reads the launcher's listing and digests.
 func parseInventory(r io.Reader) ([]Item, error) {
-	br := bufio.NewReaderSize(r, maxField)
+	br, giveBack := fieldReader(r)
+	defer giveBack()
 	items, err := parseListing(br)
 	if err != nil {
 		return nil, err

@@ -44,7 +44,8 @@ func (c *Client) Pack(ctx context.Context, dir string, each func(Item), w io.Wri
 
 // unpack takes apart what the launcher's pack prints.
 func unpack(r io.Reader, each func(Item), w io.Writer) error {
-	br := bufio.NewReaderSize(r, maxField)
+	br, giveBack := fieldReader(r)
+	defer giveBack()
 	items, err := parseListing(br)
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 // which on the collector works harder.
 const (
 	room  = 12 << 20
-	least = 40
+	least = 25
 	limit = 208 << 20
 )
 
