@@ -89,7 +89,7 @@ start_watch() {
 stop_watch() {
 	while watched "$1"; do
 		if read -r w <"$RUN/r-$1/watch.pid"; then
-			rm -f "$RUN/r-$1/watch.pid"
+			: >"$RUN/r-$1/watch.pid" # never again that one
 			kill -s KILL -- "-$w"
 		fi
 		# Free as soon as it is gone; a look too early is only made again.
