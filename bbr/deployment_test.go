@@ -88,6 +88,26 @@ func TestContract_6_3_BackupAndRestoreOfADeployment(t *testing.T) {
 		`INFO - Finished copying backup for job redis on redis-dedicated-node/0\.`, `INFO - Completed restore of cf`)
 }
 
+// The manifest holds credentials. A backup that failed has one too.
+func TestContract_4_2_TheManifestIsForItsOwnerAlone(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{0, 1} {
+		s, d := newDirectorSession(t)
+		m, in := instance(t, "redis-dedicated-node", "fake-uuid", 0)
+		m.script("redis", lockstep.ScriptBackup, fmt.Sprint("exit ", code))
+		d.Expect(mock.Deployment("cf", manifest, in), mock.Manifest("cf", manifest), mock.Cleanup("cf", in))
+		if o := s.deployment("cf", "backup", "--with-manifest"); o.code != code {
+			t.Fatalf("exit %d", o.code)
+		}
+		for _, name := range []string{"manifest.yml", "metadata"} {
+			info, err := os.Stat(filepath.Join(s.folders("cf_*")[0], name))
+			if err != nil || info.Mode() != 0o600 {
+				t.Errorf("%s: %v, %v", name, info, err)
+			}
+		}
+	}
+}
+
 func TestContract_3_5_RestoreAsksWhoTheDirectorIsAndNoMore(t *testing.T) {
 	t.Parallel()
 	s, d := newDirectorSession(t)

@@ -45,7 +45,7 @@ func (s *saving) Begin(ctx context.Context, id lockstep.BackupID) (lockstep.Back
 	dir := filepath.Join(s.path, string(id))
 	err = s.activity(dir, s.now(), time.Time{})
 	if s.manifest != nil && err == nil {
-		err = os.WriteFile(filepath.Join(dir, "manifest.yml"), []byte(text), 0o666)
+		err = os.WriteFile(filepath.Join(dir, "manifest.yml"), []byte(text), 0o600)
 	}
 	if err != nil {
 		return "", errors.Join(err, s.Repository.Discard(ctx, id))
@@ -72,7 +72,7 @@ func (s *saving) activity(dir string, start, finish time.Time) error {
 	if !finish.IsZero() {
 		text += "  finish_time: " + finish.Local().Format(activityTime) + "\n"
 	}
-	if err := os.WriteFile(filepath.Join(dir, "metadata"), []byte(text), 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "metadata"), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("write metadata: %w", err)
 	}
 	return nil
