@@ -133,6 +133,20 @@ func trimmed(run *lockstep.Run, text string) string {
 	} {
 		text = strings.TrimPrefix(text, prefix)
 	}
+	return strings.ReplaceAll(text, "look for scripts on ", "finding scripts failed on ")
+}
+
+// originalWords begins what a step failed with as the original does.
+func originalWords(s lockstep.Step, text string) string {
+	compared, placed := strings.HasPrefix(text, "compare "), strings.HasPrefix(text, fmt.Sprintf("place artifact %q in ", s.Artifact))
+	switch {
+	case s.Stage == lockstep.StageVerify && compared:
+		return fmt.Sprintf("Backup is corrupted, checksum failed for %s %s - %s", s.Instance, s.Job(), text)
+	case s.Stage == lockstep.StagePlace && placed:
+		return fmt.Sprintf("Backup couldn't be transferred, checksum failed for %s %s - %s", s.Instance, s.Job(), text)
+	case s.Stage == lockstep.StageClean:
+		return strings.ReplaceAll(text, "remove artifacts: ", "Unable to clean up backup artifact: ")
+	}
 	return text
 }
 
@@ -146,7 +160,7 @@ func stageFaults(run *lockstep.Run, stage lockstep.Stage) []fault {
 		if t == nil {
 			continue
 		}
-		f := fault{text: t.Error, hint: t.Hint}
+		f := fault{text: originalWords(s, t.Error), hint: t.Hint}
 		if f.text == "" {
 			f.text = t.Outcome.String()
 		}

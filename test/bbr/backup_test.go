@@ -127,7 +127,7 @@ func TestContract_3_1_Backup(t *testing.T) {
 			},
 		},
 		{
-			name: "no shebang, empty files, no execute bit", scripts: map[string]string{"backup": "# a comment\n\necho x >${BBR_ARTIFACT_DIRECTORY}x\n", "pre-backup-lock": "", "metadata": ""},
+			name: "no shebang, and empty files", scripts: map[string]string{"backup": "# a comment\n\necho x >${BBR_ARTIFACT_DIRECTORY}x\n", "pre-backup-lock": "", "metadata": ""},
 			out: []string{`Locking redis on`, `Finished locking redis on`, `Backup created of`},
 		},
 	})
