@@ -247,6 +247,23 @@ func (s *session) foreign(sum string) string {
 	return filepath.Base(dir)
 }
 
+func TestContract_4_1_AFolderThatCannotBeMade(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/proc/self"); err != nil {
+		t.Skipf("no folder here in which nobody can make another: %v", err)
+	}
+	m := newMachine(t)
+	m.redis()
+	s := newSession(t)
+	o := s.director(m, "backup", "--artifact-path", "/proc")
+	if o.code != 1 || m.has("order") {
+		t.Errorf("exit %d, scripts ran as %q", o.code, m.read("order"))
+	}
+	inOrder(t, o.stderr, `^1 error occurred:\nerror 1:\n.*failed creating artifact directory`)
+	lacks(t, o.stderr, "recommended")
+	s.checkErrorLog()
+}
+
 func TestContract_4_3_RestoreOfTheOriginalsBackup(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
