@@ -137,7 +137,7 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 		if pkg.Name != "main" && !strings.HasPrefix(pkg.Doc, "Package "+pkg.Name+" ") {
 			t.Errorf("%s has no package comment that begins with %q", name(dir), "Package "+pkg.Name)
 		}
-		if len(doc.Synopsis(pkg.Doc)) < 20 {
+		if len(new(doc.Package).Synopsis(pkg.Doc)) < 20 {
 			t.Errorf("%s: its package comment says nothing: %q", name(dir), pkg.Doc)
 		}
 	}

@@ -180,8 +180,9 @@ func (r *Run) collectsAgain(s Step) bool {
 	switch s.Stage {
 	case StageCollect, StageVerify, StageCommit:
 		return r.Resumable && r.Steps[s.ID].Carried == len(r.Steps[s.ID].Tries)
+	default:
+		return false
 	}
-	return false
 }
 
 func (x Resource) same(o Resource) bool {

@@ -67,7 +67,7 @@ func (r *Run) applyData(e Event) error {
 		r.Canceled = true
 		r.broke(e.Time)
 	case RunFailed:
-		r.Failures = append(r.Failures, Failure{d.Error, d.Hint, d.Kind})
+		r.Failures = append(r.Failures, Failure(d))
 		r.broke(e.Time)
 	case RunRecovering:
 		r.applyRecovering(e.Time)

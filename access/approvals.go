@@ -261,6 +261,7 @@ func (a *Approvals) deny(ctx context.Context, p Principal, why error, e auditlog
 	switch lockstep.KindOf(why) {
 	case lockstep.KindForbidden, lockstep.KindNotFound:
 		a.denied(ctx, p, e)
+	default:
 	}
 }
 

@@ -157,8 +157,9 @@ func statusFor(err error) int {
 			return http.StatusTooManyRequests
 		}
 		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
 	}
-	return http.StatusInternalServerError
 }
 
 // localPath is a path of this server, or "/" for anything that could lead

@@ -79,8 +79,9 @@ func neverBegan(err error) bool {
 	switch lockstep.KindOf(err) {
 	case lockstep.KindUsage, lockstep.KindInvalid, lockstep.KindNotFound, lockstep.KindConflict, lockstep.KindHeld, lockstep.KindRefused:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // permissionFor is what starting that request takes.

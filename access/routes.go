@@ -123,6 +123,7 @@ func (p Principal) MayUse(wants Permission) bool {
 		return p.Name != ""
 	case "":
 		return false
+	default:
 	}
 	if slices.Contains(serverWidePermissions, wants) {
 		return p.Name != "" && p.May(wants, ServerWide)

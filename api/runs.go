@@ -136,12 +136,6 @@ func (a *API) mayStart(ctx context.Context, req RunRequest) error {
 	return a.starts.take(principal(ctx))
 }
 
-// Page sizes.
-const (
-	pageDefault = 50
-	pageMax     = 500
-)
-
 type listInput struct {
 	Deployment string             `query:"deployment" maxLength:"128"`
 	Key        string             `query:"key" maxLength:"1024" doc:"A deployment's key."`

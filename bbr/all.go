@@ -55,7 +55,7 @@ func (j *job) all(ctx context.Context) int {
 		names, err = d.Deployments(ctx)
 	}
 	if err == nil && len(names) == 0 {
-		err = errors.New("Failed to find any deployments") //nolint:staticcheck // the original's words
+		err = errors.New("Failed to find any deployments")
 	}
 	if err != nil {
 		return j.report([]fault{faultOf(err)}, "", lockstep.ExitError)

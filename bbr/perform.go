@@ -33,7 +33,7 @@ func (t *task) perform(ctx context.Context) result {
 		return failed(err)
 	}
 	t.enter(o, t.source)
-	defer o.Close()
+	defer func() { _ = o.Close() }()
 	if t.action == actionRestore {
 		if err := t.validate(ctx, o); err != nil {
 			return failed(err)
@@ -53,7 +53,7 @@ func (t *task) validate(ctx context.Context, o Orchestrator) error {
 	t.log.log(info, fmt.Sprintf("Validating backup artifact for %s...\n", t.name))
 	rep, err := o.Service.Verify(ctx, o.Backup)
 	if err != nil {
-		return fmt.Errorf("Could not validate backup: %w", err) //nolint:staticcheck // the original's words
+		return fmt.Errorf("Could not validate backup: %w", err)
 	}
 	if !rep.OK {
 		return &lockstep.Error{Op: "Backup is corrupted", Hint: strings.Join(rep.Problems, "\n")}

@@ -145,7 +145,7 @@ func (b demoBooks) consistent() (int64, error) {
 		}
 		sum, err := sumOfFile(filepath.Join(blobs, r.name))
 		if err != nil || hex.EncodeToString(sum[:]) != r.sum {
-			wrong = append(wrong, fmt.Errorf("order %d has a row, and its blob %q is not as it was (%v)", n+1, r.name, err))
+			wrong = append(wrong, fmt.Errorf("order %d has a row, and its blob %q is not as it was (%v)", n+1, r.name, err)) //nolint:errorlint // there may be none
 		}
 	}
 	extra, err := b.blobsWithoutRows(rows)

@@ -51,7 +51,7 @@ func newLogger(w io.Writer, o logOptions) *slog.Logger {
 	if o.json {
 		return slog.New(slog.NewJSONHandler(harmlessJSON{w}, &slog.HandlerOptions{Level: level, ReplaceAttr: utcTime}))
 	}
-	return slog.New(cleanHandler{tint.NewHandler(w, &tint.Options{
+	return slog.New(cleanHandler{tint.NewTextHandler(w, &tint.Options{
 		Level: level, TimeFormat: time.TimeOnly, NoColor: !o.color, ReplaceAttr: bareLevel,
 	})})
 }

@@ -13,7 +13,6 @@ import (
 // with it, when dead is closed.
 type driver struct {
 	*world
-	name   string
 	n      int
 	dead   chan struct{}
 	inbox  chan lockstep.EventData

@@ -69,7 +69,6 @@ type simulation struct {
 	journal *simJournal
 	seen    *coverage
 	drives  sync.WaitGroup
-	drivers int
 	truth   *audit.Truth // at the run's end
 }
 

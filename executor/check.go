@@ -81,7 +81,7 @@ func (e *Executor) checkLeftovers(ctx context.Context, c *launcher.Client, t loc
 func LeftoverError(dir string, instance lockstep.InstanceID, hint string) error {
 	return &lockstep.Error{
 		Kind: lockstep.KindConflict, Hint: hint,
-		Err: fmt.Errorf("Directory %s already exists on instance %s", dir, instance), //nolint:staticcheck // the contract's words
+		Err: fmt.Errorf("Directory %s already exists on instance %s", dir, instance),
 	}
 }
 

@@ -80,7 +80,7 @@ func draftBackup(d lockstep.Deployment, p lockstep.Policy, op lockstep.Operation
 		}
 	}
 	if len(work) == 0 {
-		return nil, nil, refused(fmt.Errorf("Deployment '%s' has no backup scripts", d.Name), //nolint:staticcheck // this text is a contract
+		return nil, nil, refused(fmt.Errorf("Deployment '%s' has no backup scripts", d.Name),
 			fmt.Sprintf("look whether the jobs are deployed and ship scripts in %s", d.Locations.Scripts))
 	}
 	if err := dr.nameArtifacts(work); err != nil {

@@ -66,13 +66,13 @@ func (d *draft) restorable() error {
 		ships := slices.ContainsFunc(members, func(m member) bool { return m.has(lockstep.ScriptRestore) })
 		old := slices.ContainsFunc(members, func(m member) bool { return m.job.Metadata.DiscontinuedRestoreName })
 		if ships && old {
-			return refused(fmt.Errorf("discontinued metadata keys backup_name/restore_name found on instance %s. bbr cannot restore this backup artifact.", in.Group), //nolint:staticcheck // this text is a contract
+			return refused(fmt.Errorf("discontinued metadata keys backup_name/restore_name found on instance %s. bbr cannot restore this backup artifact.", in.Group),
 				"take restore_name out of the job's metadata")
 		}
 		scripts = scripts || ships
 	}
 	if !scripts {
-		return refused(fmt.Errorf("Deployment '%s' has no restore scripts", d.plan.Deployment), //nolint:staticcheck // this text is a contract
+		return refused(fmt.Errorf("Deployment '%s' has no restore scripts", d.plan.Deployment),
 			fmt.Sprintf("look whether the jobs are deployed and ship scripts in %s", d.plan.Locations.Scripts))
 	}
 	return nil
@@ -171,6 +171,6 @@ func (d *draft) mismatch(reasons []string) error {
 	if d.plan.Policy.AnyBackup {
 		hint = "" // it has no such options
 	}
-	return refused(fmt.Errorf("Deployment '%s' does not match the structure of the provided backup: %s", //nolint:staticcheck // this text is a contract
+	return refused(fmt.Errorf("Deployment '%s' does not match the structure of the provided backup: %s",
 		d.plan.Deployment, strings.Join(reasons, "; ")), hint)
 }

@@ -131,7 +131,7 @@ func (v *verified) Read(p []byte) (int, error) {
 // Close implements io.Closer. It returns when nothing is read any more.
 func (v *verified) Close() error {
 	v.cancel()
-	for range v.chunks { //nolint:revive // until it is closed
+	for range v.chunks { // until it is closed
 	}
 	return nil
 }

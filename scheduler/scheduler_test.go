@@ -35,7 +35,7 @@ func TestWork_BeginsWhatIsDue(t *testing.T) {
 		if len(runs) != 3 || runs[0].req.Operation != lockstep.OperationBackup || runs[0].req.Deployment != "shop" || runs[0].req.By != "schedule nightly" {
 			t.Fatalf("runs %+v", runs)
 		}
-		if r := w.latest("nightly"); r.Run != runs[2].id || r.Slot.Sub(time.Now()).Abs() > 2*time.Minute {
+		if r := w.latest("nightly"); r.Run != runs[2].id || time.Until(r.Slot).Abs() > 2*time.Minute {
 			t.Errorf("record %+v of run %s", r, runs[2].id)
 		}
 	})

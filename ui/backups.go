@@ -124,11 +124,11 @@ func (u *Pages) verify(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	} else if u.readings.begin(b.ID, u.cfg.Now()) {
-		ctx, done := detached(r), make(chan error, 1)
+		ctx, done := detached(r), make(chan struct{})
 		go func() {
 			rep, err := u.cfg.Service.Verify(ctx, b.ID)
 			u.readings.end(b.ID, rep, err)
-			done <- err
+			close(done)
 		}()
 		select {
 		case <-done: // small ones are read before the page is shown

@@ -50,7 +50,6 @@ func TestPaceFollowsTheHeap(t *testing.T) {
 	held := make([]byte, 100<<20)
 	await(t, func(percent int) bool { return percent == least })
 	runtime.KeepAlive(held)
-	held = nil
 	await(t, func(percent int) bool { return percent > 2*least })
 }
 

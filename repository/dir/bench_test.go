@@ -3,7 +3,6 @@ package dir
 import (
 	"archive/tar"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -68,7 +67,7 @@ func BenchmarkPut(b *testing.B) {
 	slices.Sort(put)
 	slices.Sort(plain)
 	b.ReportMetric(float64(put[len(put)/2])/float64(plain[len(plain)/2]), "x-plain-copy")
-	b.Log(fmt.Sprintf("put %v, plain copy and sync %v", put, plain))
+	b.Logf("put %v, plain copy and sync %v", put, plain)
 }
 
 func plainCopy(path string, src io.Reader) error {

@@ -242,7 +242,7 @@ func (f *folder) openForeign(ctx context.Context, name string) (io.ReadCloser, e
 		return io.NopCloser(bytes.NewReader(make([]byte, 1024))), nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", repository.ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: %s", repository.ErrCorrupt, err) //nolint:errorlint // a file that is gone is damage, and not found as anything else
 	}
 	return &guarded{ctx: ctx, file: file}, nil
 }

@@ -84,7 +84,7 @@ func certificates(text string) (*x509.CertPool, error) {
 		found = true
 	}
 	if !found {
-		return nil, invalidCA(errors.New("Missing PEM block")) //nolint:staticcheck // the contract's own words
+		return nil, invalidCA(errors.New("Missing PEM block"))
 	}
 	return pool, nil
 }

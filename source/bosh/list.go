@@ -16,7 +16,7 @@ func (s *Source) List(ctx context.Context) ([]source.Listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer letGo()
+	defer func() { _ = letGo() }()
 	vms, err := d.VMs(ctx, s.options.Deployment)
 	if err != nil {
 		return nil, err

@@ -191,7 +191,7 @@ func (s *Source) removeUser(ctx context.Context, group, user string, on []lockst
 	if err != nil {
 		return nil, err
 	}
-	defer letGo()
+	defer func() { _ = letGo() }()
 	if err := d.CleanupSSH(ctx, SSHUser{Deployment: s.options.Deployment, Group: group, Name: user}, ids...); err != nil {
 		return nil, err
 	}

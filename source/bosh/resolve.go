@@ -97,7 +97,7 @@ func (r *resolution) resolve(ctx context.Context) error {
 	}
 	if name == "" {
 		return &lockstep.Error{
-			Kind: lockstep.KindUsage, Op: "couldn't find deployment ''", Err: errors.New("Expected deployment name to be non-empty"), //nolint:staticcheck // the director's client says it so
+			Kind: lockstep.KindUsage, Op: "couldn't find deployment ''", Err: errors.New("Expected deployment name to be non-empty"),
 			Hint: "name one deployment",
 		}
 	}

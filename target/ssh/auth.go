@@ -175,9 +175,9 @@ func (c *credentials) askAgent() error {
 	}
 	var named, others []ssh.Signer
 	for _, s := range signers {
-		switch wire := string(plain(s.PublicKey()).Marshal()); {
+		switch {
 		case have[string(s.PublicKey().Marshal())]:
-		case c.files[wire]:
+		case c.files[string(plain(s.PublicKey()).Marshal())]:
 			named = append(named, s)
 		case !c.hop.identitiesOnly:
 			others = append(others, s)

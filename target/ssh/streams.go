@@ -134,7 +134,7 @@ func (s *session) feed(r io.Reader) {
 				return // the command or the connection has ended, or closed its stdin
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // a wrapped EOF is a failure, not the end
+		if err == io.EOF { // a wrapped EOF is a failure, not the end
 			break
 		}
 		if err != nil {

@@ -48,8 +48,9 @@ func (r row) value() float64 {
 		return ours / ref
 	case addedAtMost:
 		return ours - ref
+	default:
+		return ours
 	}
-	return ours
 }
 
 func (r row) verdict() string {

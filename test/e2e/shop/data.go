@@ -95,7 +95,7 @@ func (s *Shop) Orders(ctx context.Context) (Orders, error) {
 		}
 		data, err := os.ReadFile(s.Store.Path(blobDir + "/orders/" + f.Name()))
 		if err != nil || string(data) != fmt.Sprintf("order %d\n", n) {
-			return o, fmt.Errorf("blob %d is %q, %v", n, data, err)
+			return o, fmt.Errorf("blob %d is %q, %v", n, data, err) //nolint:errorlint // there may be none
 		}
 		o.Blobs = append(o.Blobs, n)
 	}

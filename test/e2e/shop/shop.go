@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"lockstep/test/e2e/instances"
 )
@@ -220,6 +219,3 @@ func (s *Shop) YAML(spec Spec) []byte {
 	}
 	return b.Bytes()
 }
-
-// join is for error texts.
-func join(items []string) string { return strings.Join(items, ", ") }
