@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,11 +83,11 @@ var errCrash = errors.New("crash")
 // crashing is a store that works for so many writes, and for none after that.
 type crashing struct {
 	state.Store
-	left int
+	left atomic.Int64 // notices are kept and delivered at once
 }
 
 func (c *crashing) write() error {
-	if c.left--; c.left < 0 {
+	if c.left.Add(-1) < 0 {
 		return errCrash
 	}
 	return nil
@@ -132,7 +133,9 @@ func TestRun_TellsAtLeastOnceWhateverCrashes(t *testing.T) {
 				t.Fatal(err)
 			}
 			healthy := w.cfg.Store
-			w.cfg.Store = &crashing{w.store, crash}
+			store := &crashing{Store: w.store}
+			store.left.Store(int64(crash))
+			w.cfg.Store = store
 			_, stop = w.run()
 			time.Sleep(20 * time.Second)
 			stop()
