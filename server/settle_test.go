@@ -38,6 +38,7 @@ func TestSettleFor_NoDeploymentWaitsForAnother(t *testing.T) {
 			t.Errorf("all settled: %v, after %s; want to go on after a minute", all, time.Since(began))
 		}
 		time.Sleep(4 * time.Hour)
+		synctest.Wait()
 		if len(settled) != 1 || settled[0].Deployment != "blog" || !errors.Is(ended, errGone) {
 			t.Errorf("settled %v, %v", settled, ended)
 		}
