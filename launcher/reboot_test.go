@@ -3,6 +3,9 @@ package launcher
 import (
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -14,10 +17,27 @@ import (
 func (i *instance) reboot(run string) {
 	i.t.Helper()
 	i.drop()
+	i.endWatcher(run)
 	if err := os.RemoveAll(filepath.Join(i.dir, "run")); err != nil {
 		i.t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(i.dir, "var/lockstep/r-"+run+"/boot"), []byte("an-earlier-boot\n"), 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
+// endWatcher kills what waits for the run's lease; it leads a session of its own.
+func (i *instance) endWatcher(run string) {
+	i.t.Helper()
+	file, watcher := filepath.Join(i.dir, "run/lockstep/r-"+run+"/watch.pid"), 0
+	for end := time.Now().Add(patience); watcher == 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		text, _ := os.ReadFile(file)
+		watcher, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+	}
+	if watcher <= 1 {
+		i.t.Fatalf("%s names no process", file)
+	}
+	if err := syscall.Kill(-watcher, syscall.SIGKILL); err != nil {
 		i.t.Fatal(err)
 	}
 }
