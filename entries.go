@@ -116,27 +116,44 @@ func (e *Entry) normalize() error {
 }
 
 // Expects returns an error unless the list has an entry like e, as far as the
-// header of an archive's member can tell: of its path and type, and for a link
-// of its target. Which of a file's names comes as the file does not matter.
+// header of an archive's member can tell: all but size and content. Which of a
+// file's names comes as the file does not matter.
 func (l EntryList) Expects(e Entry) error {
-	i, ok := l.find(e.Path)
-	if !ok {
-		return fmt.Errorf("artifact entry %q: it is not recorded", e.Path)
+	if err := e.normalize(); err != nil {
+		return err
 	}
-	want := l[i]
+	want, ok := l.named(e.Path)
 	switch {
+	case !ok:
+		return fmt.Errorf("artifact entry %q: it is not recorded", e.Path)
 	case e.Type == EntryHardlink:
-		if j, ok := l.find(e.Link); !ok || l[j].Type == EntryDir || want.Type == EntryDir {
-			return fmt.Errorf("artifact entry %q: hard link to %q, which is not recorded", e.Path, e.Link)
+		if to, ok := l.named(e.Link); !ok || to.Type == EntryDir || to != want {
+			return fmt.Errorf("artifact entry %q: it is not recorded as another name of %q", e.Path, e.Link)
 		}
 		return nil
-	case want.Type == EntryHardlink:
-		want.Type = EntryFile
 	}
-	if e.Type != want.Type || e.Type == EntrySymlink && e.Link != want.Link {
-		return fmt.Errorf("artifact entry %q: it is not of the recorded type, or leads elsewhere", e.Path)
+	e.Path, e.Size, e.Sum = want.Path, want.Size, want.Sum
+	if e != want {
+		return fmt.Errorf("artifact entry %q: its type, owner, mode, time or target is not the recorded one", e.Path)
 	}
 	return nil
+}
+
+// named is the entry of that path; of a file's further names, that
+// of the file.
+func (l EntryList) named(path string) (Entry, bool) {
+	i, ok := l.find(path)
+	if ok && l[i].Type == EntryHardlink {
+		i, ok = l.find(l[i].Link)
+	}
+	if !ok {
+		return Entry{}, false
+	}
+	e := l[i]
+	if e.Type == EntrySymlink {
+		e.Path = "" // each name of one is recorded as one of its own
+	}
+	return e, true
 }
 
 // find is the index of the entry of that path.

@@ -180,3 +180,30 @@ func TestEntryJSONIsReadStrictly(t *testing.T) {
 		}
 	}
 }
+
+func TestExpects(t *testing.T) {
+	t.Parallel()
+	list := mustList(t, dir("."), dir("d"), file("a", "x"), hardlink("b", "a"), file("c", "x"), symlink("s", "/etc"), symlink("t", "/etc"))
+	header := func(e Entry) Entry { e.Size, e.Sum = 0, [32]byte{}; return e }
+	changed := func(e Entry, change func(*Entry)) Entry { change(&e); return header(e) }
+	for _, e := range []Entry{
+		dir("."), dir("d"), header(file("a", "x")), header(file("b", "x")), header(file("c", "y")), symlink("s", "/etc"),
+		hardlink("b", "a"), hardlink("a", "b"), hardlink("t", "s"),
+	} {
+		if err := list.Expects(e); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, e := range []Entry{
+		header(file("new", "x")), header(file("d", "x")), dir("a"), symlink("a", "/etc"), symlink("s", "/root"), header(file("s", "x")),
+		hardlink("a", "c"), hardlink("a", "s"), hardlink("s", "a"), hardlink("a", "new"), hardlink("d", "a"), hardlink("a", "d"), hardlink("new", "a"),
+		changed(file("a", "x"), func(e *Entry) { e.Mode = 0o4755 }),
+		changed(file("b", "x"), func(e *Entry) { e.UID = 0 }),
+		changed(dir("d"), func(e *Entry) { e.GID = 7 }),
+		changed(file("c", "x"), func(e *Entry) { e.MTime++ }),
+	} {
+		if err := list.Expects(e); err == nil {
+			t.Errorf("%+v is said to be recorded", e)
+		}
+	}
+}
