@@ -72,15 +72,24 @@ func ReadTarContext(ctx context.Context, r io.Reader) (lockstep.EntryList, int64
 	return readTar(ctx, r, MaxEntries, nil)
 }
 
-// readTar asks accept, if there is one, about each entry when it has read its
-// header; content has no digest yet then.
-func readTar(ctx context.Context, r io.Reader, limit int, accept func(lockstep.Entry) error) (lockstep.EntryList, int64, error) {
+// doorkeeper is asked by readTar, while it reads, about what it reads.
+type doorkeeper interface {
+	// judged: everything before this byte of the stream has been accepted.
+	judged(before int64)
+	// accept is asked about each member when its header has been read; the
+	// entry has no digest and no size yet.
+	accept(lockstep.Entry) error
+}
+
+// readTar is ReadTarContext with a limit of entries and, unless it is nil, a
+// doorkeeper.
+func readTar(ctx context.Context, r io.Reader, limit int, door doorkeeper) (lockstep.EntryList, int64, error) {
 	mem := tarBuffers.Get().(*tarBuffersOf)
 	defer tarBuffers.Put(mem)
 	mem.in.Reset(r)
 	defer mem.in.Reset(nil)
 	src := &tarSource{r: mem.in}
-	t := &tarReader{ctx: ctx, src: src, tar: tar.NewReader(src), limit: limit, accept: accept, sum: sha256.New(), buf: mem.content}
+	t := &tarReader{ctx: ctx, src: src, tar: tar.NewReader(src), limit: limit, door: door, sum: sha256.New(), buf: mem.content}
 	if err := t.readAll(); err != nil {
 		return nil, src.n, err
 	}
@@ -118,7 +127,7 @@ type tarReader struct {
 	src     *tarSource
 	tar     *tar.Reader
 	limit   int // of entries
-	accept  func(lockstep.Entry) error
+	door    doorkeeper
 	sum     hash.Hash
 	buf     []byte
 	entries []lockstep.Entry
@@ -130,8 +139,10 @@ func (t *tarReader) readAll() error {
 		if err := t.ctx.Err(); err != nil {
 			return fmt.Errorf("read artifact: %w", context.Cause(t.ctx))
 		}
+		t.judged(t.src.n)
 		h, err := t.tar.Next()
 		if err == io.EOF {
+			t.judged(math.MaxInt64) // what follows is judged as it is read
 			return t.readEnd()
 		}
 		if err != nil {
@@ -192,6 +203,12 @@ func isZero(p []byte) bool {
 	return true
 }
 
+func (t *tarReader) judged(before int64) {
+	if t.door != nil {
+		t.door.judged(before)
+	}
+}
+
 func (t *tarReader) readEntry(h *tar.Header) error {
 	e, err := entryOf(h)
 	if err != nil {
@@ -205,11 +222,12 @@ func (t *tarReader) readEntry(h *tar.Header) error {
 			Hint: "let the job's backup script pack its small files into one archive",
 		}
 	}
-	if t.accept != nil {
-		if err := t.accept(e); err != nil {
+	if t.door != nil {
+		if err := t.door.accept(e); err != nil {
 			return fmt.Errorf("read artifact: %w", err)
 		}
 	}
+	t.judged(math.MaxInt64)
 	if e.Type == lockstep.EntryFile {
 		if e.Size, err = t.digest(&e); err != nil {
 			return err
@@ -257,10 +275,33 @@ func entryOf(h *tar.Header) (lockstep.Entry, error) {
 	default:
 		return e, refused(fmt.Sprintf("read artifact entry %q", e.Path), fmt.Errorf("it is %s, which an artifact cannot hold", memberType(h.Typeflag)))
 	}
+	if ambiguous(h) {
+		return e, refused(fmt.Sprintf("read artifact entry %q", e.Path), errors.New("its headers say different things to different readers"))
+	}
 	if h.Uid < 0 || h.Gid < 0 {
 		return e, refused(fmt.Sprintf("read artifact entry %q", e.Path), fmt.Errorf("its owner is %d:%d", h.Uid, h.Gid))
 	}
 	return e, nil
+}
+
+// ambiguous reports whether GNU tar would unpack a member under another name or
+// of another size than the tar package says: it believes a pax header before a
+// GNU long name, and marks of a sparse file even without all that belong to one.
+func ambiguous(h *tar.Header) bool {
+	const mark = "GNU.sparse."
+	version := h.PAXRecords[mark+"major"] + "." + h.PAXRecords[mark+"minor"]
+	if version == "0.0" || version == "0.1" || version == "1.0" || version == "." && h.PAXRecords[mark+"map"] != "" {
+		return false
+	}
+	for key, value := range h.PAXRecords {
+		switch {
+		case strings.HasPrefix(key, mark),
+			key == "path" && value != "" && value != h.Name,
+			key == "linkpath" && value != "" && value != h.Linkname:
+			return true
+		}
+	}
+	return false
 }
 
 // memberPath is a member's name as an entry's path. Whether it is a good one

@@ -28,11 +28,12 @@ func Verified(ctx context.Context, r Repository, id lockstep.BackupID, want lock
 	if err != nil {
 		return nil, fmt.Errorf("verify artifact %q of backup %q: %w", want.Name, id, err)
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	stream, err := r.Open(ctx, id, want.Name)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	v := &verified{cancel: cancel, chunks: make(chan *[]byte, verifiedAhead)}
 	go func() {
 		defer close(v.chunks)
@@ -45,7 +46,7 @@ func Verified(ctx context.Context, r Repository, id lockstep.BackupID, want lock
 }
 
 // verifiedAhead is how many chunks may be accepted before they are taken. Each
-// is at most a tarBuffer.
+// is at most a tarBuffer, or the header of one member.
 const verifiedAhead = 3
 
 var chunkPool = sync.Pool{New: func() any { return new([]byte) }}
@@ -61,8 +62,8 @@ type verified struct {
 }
 
 func (v *verified) verify(ctx context.Context, r Repository, id lockstep.BackupID, want lockstep.Artifact, recorded lockstep.EntryList, stream io.Reader) error {
-	g := &gate{ctx: ctx, from: stream, to: v.chunks}
-	entries, n, err := readTar(ctx, g, MaxEntries, recorded.Expects)
+	g := &gate{ctx: ctx, recorded: recorded, from: stream, to: v.chunks}
+	entries, n, err := readTar(ctx, g, MaxEntries, g)
 	if err != nil {
 		return unreadable(ctx, err)
 	}
@@ -72,35 +73,57 @@ func (v *verified) verify(ctx context.Context, r Repository, id lockstep.BackupI
 	return g.pass()
 }
 
-// gate is what the verifying reader reads from. What it gave is passed on when
-// it is asked for more, for then everything that was complete in it has been
-// accepted, and what is not complete nobody can act on.
+// gate is what the verifying reader reads from, and whom it asks. What it gave
+// is passed on when it is asked for more, up to the member whose header is being
+// read then: that may be long, and the instance might act on its beginning.
 type gate struct {
-	ctx  context.Context
-	from io.Reader
-	to   chan<- *[]byte
-	held *[]byte
+	ctx      context.Context
+	recorded lockstep.EntryList
+	from     io.Reader
+	to       chan<- *[]byte
+
+	held  *[]byte // given, not passed on
+	start int64   // where in the stream it begins
+	safe  int64   // what lies before this may be passed on
 }
+
+func (g *gate) judged(before int64) { g.safe = before }
+
+func (g *gate) accept(e lockstep.Entry) error { return g.recorded.Expects(e) }
 
 func (g *gate) Read(p []byte) (int, error) {
 	if err := g.pass(); err != nil {
 		return 0, err
 	}
 	n, err := g.from.Read(p)
-	if n > 0 {
-		g.held = chunkPool.Get().(*[]byte)
-		*g.held = append((*g.held)[:0], p[:n]...)
-	}
+	g.hold(p[:n])
 	return n, err
 }
 
-func (g *gate) pass() error {
+func (g *gate) hold(p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	if g.held == nil {
+		g.held = chunkPool.Get().(*[]byte)
+		*g.held = (*g.held)[:0]
+	}
+	*g.held = append(*g.held, p...)
+}
+
+func (g *gate) pass() error {
+	if g.held == nil || g.safe <= g.start {
 		return nil
 	}
+	chunk := g.held
+	g.held = nil
+	if ready := g.safe - g.start; ready < int64(len(*chunk)) {
+		g.hold((*chunk)[ready:])
+		*chunk = (*chunk)[:ready]
+	}
+	g.start += int64(len(*chunk))
 	select {
-	case g.to <- g.held:
-		g.held = nil
+	case g.to <- chunk:
 		return nil
 	case <-g.ctx.Done():
 		return context.Cause(g.ctx)

@@ -190,3 +190,60 @@ func archive(t *testing.T, members []tar.Header) []byte {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestVerifiedKeepsBackHeaders: a member that has more to its header than one
+// block is not given before all of it was read, however few bytes come at once.
+func TestVerifiedKeepsBackHeaders(t *testing.T) {
+	t.Parallel()
+	good := archive(t, []tar.Header{{Name: "./f", Typeflag: tar.TypeReg, Mode: 0o644}})
+	evil := marked(t, tar.Header{Name: "./f", Typeflag: tar.TypeReg, Mode: 0o644, Size: 512, PAXRecords: map[string]string{
+		"___.sparse.major": "1", "___.sparse.minor": "0", "___.sparse.name": "./evil", "___.sparse.realsize": "0",
+	}}, "1\n0\n0\n")
+	r, id, a := kept(t, good)
+	stream, err := repository.Verified(t.Context(), byByte{changed{r, evil}}, id, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	if got, err := io.ReadAll(stream); !errors.Is(err, repository.ErrCorrupt) || len(got) > 0 {
+		t.Errorf("%d bytes of it were given: %v", len(got), err)
+	}
+}
+
+type byByte struct{ changed }
+
+func (b byByte) Open(context.Context, lockstep.BackupID, string) (io.ReadCloser, error) {
+	return io.NopCloser(iotest.OneByteReader(bytes.NewReader(b.data))), nil
+}
+
+// TestReadTarRefusesWhatGNUTarReadsOtherwise: what it would unpack is not what
+// we would call proven.
+func TestReadTarRefusesWhatGNUTarReadsOtherwise(t *testing.T) {
+	t.Parallel()
+	plain := tar.Header{Name: "./f", Typeflag: tar.TypeReg, Mode: 0o644, Format: tar.FormatPAX}
+	named := func(name string, format tar.Format) []byte {
+		return archive(t, []tar.Header{{Name: "./" + strings.Repeat(name, 200), Typeflag: tar.TypeReg, Format: format}})
+	}
+	long := append(named("e", tar.FormatPAX)[:1024], named("f", tar.FormatGNU)...)
+	for name, data := range map[string][]byte{
+		"a sparse file's name":      marked(t, tar.Header{Name: "./f", Typeflag: tar.TypeReg, PAXRecords: map[string]string{"___.sparse.name": "./evil"}}, ""),
+		"a sparse file's size":      marked(t, tar.Header{Name: "./f", Typeflag: tar.TypeReg, Size: 512, PAXRecords: map[string]string{"___.sparse.size": "0"}}, "evil"),
+		"a pax name and a long one": long,
+	} {
+		if _, _, err := repository.ReadTar(bytes.NewReader(data)); err == nil || !strings.Contains(err.Error(), "different readers") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := repository.ReadTar(bytes.NewReader(archive(t, []tar.Header{plain}))); err != nil {
+		t.Error(err)
+	}
+}
+
+// marked is an archive of one member, with marks that tar.Writer refuses to
+// write: its pax records that begin with "___." begin with "GNU." instead.
+func marked(t *testing.T, h tar.Header, content string) []byte {
+	t.Helper()
+	data := archive(t, []tar.Header{h})
+	copy(data[bytes.Index(data, []byte("./f\x00"))+512:], content)
+	return bytes.ReplaceAll(data, []byte("___."), []byte("GNU."))
+}
