@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -177,11 +179,12 @@ func TestASessionThatIsSilentStandsInNobodysWay(t *testing.T) {
 		if err != nil || len(heard) != 1 {
 			t.Fatalf("%v, %v", heard, err)
 		}
-		silent := func() {
-			if err := os.WriteFile(heard[0], []byte("-12001\n"), 0o600); err != nil { // before the machine was up
+		write := func(text string) {
+			if err := os.WriteFile(heard[0], []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
+		silent := func() { write("-12001\n") } // before the machine was up
 		other := i.another(sh)
 		defer other.Close()
 		var held *ClaimedError
@@ -190,9 +193,76 @@ func TestASessionThatIsSilentStandsInNobodysWay(t *testing.T) {
 		if _, err := other.Claim(i.ctx(), request("r2", 1)); !errors.As(err, &held) || held.Why != "session" {
 			t.Errorf("it has been heard again: %v", err)
 		}
+		write("") // it is just being written
+		if _, err := other.Claim(i.ctx(), request("r2", 1)); !errors.As(err, &held) || held.Why != "session" {
+			t.Errorf("it is being heard: %v", err)
+		}
+		write("99999999999\n") // in another boot
+		if reply, err := other.Claim(i.ctx(), request("r2", 1)); err != nil || reply.Displaced == nil {
+			t.Errorf("it was heard in another boot: %+v, %v", reply, err)
+		}
+		if err := other.Release(i.ctx(), ReleaseBack); err != nil {
+			t.Fatal(err)
+		}
 		silent()
 		if reply, err := other.Claim(i.ctx(), request("r2", 1)); err != nil || reply.Displaced == nil {
 			t.Errorf("it has not been heard: %+v, %v", reply, err)
+		}
+	})
+}
+
+// TestStreamsThatCannotBeEnded: a claim is not granted while something is still
+// unpacked for the run that it would displace.
+func TestStreamsThatCannotBeEnded(t *testing.T) {
+	i := newInstance(t, "sh")
+	i.claim("r1")
+	lock, err := os.OpenFile(filepath.Join(i.dir, "run/lockstep/r-r1/streams"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH); err != nil {
+		t.Fatal(err)
+	}
+	other := i.another("sh")
+	defer other.Close()
+	req := request("r2", 1)
+	req.TakeOver = true
+	if _, err := other.Claim(i.ctx(), req); err == nil || !strings.Contains(err.Error(), "cannot be ended") {
+		t.Errorf("claim: %v", err)
+	}
+	if err := i.MakeDir(i.ctx(), i.dir+"/store"); err != nil {
+		t.Errorf("the owner, afterwards: %v", err)
+	}
+}
+
+// TestForgetThatCannotBeStored: an unlock that somebody vouched for is struck
+// out, or it is not said that it was.
+func TestForgetThatCannotBeStored(t *testing.T) {
+	i := newInstance(t, "sh")
+	i.claim("r1")
+	i.arm(Lease{Unlocks: i.unlocks()[:2]})
+	if err := os.Mkdir(filepath.Join(i.dir, "var/lockstep/r-r1/unlocks.new"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Forget(i.ctx(), StepRef{Run: "r1", ID: "unlock-a"}); err == nil || !strings.Contains(err.Error(), "cannot store") {
+		t.Errorf("forget: %v", err)
+	}
+}
+
+// TestOwedStepsThatWereNotArmed leave nothing on record, not even after a reboot,
+// when all that is on record is owed.
+func TestOwedStepsThatWereNotArmed(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		i.arm(Lease{Unlocks: i.unlocks()[:1]})
+		i.reboot("r1")
+		if err := i.Release(i.ctx(), ReleaseDone, "unlock-x"); err != nil {
+			t.Fatal(err)
+		}
+		if i.exists("var/lockstep") {
+			t.Error("a record of nothing is left")
 		}
 	})
 }

@@ -41,8 +41,12 @@ claim() {
 			say "$1" held "$WHY" "$holder"
 			return
 		fi
+		if ! stop_streams "$was"; then
+			durable "$STATE/claim" "1 $holder"
+			fail "$1" error "what run '$was' is still unpacking here cannot be ended"
+			return
+		fi
 		stop_watch "$was"
-		stop_streams "$was"
 		say "$1" displaced "$holder"
 		durable "$STATE/r-$4/displaced" "$holder"
 	fi
@@ -80,15 +84,17 @@ driven() {
 # for that run, within the last two minutes? Its client does so every half. One
 # that is silent may be a connection whose other end has lost power.
 live_session() {
-	now
 	set +f
 	for d_ in "$RUN"/sess-*; do
 		set -f
 		[ "$d_" != "$SESS" ] || continue
 		{ read -r W <"$d_/run"; } 2>/dev/null || continue
 		[ "$W" = "$1" ] || continue
-		{ read -r W <"$d_/heard"; } 2>/dev/null || continue
-		[ "$((CS - W))" -le 12000 ] || continue
+		{ read -r W <"$d_/heard"; } 2>/dev/null || W= # it is being written
+		now
+		# One that was heard later than now was heard in another boot.
+		W=${W:-$CS}
+		[ "$W" -le "$CS" ] && [ "$((CS - W))" -le 12000 ] || continue
 		{ read -r s <"/proc/${d_##*-}/stat"; } 2>/dev/null || continue
 		case ${s##*) } in Z*) ;; *) return 0 ;; esac
 	done
@@ -116,11 +122,13 @@ live_stream() {
 	! flock -n "$RUN/r-$1/streams" true
 }
 
-# stop_streams RUN: it has lost its claim; what it still unpacks is stopped. A
-# stream holds the lock before it looks at the claim, so that none is missed.
+# stop_streams RUN: it has lost its claim; what it still unpacks is stopped, or
+# this fails. A stream holds the lock before it looks at the claim, so that none
+# is missed.
 stop_streams() {
 	D=$RUN/r-$1/streams tries=0
-	while live_stream "$1" && [ "$tries" -lt 100 ]; do
+	while live_stream "$1"; do
+		[ "$tries" -lt 100 ] || return 1
 		# shellcheck disable=SC2086
 		! strays || kill -KILL $PIDS 2>/dev/null
 		tries=$((tries + 1))
@@ -346,7 +354,17 @@ keep_owed() {
 			[ "$W" != "$s_" ] || kept="$kept$wave_ $s_ $line$NL"
 		done
 	done <"$STATE/r-$run/unlocks"
-	durable "$STATE/r-$run/unlocks" "${kept%"$NL"}"
+	keep_unlocks "$run"
+}
+
+# keep_unlocks RUN: "kept" are the lines of what it still owes. One that owes
+# nothing has no file.
+keep_unlocks() {
+	if [ -n "$kept" ]; then
+		durable "$STATE/r-$1/unlocks" "${kept%"$NL"}"
+	else
+		rm -f "$STATE/r-$1/unlocks"
+	fi
 }
 
 # forgive RUN: what it has unlocked, no other run owes any more.
@@ -370,11 +388,7 @@ strike_out() {
 	while read -r wave_ s_ line; do
 		[ "$s_" = "$2" ] || kept="$kept$wave_ $s_ $line$NL"
 	done <"$STATE/r-$1/unlocks"
-	if [ -n "$kept" ]; then
-		durable "$STATE/r-$1/unlocks" "${kept%"$NL"}"
-	else
-		rm -f "$STATE/r-$1/unlocks"
-	fi
+	keep_unlocks "$1"
 }
 
 # forget ID RUN STEP OWNRUN TERM: somebody vouches that the unlock which that
@@ -385,7 +399,10 @@ forget() {
 		fenced "$1"
 		return
 	fi
-	[ ! -f "$STATE/r-$2/unlocks" ] || strike_out "$2" "$3"
+	if [ -f "$STATE/r-$2/unlocks" ] && ! strike_out "$2" "$3"; then
+		fail "$1" error "cannot store in $STATE what is still owed"
+		return
+	fi
 	say "$1" ok
 }
 
