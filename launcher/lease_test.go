@@ -323,3 +323,24 @@ func TestASessionThatCannotBeMarkedStillAnswers(t *testing.T) {
 		}
 	})
 }
+
+// TestUnlocksOfALeaseIgnoreNoSignal: what they start may live as long as the
+// machine.
+func TestUnlocksOfALeaseIgnoreNoSignal(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		unlock := step("r1", "unlock", i.script("unlock", "#!/bin/sh\ngrep SigIgn: /proc/self/status >"+i.dir+"/ignored\n"))
+		i.locked("r1")
+		i.arm(Lease{Duration: time.Hour, Unlocks: []Unlock{{Wave: 1, Step: unlock, LockRef: step("r1", "lock-a", "").StepRef, Timeout: time.Minute}}})
+		if err := i.Release(i.ctx(), ReleaseNow); err != nil {
+			t.Fatal(err)
+		}
+		i.fired("r1")
+		mine, err1 := os.ReadFile("/proc/self/status")
+		b, err2 := os.ReadFile(filepath.Join(i.dir, "ignored"))
+		if err := errors.Join(err1, err2); err != nil || !strings.Contains(string(mine), string(b)) {
+			t.Errorf("an unlock script of a lease has %q: %v", b, err)
+		}
+	})
+}

@@ -119,7 +119,7 @@ renew() {
 # watch_main RUN TERM: the watchdog. It sleeps until the deadline as it was
 # when it looked; renewals only move that away, and firing now replaces it.
 watch_main() {
-	trap '' HUP
+	trap : HUP # not '': the unlock scripts, and what they start, would ignore it
 	exec 9>>"$RUN/r-$1/watch.lock" || return
 	flock -w 1 9 || return
 	echo "$$" >"$RUN/r-$1/watch.pid"
