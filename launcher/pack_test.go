@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,35 @@ func TestPackIsInventoryAndArchive(t *testing.T) {
 		}
 		i.leavesNothing()
 	})
+}
+
+// TestWhatTheEnvironmentSays of tar and cd is not asked for.
+func TestWhatTheEnvironmentSays(t *testing.T) {
+	i := newInstance(t, "sh")
+	for _, dir := range []string{"store", "other/store"} {
+		if err := errors.Join(os.MkdirAll(filepath.Join(i.dir, dir), 0o755),
+			os.WriteFile(filepath.Join(i.dir, dir, filepath.Dir(dir)+"f"), []byte("x"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("TAR_OPTIONS", "--exclude=*f")
+	t.Setenv("CDPATH", filepath.Join(i.dir, "other"))
+	var listed, packed []string
+	var out, pack bytes.Buffer
+	if err := errors.Join(
+		i.Inventory(i.ctx(), "store", func(it Item) { listed = append(listed, it.Path) }),
+		i.TarOut(i.ctx(), "store", 0, &out),
+		i.Pack(i.ctx(), "store", func(it Item) { packed = append(packed, it.Path) }, &pack),
+		i.TarIn(i.ctx(), "back", bytes.NewReader(out.Bytes())),
+	); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"", ".f"}; !slices.Equal(listed, want) || !slices.Equal(packed, want) {
+		t.Errorf("listed %q, packed %q", listed, packed)
+	}
+	if !bytes.Contains(out.Bytes(), []byte("./.f")) || !bytes.Equal(out.Bytes(), pack.Bytes()) || !i.exists("back/.f") {
+		t.Error("a file is not in the archive, or was not unpacked")
+	}
 }
 
 func TestPackFails(t *testing.T) {
