@@ -57,7 +57,7 @@ func main() {
 
 func run(only string, show bool, parallel int) (survived int) {
 	var chosen []mutant
-	for _, m := range slices.Concat(mutants, accessMutants, backgroundMutants, serverMutants) {
+	for _, m := range slices.Concat(mutants, artifactMutants, accessMutants, backgroundMutants, serverMutants) {
 		if strings.Contains(m.Name, only) {
 			chosen = append(chosen, m)
 		}

@@ -1,0 +1,61 @@
+package main
+
+// artifactMutants are bugs in what proves artifacts, on their way in and back.
+var artifactMutants = []mutant{
+	{
+		Name: "an artifact passes before it is accepted", File: "repository/verified.go",
+		Why: "an altered archive writes on an instance what no backup recorded",
+		Old: "	g.hold(p[:n])\n", New: "	g.hold(p[:n])\n	g.safe = 1 << 62\n	if err := g.pass(); err != nil {\n		return 0, err\n	}\n",
+		Test: "./repository -run Verified",
+	},
+	{
+		Name: "an artifact passes with half of a header read", File: "repository/verified.go",
+		Why: "an instance acts on a member that nobody has judged",
+		Old: "{ g.safe = before }", New: "{ g.safe = 1 << 62 }",
+		Test: "./repository -run Verified",
+	},
+	{
+		Name: "an artifact's digest is not compared at its end", File: "repository/verified.go",
+		Why:  "a restore locks and works with files that decayed in the repository",
+		Old:  "	if err := compare(ctx, r, id, want, Content{Bytes: n, Entries: entries}); err != nil {\n",
+		New:  "	_, _ = n, entries\n	if err := error(nil); err != nil {\n",
+		Test: "./repository -run Verified",
+	},
+	{
+		Name: "symbolic links may lead anywhere", File: "entries.go",
+		Why:  "an altered archive makes a link out of the artifact's folder",
+		Old:  "	e.Path, e.Size, e.Sum = want.Path, want.Size, want.Sum\n",
+		New:  "	e.Path, e.Size, e.Sum, e.Link = want.Path, want.Size, want.Sum, want.Link\n",
+		Test: ". ./repository -run Verified|Expects",
+	},
+	{
+		Name: "hard links may be of any recorded file", File: "entries.go",
+		Why: "a file is placed as another name of a link that leads out of the folder",
+		Old: " || to.Type == EntryDir || to != want {", New: " || to.Type == EntryDir {",
+		Test: ". -run Expects",
+	},
+	{
+		Name: "owner and mode are not looked at on the way", File: "entries.go",
+		Why: "an altered archive places a program that runs as root for everybody",
+		Old: "	if e != want {\n", New: "	e.Mode, e.UID, e.GID = want.Mode, want.UID, want.GID\n	if e != want {\n",
+		Test: ". -run Expects",
+	},
+	{
+		Name: "what GNU tar reads otherwise is proven", File: "repository/tar.go",
+		Why: "what is verified is not what a restore unpacks",
+		Old: "	if ambiguous(h) {\n", New: "	if false {\n",
+		Test: "./repository -run ReadTar",
+	},
+	{
+		Name: "a packed file without a digest", File: "launcher/pack.go",
+		Why: "a file that vanished while it was listed counts as listed",
+		Old: "	for path := range files {\n", New: "	for path := range map[string]*Item{} {\n",
+		Test: "./launcher -run UnpackRefuses",
+	},
+	{
+		Name: "streams that cannot be ended are forgotten", File: "launcher/sh/40-claim.sh",
+		Why: "two runs write into one artifact folder",
+		Old: "		[ \"$tries\" -lt 100 ] || return 1\n", New: "		[ \"$tries\" -lt 100 ] || return 0\n",
+		Test: "./launcher -run StreamsThatCannotBeEnded",
+	},
+}
