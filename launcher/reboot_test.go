@@ -26,9 +26,13 @@ func (i *instance) reboot(run string) {
 	}
 }
 
-// endWatcher kills what waits for the run's lease; it leads a session of its own.
+// endWatcher kills what waits for the run's lease, if there is one; it leads a
+// session of its own.
 func (i *instance) endWatcher(run string) {
 	i.t.Helper()
+	if !i.exists("run/lockstep/r-" + run + "/lease") {
+		return
+	}
 	file, watcher := filepath.Join(i.dir, "run/lockstep/r-"+run+"/watch.pid"), 0
 	for end := time.Now().Add(patience); watcher == 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		text, _ := os.ReadFile(file)
