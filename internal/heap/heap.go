@@ -20,7 +20,7 @@ import (
 const (
 	room  = 12 << 20
 	least = 25
-	limit = 208 << 20
+	limit = 176 << 20
 )
 
 // maxPercent bounds the percentage. The smallest heap grows with it: 4 MiB at
