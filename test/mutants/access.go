@@ -60,8 +60,8 @@ var accessMutants = []mutant{
 	{
 		Name: "access: logged after it was done", File: "access/guard.go", Test: inAccess,
 		Why: "a crash in between leaves no trace",
-		Old: "	err := x.do()\n	if err != nil {\n		x.entry.Result",
-		New: "	err := x.do()\n	if err == nil {\n		return g.record(ctx, p, x.entry)\n	}\n	if err != nil {\n		x.entry.Result",
+		Old: "	err := x.do()\n	if err != nil {\n		why := err.Error()",
+		New: "	err := x.do()\n	if err == nil {\n		return g.record(ctx, p, x.entry)\n	}\n	if err != nil {\n		why := err.Error()",
 	},
 	{
 		Name: "access: the client says who asks", File: "access/guard_act.go", Test: inAccess,
