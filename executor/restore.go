@@ -68,7 +68,7 @@ func (e *Executor) upload(ctx context.Context, c *launcher.Client, t lockstep.Ta
 	defer stream.Close()
 	m := e.meter(ctx, t.Step.ID, t.Artifact.Bytes)
 	defer m.stop()
-	return c.TarIn(ctx, artifactDir(t), io.Reader(&meteredReader{stream, m}))
+	return c.TarIn(ctx, artifactDir(t), &meteredReader{stream, m})
 }
 
 // open streams the artifact, and proves it on its way unless that was done.

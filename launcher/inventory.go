@@ -219,28 +219,41 @@ func parseTime(s string) (time.Time, error) {
 // parseDigests reads lines "DEV:INODE HEX" up to "done". Every regular file
 // must get one.
 func parseDigests(br *bufio.Reader, items []Item, byInode map[inode][]int) error {
-	for {
-		b, err := br.ReadSlice('\n')
-		if err != nil {
-			return fmt.Errorf("%w: digests end early: %w", errInventory, err)
-		}
-		line := strings.TrimSuffix(string(b), "\n")
-		if line == "done" {
-			break
-		}
+	err := eachDigest(br, func(line string) error {
 		key, sum, err := parseDigest(line)
-		if err != nil {
-			return err
-		}
 		for _, i := range byInode[key] {
 			items[i].SHA256 = sum
 		}
 		delete(byInode, key)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	for _, names := range byInode {
 		return fmt.Errorf("%q changed or vanished while it was listed", items[names[0]].Path)
 	}
 	return nil
+}
+
+// eachDigest hands every line up to "done" to take, whose error ends it.
+func eachDigest(br *bufio.Reader, take func(line string) error) error {
+	for {
+		b, err := br.ReadSlice('\n')
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("%w: digests end early: %w", errInventory, err)
+		}
+		line := strings.TrimSuffix(string(b), "\n")
+		if line == "done" {
+			return nil
+		}
+		if err := take(line); err != nil {
+			return err
+		}
+	}
 }
 
 func parseDigest(line string) (inode, [32]byte, error) {

@@ -69,26 +69,16 @@ func parseSums(br *bufio.Reader, items []Item) error {
 			files[items[i].Path] = &items[i]
 		}
 	}
-	for {
-		b, err := br.ReadSlice('\n')
-		if err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("%w: digests end early: %w", errInventory, err)
-		}
-		line := strings.TrimSuffix(string(b), "\n")
-		if line == "done" {
-			break
-		}
+	err := eachDigest(br, func(line string) error {
 		path, sum, err := parseSum(line)
-		if err != nil {
-			return err
-		}
 		if file := files[path]; file != nil {
 			file.SHA256 = sum
 			delete(files, path)
 		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	for path := range files {
 		return fmt.Errorf("%q changed or vanished while it was listed", path)

@@ -11,11 +11,17 @@ import (
 	"lockstep"
 )
 
-// TestThroughSudo runs the whole way with the real sudo, where there is one.
-func TestThroughSudo(t *testing.T) {
+// needSudo skips the test where there is no sudo without a password.
+func needSudo(t *testing.T) {
+	t.Helper()
 	if err := exec.Command("sudo", "-n", "true").Run(); err != nil {
 		t.Skipf("no sudo without a password here: %v", err)
 	}
+}
+
+// TestThroughSudo runs the whole way with the real sudo, where there is one.
+func TestThroughSudo(t *testing.T) {
+	needSudo(t)
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)
 		i.Client.cfg.Sudo = true
@@ -60,9 +66,7 @@ func TestThroughSudo(t *testing.T) {
 // signals as if sudo itself had run it by its path. The interpreter is a
 // program that adds nothing of its own.
 func TestWhatSudoWouldShow(t *testing.T) {
-	if err := exec.Command("sudo", "-n", "true").Run(); err != nil {
-		t.Skipf("no sudo without a password here: %v", err)
-	}
+	needSudo(t)
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)
 		i.Client.cfg.Sudo = true

@@ -25,19 +25,14 @@ var words = map[string]string{
 }
 
 func stepState(r *lockstep.Run, s lockstep.Step) string {
-	switch t := r.Steps[s.ID].Last(); {
+	t := r.Steps[s.ID].Last()
+	switch {
 	case t == nil && r.Ending != nil:
 		return stateSkipped
 	case t == nil:
 		return stateWaiting
-	case t.Running():
-		return stateRunning
-	case t.Outcome.OK():
-		return stateOK
-	case !t.Outcome.Final():
-		return stateUnknown
 	}
-	return stateFailed
+	return tryState(*t)
 }
 
 // took is how long a try took: its script, where the instance measured it.
