@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: all help build image check fmt vet test race lint e2e uitest bbrsuite opstest bench mutants fuzz demo clean
+.PHONY: all help build image check fmt vet test race lint e2e restictest uitest bbrsuite dockertest opstest bench mutants crash writes shells faults fuzz demo clean
 
 all: check test ## Formatting, vet and all tests that need nothing but Go
 
@@ -28,7 +28,7 @@ vet:
 	$(GO) vet ./...
 
 test: ## All tests that need nothing but Go
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
 
 race: ## The same under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
@@ -39,11 +39,17 @@ lint: ## golangci-lint with .golangci.yml, where it is installed
 e2e: build ## Real sshd, PostgreSQL and Redis on instances in namespaces (root, Debian)
 	test/e2e/run
 
+restictest: ## Our repository with Debian's stock restic, and a thousand flipped bits
+	test/restic/run
+
 uitest: ## The pages in Debian's Chromium, over a real server
 	test/ui/run
 
 bbrsuite: ## The bbr program against a strict director, containers as instances (Docker; root on Debian)
 	test/bbr/run
+
+dockertest: ## Containers of a real engine as instances (Docker; root on Debian)
+	test/docker/run
 
 opstest: ## docs/operations.md, followed on machines with systemd (Docker; root on Debian)
 	test/ops/run
@@ -53,6 +59,18 @@ bench: build ## Ratios against a reference measured in the same run; BENCH=-quic
 
 mutants: ## Hand-made bugs of the guards; the tests must catch each
 	$(GO) run ./test/mutants
+
+crash: ## kill -9 of the program at every fault point and at random moments, 1,000 times and more
+	$(GO) run ./test/crash -kills 1000 -each 50
+
+shells: ## The launcher's tests with every sh there is, and with the tools of older and newer Debians (root on Debian)
+	test/shells/run
+
+writes: ## Power lost 100,000 times while the journal and a repository are written; bits flipped in all that is kept
+	$(GO) test ./test/writes -v -cuts 50000 -flips 2000 -timeout 90m
+
+faults: ## docs/faults.md, from the directives of the tests
+	$(GO) run ./test/faults
 
 # Without a bound on it, making the first new input of a long seed smaller takes
 # all of the time.

@@ -18,6 +18,9 @@ type Artifact struct {
 	Digest string `json:"digest"`
 	// Custom: see PlannedArtifact.
 	Custom bool `json:"custom,omitempty"`
+	// Checksums is, for an artifact without a digest, that of the checksums
+	// which another program recorded of its files.
+	Checksums string `json:"checksums_digest,omitempty"`
 }
 
 // Empty reports whether the artifact holds nothing at all.
@@ -36,13 +39,16 @@ func NewBackupID(deployment string, start time.Time) BackupID {
 type DataState string
 
 // The states of data. The first three are of backups, DataUnproven of a
-// foreign one that no manifest of ours vouches for; the last three are of
-// restores.
+// foreign one that no manifest of ours vouches for. DataSuspect is one that was
+// proven, but lacks what earlier ones had; DataDamaged one that is not what it
+// was when it was proven. The last three are of restores.
 const (
 	DataVerified   DataState = "verified"
 	DataIncomplete DataState = "incomplete"
 	DataNone       DataState = "none"
 	DataUnproven   DataState = "unproven"
+	DataSuspect    DataState = "suspect"
+	DataDamaged    DataState = "damaged"
 	DataUntouched  DataState = "untouched"
 	DataRestored   DataState = "restored"
 	DataPartial    DataState = "partial"
@@ -73,8 +79,28 @@ type Backup struct {
 	// Instances are those of the deployment at that time, with their jobs.
 	Instances  []Instance `json:"instances,omitempty"`
 	PlanDigest string     `json:"plan_digest"`
+	// Suspect says in what it looks worse than earlier backups; its Data is
+	// DataSuspect then.
+	Suspect []string `json:"suspect,omitempty"`
+	// AcceptedChanges is what Suspect would have been, had nobody said that it
+	// is meant: later backups are compared with this one and its successors.
+	AcceptedChanges []string `json:"accepted_changes,omitempty"`
 	// Version is that of the program that wrote the backup.
 	Version string `json:"version"`
+	// Signature is that of Statement by whoever wrote the backup, as the
+	// signature lines of a signed note; "" if nobody signed it.
+	Signature string `json:"signature,omitempty"`
+
+	// What follows is not in the manifest: it became known later.
+
+	// Recorded is what Data is in the manifest, where that is not so any more.
+	Recorded DataState `json:"recorded_data,omitempty"`
+	// Verified is how it was read again last, if it ever was.
+	Verified *Verification `json:"last_verify,omitempty"`
+	// Proof is how the manifest itself was judged.
+	Proof *Proof `json:"proof,omitempty"`
+	// Skipped are newer backups, where this one was asked for as the latest.
+	Skipped []Skipped `json:"skipped,omitempty"`
 }
 
 // Artifact finds an artifact by its slot.

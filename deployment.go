@@ -1,6 +1,7 @@
 package lockstep
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -51,9 +52,34 @@ func DefaultLocations() Locations {
 	}
 }
 
+// ContainerLocations are DefaultLocations for containers, which are exchanged
+// where a machine would be rebooted: both of the launcher's folders are in one
+// at which a volume can be mounted.
+func ContainerLocations() Locations {
+	l := DefaultLocations()
+	l.Launcher, l.Claim = "/var/lib/lockstep/run", "/var/lib/lockstep/claim"
+	return l
+}
+
+// Or is l with the locations of defaults where it has none.
+func (l Locations) Or(defaults Locations) Locations {
+	return Locations{
+		Scripts:   cmp.Or(l.Scripts, defaults.Scripts),
+		Artifacts: cmp.Or(l.Artifacts, defaults.Artifacts),
+		Launcher:  cmp.Or(l.Launcher, defaults.Launcher),
+		Claim:     cmp.Or(l.Claim, defaults.Claim),
+	}
+}
+
 // ScriptDir is the folder in which job's scripts lie.
 func (l Locations) ScriptDir(job string) string {
 	return strings.ReplaceAll(l.Scripts, "{job}", job)
+}
+
+// Pushed is where a script lies that a run brings along: beside the claim, so that
+// it is there as long as it may be owed, under its digest.
+func (l Locations) Pushed(digest string) string {
+	return strings.TrimRight(l.Claim, "/") + "/scripts/" + digest
 }
 
 // ArtifactDir is the folder for the artifact of that name on an instance. It

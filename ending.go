@@ -1,6 +1,7 @@
 package lockstep
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -35,7 +36,20 @@ func (r *Run) ending() *Ending {
 		e.State = r.endedBadly()
 		e.Error, e.Hint = r.firstError()
 	}
+	if e.Data == DataPartial && !r.Opened.Policy.ContractWords {
+		e.Hint = r.halfRestoredHint(e.Hint)
+	}
 	return e
+}
+
+// halfRestoredHint says, after the hint for what went wrong, what that means for
+// the system.
+func (r *Run) halfRestoredHint(hint string) string {
+	if hint != "" {
+		hint += "; "
+	}
+	return fmt.Sprintf("%sthe system is half restored: `lockstep restore %s %s` again; if it is well as it is, `lockstep runs ack %s --restored --reason …`; until then its backups are suspect",
+		hint, r.Opened.Deployment, r.BackupID(), r.ID)
 }
 
 func (r *Run) endedBadly() RunState {
@@ -77,6 +91,8 @@ func (r *Run) backupData() DataState {
 		return DataNone
 	case len(r.reasons()) > 0:
 		return DataIncomplete
+	case len(r.Suspect) > 0:
+		return DataSuspect
 	}
 	return DataVerified
 }
@@ -87,22 +103,31 @@ func (r *Run) reasons() []string {
 	for _, stage := range []Stage{StageCheck, StageLock, StageWork, StageUnlock, StageCollect, StageVerify} {
 		for _, s := range r.Plan.Steps(stage) {
 			if t := r.failedTry(s); t != nil {
-				why = append(why, fmt.Sprintf("%s: %s", s.ID, t.describe()))
+				why = append(why, fmt.Sprintf("%s: %s", s.ID, t.Cause()))
 			} else if stage != StageUnlock && !r.ok(s.ID) {
 				why = append(why, fmt.Sprintf("%s: not done", s.ID))
 			}
 		}
 	}
-	for _, s := range r.Plan.Steps(StageCollect) {
-		rec := r.Steps[s.ID]
-		if r.ok(s.ID) && rec.Artifact.Empty() && !s.MayBeEmpty && !r.Plan.Policy.AllowEmpty {
-			why = append(why, fmt.Sprintf("%s: the backup script left nothing", s.ID))
-		}
+	for _, s := range r.leftNothing() {
+		why = append(why, fmt.Sprintf("%s: the backup script left nothing", s.ID))
 	}
 	for _, id := range r.Leases {
-		why = append(why, fmt.Sprintf("%s: unlocked by itself when its lease ran out", id))
+		why = append(why, fmt.Sprintf("%s: %s", id, r.LockNote(id)))
 	}
 	return why
+}
+
+// leftNothing are the collect steps that brought in an empty artifact which may
+// not be empty.
+func (r *Run) leftNothing() []Step {
+	var out []Step
+	for _, s := range r.Plan.Steps(StageCollect) {
+		if r.ok(s.ID) && r.Steps[s.ID].Artifact.Empty() && !s.MayBeEmpty && !r.Plan.Policy.AllowEmpty {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // failedTry is the first try of the step that counts against the run: any bad
@@ -122,17 +147,6 @@ func (r *Run) failedTry(s Step) *Try {
 		}
 	}
 	return nil
-}
-
-// describe says how a try ended, for people.
-func (t *Try) describe() string {
-	switch {
-	case t.Running():
-		return "still running"
-	case t.Error != "":
-		return t.Error
-	}
-	return t.Outcome.String()
 }
 
 // proven are the artifacts whose verify step ended well, in the plan's order.
@@ -159,6 +173,9 @@ func (r *Run) stillHeld() []Slot {
 // held are the unlock steps of those slots.
 func (r *Run) held() []Step {
 	var held []Step
+	if r.Plan == nil {
+		return nil
+	}
 	for _, s := range r.Plan.Steps(StageUnlock) {
 		owed := r.Owed(s) || r.holds() && r.attempts(s.Of) > 0
 		if owed && !r.ok(s.ID) {
@@ -174,7 +191,7 @@ func (r *Run) exitCode(e *Ending) int {
 		code = r.stepBits()
 	}
 	broken := len(r.Failures) > 0 || len(r.Leases) > 0 || r.Overrun
-	incomplete := e.Data == DataIncomplete || e.Data == DataNone || e.Data == DataUntouched || e.Data == DataPartial
+	incomplete := e.Data == DataIncomplete || e.Data == DataSuspect || e.Data == DataNone || e.Data == DataUntouched || e.Data == DataPartial
 	interrupted := (r.Canceled || r.Recovered) && (r.Plan == nil || incomplete || e.Data == "") ||
 		r.Recovered && !r.Resumable
 	if broken || interrupted || incomplete && code == 0 {
@@ -224,47 +241,61 @@ func (r *Run) stageBit(stage Stage) int {
 	return ExitError
 }
 
-// firstError is what went wrong first, in time.
+// firstError is what went wrong first, in one text, and its hint.
 func (r *Run) firstError() (message, hint string) {
 	if len(r.Failures) > 0 {
 		return r.Failures[0].Error, r.Failures[0].Hint
 	}
-	var first *Try
-	if r.Plan == nil {
-		return r.brokenBy(), ""
+	tries := r.badTries()
+	if len(tries) > 0 {
+		hint = tries[0].Hint
 	}
-	for _, w := range r.Plan.Waves {
-		for _, s := range w.Steps {
-			t := r.failedTry(s)
-			if t != nil && (first == nil || t.FinishedAt.Before(first.FinishedAt)) {
-				first, message, hint = t, fmt.Sprintf("%s: %s", s.ID, t.describe()), t.Hint
-			}
-		}
+	if by, ok := r.brokenBy(); ok {
+		return by.What, cmp.Or(hint, by.Hint)
 	}
-	if by := r.brokenBy(); by != "" {
-		return by, hint
+	if len(tries) > 0 {
+		return fmt.Sprintf("%s: %s", tries[0].Step, tries[0].Why), hint
 	}
-	if message == "" && r.Plan.Operation == OperationBackup {
+	if r.Plan != nil && r.Opened.Operation == OperationBackup {
 		if why := r.reasons(); len(why) > 0 {
-			message = why[0]
+			return why[0], ""
+		} else if len(r.Suspect) > 0 {
+			return fmt.Sprintf("backup %s is kept, but suspect: %s", r.BackupID(), r.Suspect[0]),
+				fmt.Sprintf("look at it on the instances; if it is meant, `lockstep backup %s --accept-change` makes a backup that counts", r.Opened.Deployment)
 		}
 	}
-	return message, hint
+	return "", ""
 }
 
-// brokenBy says what cut the run short other than a step, or "".
-func (r *Run) brokenBy() string {
+// brokenBy says what cut the run short other than a step.
+func (r *Run) brokenBy() (Message, bool) {
+	if m, ok := r.cutShort(); ok || len(r.Leases) == 0 {
+		return m, ok
+	}
+	return r.leaseMessage(r.Leases[0]), true
+}
+
+// cutShort says what ended the run early on purpose, or its orchestrator.
+func (r *Run) cutShort() (Message, bool) {
 	switch {
 	case r.Canceled:
-		return "canceled"
+		return Message{What: "canceled", Why: r.canceledBy()}, true
 	case r.Overrun:
-		return fmt.Sprintf("the lock window was longer than max_lock (%s)", r.Plan.Policy.MaxLock)
+		return Message{
+			What: fmt.Sprintf("the lock window was longer than max_lock (%s)", r.Plan.Policy.MaxLock),
+			Hint: "find the slow script (`lockstep runs show " + string(r.ID) + "`), or allow more (max_lock)",
+		}, true
 	case r.Recovered && !r.Resumable:
-		return "the orchestrator of this run died"
-	case len(r.Leases) > 0:
-		return fmt.Sprintf("%s: unlocked by itself when its lease ran out", r.Leases[0])
+		return Message{What: "the orchestrator of this run died"}, true
 	}
-	return ""
+	return Message{}, false
+}
+
+// leaseMessage is what a lease that ran out means for its instance.
+func (r *Run) leaseMessage(id InstanceID) Message {
+	return Message{
+		What: fmt.Sprintf("%s: %s", id, r.LockNote(id)), Why: "nobody reached it in time to renew the lease",
+	}
 }
 
 // BackupScriptsSuccessful is what unlock scripts of a backup are told: true

@@ -1,6 +1,7 @@
 package lockstep
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -49,23 +50,22 @@ type Entry struct {
 // the file. Make one with NewEntryList.
 type EntryList []Entry
 
-// NewEntryList brings entries into canonical form; what it is given stays as
-// it is. Hard links may point at any name of their file, in any order; one to
+// NewEntryList brings entries into canonical form. It takes its argument over, which
+// is not to be used any more. Hard links may point at any name of their file, in any order; one to
 // a symbolic link becomes that symbolic link, and what has no meaning for a
 // type (a folder's size, a symbolic link's mode) is set to its one value. It
 // refuses what an artifact cannot hold: absolute paths, "..", two entries of
-// one path, links to nothing, and entries below what is not a folder.
+// one path, links to nothing, entries below what is not a folder, and more than
+// MaxEntries, MaxNameBytes or MaxDepth.
 func NewEntryList(entries []Entry) (EntryList, error) {
-	list := EntryList(slices.Clone(entries))
+	list := EntryList(entries)
 	slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
 	for i, e := range list {
-		if err := checkEntryPath(e.Path); err != nil {
-			return nil, err
-		}
 		if i > 0 && list[i-1].Path == e.Path {
 			return nil, fmt.Errorf("artifact entry %q: appears twice", e.Path)
 		}
-		if err := list[i].normalize(); err != nil {
+		var err error
+		if list[i], err = e.Canonical(); err != nil {
 			return nil, err
 		}
 	}
@@ -75,7 +75,16 @@ func NewEntryList(entries []Entry) (EntryList, error) {
 	if err := list.checkParents(); err != nil {
 		return nil, err
 	}
-	return list, nil
+	return list, list.checkBounds()
+}
+
+// Canonical is the entry as a list has it, but for hard links, whose form depends
+// on other entries; see NewEntryList for what it refuses.
+func (e Entry) Canonical() (Entry, error) {
+	if err := checkEntryPath(e.Path); err != nil {
+		return e, err
+	}
+	return e, e.normalize()
 }
 
 func checkEntryPath(path string) error {
@@ -84,6 +93,9 @@ func checkEntryPath(path string) error {
 	}
 	if path == "" || strings.HasPrefix(path, "/") || strings.ContainsRune(path, 0) {
 		return fmt.Errorf("artifact entry %q: not a relative path", path)
+	}
+	if strings.Count(path, "/") >= MaxDepth {
+		return fmt.Errorf("artifact entry %.100q: its path has more than %d names, one below the other", path, MaxDepth)
 	}
 	for part := range strings.SplitSeq(path, "/") {
 		if part == "" || part == "." || part == ".." {
@@ -97,6 +109,9 @@ func checkEntryPath(path string) error {
 // value, so that equal trees have equal lists whoever described them.
 func (e *Entry) normalize() error {
 	e.Mode &= 0o7777
+	if err := e.checkNumbers(); err != nil {
+		return err
+	}
 	switch e.Type {
 	case EntryFile:
 		e.Link = ""
@@ -115,19 +130,28 @@ func (e *Entry) normalize() error {
 	return nil
 }
 
-// Expects returns an error unless the list has an entry like e, as far as the
-// header of an archive's member can tell: all but size and content. Which of a
-// file's names comes as the file does not matter.
-func (l EntryList) Expects(e Entry) error {
+// Finder gives the entry of a path, if there is one.
+type Finder func(path string) (e Entry, ok bool, err error)
+
+// Expects returns an error unless there is an entry like e, as far as the header
+// of an archive's member can tell: all but size and content. Which of a file's
+// names comes as the file does not matter.
+func (find Finder) Expects(e Entry) error {
 	if err := e.normalize(); err != nil {
 		return err
 	}
-	want, ok := l.named(e.Path)
+	want, ok, err := find.named(e.Path)
 	switch {
+	case err != nil:
+		return err
 	case !ok:
 		return fmt.Errorf("artifact entry %q: it is not recorded", e.Path)
 	case e.Type == EntryHardlink:
-		if to, ok := l.named(e.Link); !ok || to.Type == EntryDir || to != want {
+		to, ok, err := find.named(e.Link)
+		if err != nil {
+			return err
+		}
+		if !ok || to.Type == EntryDir || to != want {
 			return fmt.Errorf("artifact entry %q: it is not recorded as another name of %q", e.Path, e.Link)
 		}
 		return nil
@@ -141,19 +165,18 @@ func (l EntryList) Expects(e Entry) error {
 
 // named is the entry of that path; of a file's further names, that
 // of the file.
-func (l EntryList) named(path string) (Entry, bool) {
-	i, ok := l.find(path)
-	if ok && l[i].Type == EntryHardlink {
-		i, ok = l.find(l[i].Link)
+func (find Finder) named(path string) (Entry, bool, error) {
+	e, ok, err := find(path)
+	if err == nil && ok && e.Type == EntryHardlink {
+		e, ok, err = find(e.Link)
 	}
-	if !ok {
-		return Entry{}, false
+	if err != nil || !ok {
+		return Entry{}, false, err
 	}
-	e := l[i]
 	if e.Type == EntrySymlink {
 		e.Path = "" // each name of one is recorded as one of its own
 	}
-	return e, true
+	return e, true, nil
 }
 
 // find is the index of the entry of that path.
@@ -164,42 +187,102 @@ func (l EntryList) find(path string) (int, bool) {
 // rehomeHardlinks makes the first path of each group of hard links the file
 // and the others links to it, whichever of them came as the file.
 func (l EntryList) rehomeHardlinks() error {
-	groups := map[int][]int{} // index of the file as it came -> indexes of its links
+	links := Hardlinks{}
 	for i, e := range l {
 		if e.Type != EntryHardlink {
 			continue
 		}
-		home, err := l.home(i)
-		if err != nil {
-			return err
+		if to, ok := l.find(e.Link); !ok || l[to].Type == EntryDir || !links.Add(len(l), i, to) {
+			return e.Dangling()
 		}
-		groups[home] = append(groups[home], i)
 	}
-	for home, links := range groups {
-		file, members := l[home], append(links, home)
-		first := slices.Min(members)
-		for _, i := range members {
-			l.setLinked(i, first, file)
+	if loop := links.Resolve(); loop >= 0 {
+		return l[loop].Dangling()
+	}
+	names := map[int]Entry{} // of groups of which a name was rewritten, by their first one
+	for i := range l {
+		home, first, ok := links.Group(i)
+		if !ok {
+			continue
 		}
+		file, seen := names[first]
+		if !seen {
+			file = l[home]
+			names[first] = file
+		}
+		l[i] = file.Named(l[i].Path, l[first].Path)
 	}
 	return nil
 }
 
-// home follows hard link i, through other names of its file, to the entry that
-// came as the file or symbolic link itself.
-func (l EntryList) home(i int) (int, error) {
-	at := i
-	for range len(l) {
-		next, ok := l.find(l[at].Link)
-		if !ok || l[next].Type == EntryDir {
-			break
-		}
-		if l[next].Type != EntryHardlink {
-			return next, nil
-		}
-		at = next
+// Dangling is the error of a hard link to nothing.
+func (e Entry) Dangling() error {
+	return fmt.Errorf("artifact entry %q: hard link to %q, which is not a file of the artifact", e.Path, e.Link)
+}
+
+// Named is the entry of one of the names of what e is, of which first is the first.
+func (e Entry) Named(path, first string) Entry {
+	if path != first && e.Type == EntryFile {
+		return Entry{Path: path, Type: EntryHardlink, Mode: e.Mode, UID: e.UID, GID: e.GID, Link: first}
 	}
-	return 0, fmt.Errorf("artifact entry %q: hard link to %q, which is not a file of the artifact", l[i].Path, l[i].Link)
+	e.Path = path
+	return e
+}
+
+// Hardlinks finds out which entries of a sorted list are names of one file. The zero
+// value is ready; it takes 8 bytes for each entry of the list once there is a link.
+type Hardlinks struct {
+	// to is the entry that each is a link to, plus 1; after Resolve the one that
+	// came as the file itself. firsts are the first names, plus 1, by that one.
+	to, firsts []int32
+}
+
+// Add notes that entry i, of n, is a link to another. It refuses a link to itself.
+func (h *Hardlinks) Add(n, i, to int) bool {
+	if h.to == nil {
+		h.to, h.firsts = make([]int32, n), make([]int32, n)
+	}
+	h.to[i] = int32(to) + 1
+	return i != to
+}
+
+// Resolve follows all links, each once. It returns an entry from which one comes to
+// no file, or -1.
+func (h *Hardlinks) Resolve() (loop int) {
+	for i := range h.to {
+		home := int32(i)
+		for steps := 0; h.to[home] != 0; steps++ {
+			if steps > len(h.to) {
+				return i
+			}
+			home = h.to[home] - 1
+		}
+		for at := int32(i); at != home; {
+			at, h.to[at] = h.to[at]-1, home+1
+		}
+	}
+	for i, to := range h.to {
+		if home := to - 1; to != 0 && h.firsts[home] == 0 {
+			h.firsts[home] = min(int32(i), home) + 1
+		}
+	}
+	return -1
+}
+
+// Group gives, of an entry whose file has several names, the one that came as the
+// file and the first one.
+func (h *Hardlinks) Group(i int) (home, first int, ok bool) {
+	if h.to == nil {
+		return 0, 0, false
+	}
+	home = i
+	if h.to[i] != 0 {
+		home = int(h.to[i]) - 1
+	}
+	if h.firsts[home] == 0 {
+		return 0, 0, false
+	}
+	return home, int(h.firsts[home]) - 1, true
 }
 
 // checkParents refuses an entry whose path leads through something that is
@@ -225,14 +308,15 @@ func (l EntryList) checkParents() error {
 	return nil
 }
 
-// setLinked rewrites entry i of the group whose file is at index first.
-func (l EntryList) setLinked(i, first int, file Entry) {
-	path := l[i].Path
-	l[i] = file
-	l[i].Path = path
-	if i != first && file.Type == EntryFile {
-		l[i] = Entry{Path: path, Type: EntryHardlink, Mode: file.Mode, UID: file.UID, GID: file.GID, Link: l[first].Path}
+func (l EntryList) checkBounds() error {
+	var names NameBytes
+	var places Places
+	for _, e := range l {
+		if err := cmp.Or(names.Add(e, MaxNameBytes), places.Add(e, MaxEntries)); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // Count is the number of entries, the root folder not counted.
@@ -253,13 +337,14 @@ func (l EntryList) Digest() string {
 	h := sha256.New()
 	var buf []byte
 	for _, e := range l {
-		buf = e.appendCanonical(buf[:0])
+		buf = e.AppendCanonical(buf[:0])
 		h.Write(buf)
 	}
 	return "sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-func (e Entry) appendCanonical(b []byte) []byte {
+// AppendCanonical appends the entry's part of the canonical encoding.
+func (e Entry) AppendCanonical(b []byte) []byte {
 	b = append(b, byte(e.Type))
 	for _, n := range []int64{int64(e.Mode), int64(e.UID), int64(e.GID), e.MTime, e.Size} {
 		b = binary.BigEndian.AppendUint64(b, uint64(n))

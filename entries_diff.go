@@ -1,9 +1,6 @@
 package lockstep
 
-import (
-	"cmp"
-	"fmt"
-)
+import "fmt"
 
 // Difference is one entry in which two lists differ.
 type Difference struct {
@@ -22,41 +19,10 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%q: %s differs", d.Path, d.What)
 }
 
-// Differences lists, by path, in what got differs from l, which is what was
-// expected. With ignoreOwner, uid and gid do not count: where the launcher is
-// not root it cannot give files away.
-func (l EntryList) Differences(got EntryList, ignoreOwner bool) []Difference {
-	var diffs []Difference
-	i, j := 0, 0
-	for i < len(l) || j < len(got) {
-		c := 0
-		switch {
-		case i == len(l):
-			c = 1
-		case j == len(got):
-			c = -1
-		default:
-			c = cmp.Compare(l[i].Path, got[j].Path)
-		}
-		switch {
-		case c < 0:
-			diffs = append(diffs, Difference{l[i].Path, "missing"})
-			i++
-		case c > 0:
-			diffs = append(diffs, Difference{got[j].Path, "unexpected"})
-			j++
-		default:
-			if what := l[i].differs(got[j], ignoreOwner); what != "" {
-				diffs = append(diffs, Difference{l[i].Path, what})
-			}
-			i++
-			j++
-		}
-	}
-	return diffs
-}
-
-func (e Entry) differs(o Entry, ignoreOwner bool) string {
+// Differs is the field in which o differs from e, which is what was expected of the
+// same path, as in Difference.What; "" is none. With ignoreOwner, uid and gid do not
+// count: where the launcher is not root it cannot give files away.
+func (e Entry) Differs(o Entry, ignoreOwner bool) string {
 	switch {
 	case e.Type != o.Type:
 		return "type"

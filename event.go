@@ -114,6 +114,9 @@ type RunPlanned struct {
 type StepStarted struct {
 	Step    StepID `json:"step"`
 	Attempt int    `json:"attempt"` // from 1
+	// Adopted: no intent of this run is known; its instance says that the try
+	// was begun, or it may have been: the journal has lost what it said of it.
+	Adopted bool `json:"adopted,omitempty"`
 }
 
 // StepFinished is how a try ended. An outcome that is not final is settled by
@@ -122,9 +125,14 @@ type StepFinished struct {
 	Step    StepID  `json:"step"`
 	Attempt int     `json:"attempt"`
 	Outcome Outcome `json:"outcome"`
-	// Error says, for people, what was wrong; Hint what to do about it.
+	// Error says what was wrong, as the whole chain; Why the same in few words, where
+	// they are others; Hint what to do about it.
 	Error string `json:"error,omitempty"`
+	Why   string `json:"why,omitempty"`
 	Hint  string `json:"hint,omitempty"`
+	// Said is what a script that did not end well printed last on stderr: whole
+	// lines, those before left out with a mark.
+	Said string `json:"said,omitempty"`
 	// Busy is how long the script itself ran, as its instance measured it;
 	// 0 when not known.
 	Busy time.Duration `json:"busy_ns,omitempty"`
@@ -136,6 +144,9 @@ type StepFinished struct {
 	// Displaced: another run owns the instance now, and what is locked there is
 	// that one's to let go. The step is not tried again.
 	Displaced bool `json:"displaced,omitempty"`
+	// Suspect says in what the backup that a commit step wrote looks worse than
+	// those before it.
+	Suspect []string `json:"suspect,omitempty"`
 	// Warnings are of a step that ended well all the same.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -156,9 +167,12 @@ type CancelRequested struct {
 
 // RunFailed is a failure outside of any step.
 type RunFailed struct {
+	// Error is the whole chain; What and Why are its Message.
 	Error string `json:"error"`
 	Hint  string `json:"hint,omitempty"`
 	Kind  Kind   `json:"kind,omitempty"`
+	What  string `json:"what,omitempty"`
+	Why   string `json:"why,omitempty"`
 }
 
 // RunRecovering says that another orchestrator took over the run of a dead

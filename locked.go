@@ -1,5 +1,7 @@
 package lockstep
 
+import "time"
+
 // Locked are the slots that may be locked at this moment of the run: their
 // unlock is owed and has not ended well. Of a run that has ended they are those
 // it left held. A run that only unlocks locks nothing.
@@ -33,4 +35,18 @@ func (r *Run) Locked() []Slot {
 		}
 	}
 	return slots
+}
+
+// Stopping are the scripts that are being stopped now, after a cancel, an overrun
+// or a lease that fired, and when those that ignore TERM are killed.
+func (r *Run) Stopping() (steps []StepID, kill time.Time) {
+	if r.Plan == nil || r.Ending != nil || r.stopAt.IsZero() {
+		return nil, time.Time{}
+	}
+	for _, id := range r.toStop() {
+		if s, _ := r.planned(id); s.Script != nil {
+			steps = append(steps, id)
+		}
+	}
+	return steps, r.stopAt.Add(r.Plan.Policy.KillGrace)
 }

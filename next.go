@@ -44,7 +44,8 @@ type Settlement struct {
 //
 //   - a step of a wave is started only when every step of every earlier wave
 //     that was ever started has ended; only the retries of an unlock run
-//     beside later unlock waves, and no later stage begins before they ended;
+//     beside later unlock waves, and those of an instance that does not answer
+//     beside the collect of the others;
 //   - after anything went wrong no lock or work step is started, and every
 //     unlock that is owed is, whatever else happens, cancel included.
 func (r *Run) Next(now time.Time) Decision {
@@ -77,21 +78,20 @@ func (r *Run) nextUnplanned() Decision {
 }
 
 // nextWaves walks the plan to the first wave in which something is still to
-// happen.
+// happen, and on to those that may run beside it.
 func (r *Run) nextWaves(now time.Time) Decision {
 	var d Decision
 	for i := r.settled; i < len(r.Plan.Waves); i++ {
 		w := r.Plan.Waves[i]
+		if i > r.settled && !r.besideRetries(w) {
+			return d
+		}
 		started := len(d.Start)
 		open := r.nextWave(w, now, &d)
 		switch {
 		case !open && i == r.settled:
 			r.settled++
 		case open && (w.Stage != StageUnlock || len(d.Start) > started || r.firstTries(w)):
-			return d
-		case open && i+1 < len(r.Plan.Waves) && r.Plan.Waves[i+1].Stage != StageUnlock:
-			return d // retries run beside later unlock waves, not beside later stages
-		case !open && r.awaitsUnlock(w, i):
 			return d
 		}
 	}
@@ -101,18 +101,59 @@ func (r *Run) nextWaves(now time.Time) Decision {
 	return d
 }
 
-// awaitsUnlock reports whether wave i, in which nothing is open, is the last
-// unlock wave while an earlier one still retries.
-func (r *Run) awaitsUnlock(w Wave, i int) bool {
-	last := i+1 == len(r.Plan.Waves) || r.Plan.Waves[i+1].Stage != StageUnlock
-	return w.Stage == StageUnlock && last && r.settled < i
+// besideRetries reports whether a wave may begin while, in the unlock waves
+// before it, only retries are under way or to come: another one of unlock may,
+// and one of collect where all that is still tried is on instances that do not
+// answer. Nothing that follows may.
+func (r *Run) besideRetries(w Wave) bool {
+	switch w.Stage {
+	case StageUnlock:
+		return true
+	case StageCollect:
+		return !r.unlocking(func(u Step) bool { return !r.silent(u) })
+	case StageCheck, StageRead, StagePlace, StageLock, StageWork, StageVerify, StageCommit, StageClean:
+	}
+	return false
+}
+
+// unlocking reports whether a try is running or to come of an unlock step of
+// that kind.
+func (r *Run) unlocking(kind func(Step) bool) bool {
+	return slices.ContainsFunc(r.Plan.Waves[r.settled:], func(w Wave) bool {
+		return w.Stage == StageUnlock && slices.ContainsFunc(w.Steps, func(u Step) bool {
+			if !kind(u) {
+				return false
+			}
+			_, wanted := r.unlockDue(u)
+			return wanted || r.open(u.ID)
+		})
+	})
+}
+
+// silent reports whether the instance of an unlock step does not answer, as far
+// as its tries tell: the last one that has ended was given up on. An instance
+// that another run owns answers.
+func (r *Run) silent(u Step) bool {
+	for _, t := range slices.Backward(r.Steps[u.ID].fresh()) {
+		if t.Outcome.ended() {
+			return t.Outcome.Kind == OutcomeAbandoned && !t.Displaced
+		}
+	}
+	return false
+}
+
+// open reports whether the step's last try runs, or has ended and nobody knows
+// how: then it may still run.
+func (r *Run) open(id StepID) bool {
+	t := r.last(id)
+	return t != nil && !t.Outcome.ended()
 }
 
 // nextWave adds what is due in one wave and reports whether anything in it is
 // running or still to come. What has ended in an unknown way may still run.
 func (r *Run) nextWave(w Wave, now time.Time, d *Decision) (open bool) {
 	for i := range w.Steps {
-		if t := r.last(w.Steps[i].ID); t != nil && !t.Outcome.ended() {
+		if r.open(w.Steps[i].ID) {
 			open = true
 			continue
 		}
@@ -147,9 +188,13 @@ func (r *Run) firstTries(w Wave) bool {
 	})
 }
 
-// released reports whether the step that s waits for within its wave, if any,
-// has ended well.
+// released reports whether what s waits for beyond its wave has happened: the
+// step before it in its chain has ended well, and an artifact's instance has no
+// unlock to come, which may still change it.
 func (r *Run) released(s Step) bool {
+	if s.Stage == StageCollect {
+		return !r.unlocking(func(u Step) bool { return u.Instance == s.Instance })
+	}
 	return s.After == "" || r.ok(s.After)
 }
 

@@ -18,6 +18,7 @@ func TestNext(t *testing.T) {
 	minute := func(p *lockstep.Policy) { p.MaxLock = time.Minute }
 	locked := "@check @lock "
 	worked := locked + "@work "
+	silent := worked + "b.unlock b.unlock=abandoned a.unlock a.unlock=0 "
 	for _, c := range []struct {
 		name   string
 		op     lockstep.Operation
@@ -53,6 +54,24 @@ func TestNext(t *testing.T) {
 		{"after four tries it is collected all the same", backup, nil,
 			worked + "b.unlock b.unlock=1 a.unlock a.unlock=0 +10s b.unlock b.unlock=1 +1m b.unlock b.unlock=1 +5m b.unlock b.unlock=1",
 			"start a.collect#1, start b.collect#1"},
+
+		{"nothing else is unlocked later for an instance that does not answer", backup, nil, worked + "b.unlock b.unlock=abandoned", "start a.unlock#1, wake 10s"},
+		{"nor collected before", backup, nil, worked + "b.unlock b.unlock=abandoned a.unlock", "wake 10s"},
+		{"others are collected beside its tries", backup, nil, silent, "start a.collect#1, wake 10s"},
+		{"also beside one that runs", backup, nil, silent + "+10s b.unlock", "start a.collect#1"},
+		{"and beside one whose end nobody knows", backup, nil, silent + "+10s b.unlock b.unlock=?", "settle b.unlock#2, start a.collect#1"},
+		{"not when it answers and fails", backup, nil, silent + "+10s b.unlock b.unlock=1", "wake 50s"},
+		{"nor beside the tries of another that fails", backup, nil, worked + "b.unlock b.unlock=abandoned a.unlock a.unlock=1", "wake 10s"},
+		{"what follows waits for its tries", backup, nil, silent + "a.collect a.collect=0", "wake 10s"},
+		{"its tries go on beside the collect", backup, nil, silent + "a.collect +10s", "start b.unlock#2"},
+		{"it is collected when it is unlocked", backup, nil, silent + "a.collect +10s b.unlock b.unlock=0", "start b.collect#1"},
+		{"or has spent its tries", backup, nil,
+			silent + "a.collect a.collect=0 +10s b.unlock b.unlock=abandoned +1m b.unlock b.unlock=abandoned +5m b.unlock b.unlock=abandoned", "start b.collect#1"},
+		{"a cancel stops the collect, not the tries", backup, nil, silent + "a.collect cancel", "stop a.collect, wake 10s"},
+		{"a lost unlock has had no try yet", backup, nil, worked + "b.unlock b.unlock=? a.unlock a.unlock=0", "settle b.unlock#1"},
+		{"a recovery unlocks it, and collects no more", backup, nil, silent + "a.collect recover", "settle a.collect#1 stop, start b.unlock#2"},
+		{"nor beside its own tries", backup, nil, silent + "a.collect recover a.collect=dead b.unlock b.unlock=abandoned", "wake 10s"},
+		{"a restore cleans after all tries", restore, nil, "@check @read @place @lock @work b.unlock b.unlock=abandoned a.unlock a.unlock=0", "wake 10s"},
 
 		{"what is unknown is settled before anything else", backup, nil, locked + "a.work b.work a.work=0 b.work=?", "settle b.work#1 stop"},
 		{"an unknown unlock is waited for", backup, nil, worked + "b.unlock b.unlock=?", "settle b.unlock#1"},

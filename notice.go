@@ -21,7 +21,15 @@ const (
 	NoticeHeld     NoticeKind = "held"
 	NoticeReleased NoticeKind = "released"
 	// NoticeOverdue: there has been no good backup for too long. It is repeated.
-	NoticeOverdue         NoticeKind = "overdue"
+	NoticeOverdue NoticeKind = "overdue"
+	// NoticeDamaged and NoticeSuspect are about one backup; NoticeHalfRestored
+	// about a deployment whose last restore ended partial, NoticeRepositoryMissing
+	// about all backups. The latter two are repeated.
+	NoticeDamaged           NoticeKind = "damaged"
+	NoticeSuspect           NoticeKind = "suspect"
+	NoticeHalfRestored      NoticeKind = "half-restored"
+	NoticeRepositoryMissing NoticeKind = "repository-missing"
+
 	NoticeScheduleSkipped NoticeKind = "schedule-skipped"
 	NoticeApprovalAsked   NoticeKind = "approval-asked"
 	NoticeTest            NoticeKind = "test"
@@ -31,6 +39,7 @@ const (
 func NoticeKinds() []NoticeKind {
 	return []NoticeKind{
 		NoticeStarted, NoticeSucceeded, NoticeFailed, NoticeHeld, NoticeReleased, NoticeOverdue,
+		NoticeDamaged, NoticeSuspect, NoticeHalfRestored, NoticeRepositoryMissing,
 		NoticeScheduleSkipped, NoticeApprovalAsked, NoticeTest,
 	}
 }
@@ -39,7 +48,8 @@ func NoticeKinds() []NoticeKind {
 // there is no room for every notice.
 func (k NoticeKind) Alarm() bool {
 	switch k {
-	case NoticeFailed, NoticeHeld, NoticeOverdue, NoticeApprovalAsked:
+	case NoticeFailed, NoticeHeld, NoticeOverdue, NoticeApprovalAsked,
+		NoticeDamaged, NoticeSuspect, NoticeHalfRestored, NoticeRepositoryMissing:
 		return true
 	case NoticeStarted, NoticeSucceeded, NoticeReleased, NoticeScheduleSkipped, NoticeTest:
 	}

@@ -157,6 +157,10 @@ type PlannedArtifact struct {
 	// Custom: the artifact stands for a job on all its instances
 	// (backup-one-restore-all).
 	Custom bool `json:"custom,omitempty"`
+	// Digest is, for a restore, that of the artifact which the backup had when
+	// the plan was made, or of its checksums where another program made it:
+	// whoever approves the plan approves those bytes.
+	Digest string `json:"digest,omitempty"`
 }
 
 // Step finds a step by its id.
@@ -196,8 +200,8 @@ func (p *Plan) Artifact(slot Slot) (PlannedArtifact, bool) {
 // with their digests, instances, order and policy. Instances are named by
 // group and index; their ids and addresses are left out, because a machine that
 // was built anew does not make another plan, and so is the id of the backup
-// that a backup will have. The backup that a restore reads is in it: whoever
-// approves a restore approves that data.
+// that a backup will have. The backup that a restore reads is in it, with the
+// digests of its artifacts: whoever approves a restore approves those bytes.
 func (p *Plan) Digest() string {
 	b, err := json.Marshal(p.timeless())
 	if err != nil {

@@ -8,26 +8,31 @@ import (
 // RunReport is one run as clients see it: the JSON of `backup`, `restore` and
 // `runs show`, and of the API. Fields are only ever added.
 type RunReport struct {
-	ID         RunID       `json:"id"`
-	Operation  Operation   `json:"operation"`
-	Deployment string      `json:"deployment"`
-	State      RunState    `json:"state"`
-	Data       *DataState  `json:"data"`
-	Locks      *LockState  `json:"locks"`
-	Backup     *BackupID   `json:"backup"`
-	PlanDigest string      `json:"plan_digest,omitempty"`
-	StartedAt  time.Time   `json:"started_at"`
-	EndedAt    *time.Time  `json:"ended_at"`
-	LockWindow *float64    `json:"lock_window_seconds"`
-	Overhead   *float64    `json:"lock_window_overhead_seconds"`
-	Error      *string     `json:"error"`
-	Hint       string      `json:"hint,omitempty"`
-	ExitCode   int         `json:"exit_code"`
-	Held       []Slot      `json:"held,omitempty"`
-	Warnings   []string    `json:"warnings,omitempty"`
-	Steps      []StepView  `json:"steps"`
-	Artifacts  []Artifact  `json:"artifacts"`
-	Jobs       []JobResult `json:"jobs,omitempty"` // of a restore
+	ID         RunID      `json:"id"`
+	Operation  Operation  `json:"operation"`
+	Deployment string     `json:"deployment"`
+	State      RunState   `json:"state"`
+	Data       *DataState `json:"data"`
+	Locks      *LockState `json:"locks"`
+	Backup     *BackupID  `json:"backup"`
+	PlanDigest string     `json:"plan_digest,omitempty"`
+	StartedAt  time.Time  `json:"started_at"`
+	EndedAt    *time.Time `json:"ended_at"`
+	LockWindow *float64   `json:"lock_window_seconds"`
+	Overhead   *float64   `json:"lock_window_overhead_seconds"`
+	Error      *string    `json:"error"`
+	Hint       string     `json:"hint,omitempty"`
+	// Failures are all that went wrong, as people are told of it; see
+	// Run.Troubles.
+	Failures []Trouble `json:"failures,omitempty"`
+	ExitCode int       `json:"exit_code"`
+	Held     []Slot    `json:"held,omitempty"`
+	// SettledBy: see RunSummary. Held is nil then.
+	SettledBy RunID       `json:"settled_by,omitempty"`
+	Warnings  []string    `json:"warnings,omitempty"`
+	Steps     []StepView  `json:"steps"`
+	Artifacts []Artifact  `json:"artifacts"`
+	Jobs      []JobResult `json:"jobs,omitempty"` // of a restore
 }
 
 // StepView is one try of one step, or a step that was not tried.
@@ -72,6 +77,7 @@ func (r *Run) Report(now time.Time) RunReport {
 			rep.Warnings = append(rep.Warnings, n.Message)
 		}
 	}
+	rep.Failures = r.Troubles()
 	if r.Plan == nil {
 		return rep
 	}
@@ -96,6 +102,43 @@ func (r *Run) Report(now time.Time) RunReport {
 	rep.Artifacts = append(rep.Artifacts, r.proven()...)
 	rep.Jobs = r.jobResults()
 	return rep
+}
+
+// See completes the report with what only the list of runs knows: whether
+// anybody drives the run, and what has settled it since.
+func (r *RunReport) See(s RunSummary) {
+	if s.ID != r.ID {
+		return
+	}
+	if s.Abandoned && r.EndedAt == nil {
+		// How long it is locked, and whether there is a backup, nobody knows.
+		r.State, r.LockWindow, r.Overhead, r.Backup = RunAbandoned, nil, nil, nil
+	}
+	if s.SettledBy != "" && r.Locks != nil {
+		released := LocksReleased
+		r.Locks, r.Held, r.SettledBy = &released, nil, s.SettledBy
+		r.Failures = settled(r.Failures)
+	}
+}
+
+// settled are a run's troubles when what it held has been let go of: that an
+// instance did not answer is told of still.
+func settled(all []Trouble) []Trouble {
+	var out []Trouble
+	for _, t := range all {
+		if t.held {
+			t.Message, t.held = t.was, false
+		}
+		if t.What != "" {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// Only is the filter that lets that one run through, of those of its deployment.
+func (id RunID) Only(deployment string) RunFilter {
+	return RunFilter{Deployment: deployment, Before: id + "~", Limit: 1}
 }
 
 func (r *Run) stepWarnings(s Step) []string {
@@ -133,7 +176,10 @@ func (t Try) view(v StepView) StepView {
 	if t.Running() {
 		return v
 	}
-	v.State, v.EndedAt, v.Outcome, v.Error = "ended", &t.FinishedAt, optional(string(t.Outcome.Kind)), optional(t.Error)
+	v.State, v.EndedAt, v.Outcome, v.Error = "ended", &t.FinishedAt, optional(string(t.Outcome.Kind)), nil
+	if !t.Outcome.OK() {
+		v.Error = optional(t.Cause())
+	}
 	if t.Outcome.Kind == OutcomeExit {
 		v.ExitCode = &t.Outcome.Code
 	}

@@ -13,12 +13,18 @@ type Request struct {
 	// Jobs and Instances narrow a restore; empty means all.
 	Jobs      []string     `json:"jobs,omitempty"`
 	Instances []InstanceID `json:"instances,omitempty"`
+	// Without are instances that a restore leaves alone: they are not restored, and
+	// neither contacted nor locked.
+	Without []InstanceID `json:"without,omitempty"`
 	// From allows a restore to read another deployment's backup; Map says
 	// which slots go where, as OLDGROUP/INDEX to NEWGROUP/INDEX.
 	From string            `json:"from,omitempty"`
 	Map  map[string]string `json:"map,omitempty"`
 	// AllowIncomplete allows a restore to read a backup that is not verified.
 	AllowIncomplete bool `json:"allow_incomplete,omitempty"`
+	// AcceptChange makes a backup count although it lacks, or has much less of,
+	// what earlier ones had.
+	AcceptChange bool `json:"accept_change,omitempty"`
 	// Proven says that the backup was read from end to end and compared a
 	// moment ago, so that a restore does not read it once more before it places
 	// it.
@@ -27,6 +33,9 @@ type Request struct {
 	ForRestore bool `json:"for_restore,omitempty"`
 	// TakeOver makes a cleanup claim instances whoever holds them.
 	TakeOver bool `json:"take_over,omitempty"`
+	// Wait has a run that finds another one at work on its instances begin as
+	// soon as that has ended, instead of failing.
+	Wait bool `json:"wait,omitempty"`
 	// PlanDigest, if not "", is the only plan that may be run.
 	PlanDigest string `json:"plan_digest,omitempty"`
 	// Approval, if not "", names the approval that a second person gave to this

@@ -8,13 +8,16 @@ import (
 // RunState is where a run is in its life.
 type RunState string
 
-// The states of a run. All but RunRunning are final.
+// The states of a run. All but RunRunning and RunAbandoned are final.
 const (
 	RunRunning     RunState = "running"
 	RunSucceeded   RunState = "succeeded"
 	RunFailedState RunState = "failed"
 	RunCanceled    RunState = "canceled"
 	RunInterrupted RunState = "interrupted" // its orchestrator died; another one settled it
+	// RunAbandoned is that of a run which has not ended and which nobody living
+	// drives. It is found out when somebody asks, and never in a journal.
+	RunAbandoned RunState = "abandoned"
 )
 
 // LockState says whether a run let go of everything that it locked.
@@ -47,8 +50,9 @@ type Try struct {
 	StartedAt  time.Time
 	FinishedAt time.Time // zero while it runs
 	Outcome    Outcome   // Kind "" while it runs
-	Error      string
+	Error, Why string    // see StepFinished
 	Hint       string
+	Said       string
 	Busy       time.Duration
 	LeaseFired bool
 	Displaced  bool
@@ -81,6 +85,7 @@ func (s *StepRecord) Last() *Try {
 type Failure struct {
 	Error, Hint string
 	Kind        Kind
+	What, Why   string
 }
 
 // Run is the fold of its events: Apply is the only thing that changes one, and
@@ -108,6 +113,9 @@ type Run struct {
 	Notes     []Noted
 	Failures  []Failure
 	Canceled  bool
+	// CanceledBy says who canceled it, or what.
+	CanceledBy string
+	stopAt     time.Time
 	// Recovered: the run's first orchestrator died, and a later one drives it.
 	// Resumable: it had unlocked everything, each at the first try, so what
 	// the backup scripts left may still be collected.
@@ -117,6 +125,9 @@ type Run struct {
 	Overrun bool
 	// Leases are the instances whose lease fired.
 	Leases []InstanceID
+	// Suspect says in what the backup that was committed looks worse than those
+	// before it.
+	Suspect []string
 	// Acknowledged are held slots that a person vouched for.
 	Acknowledged []Slot
 	// brokenAt is when the run first left its straight course: from then on

@@ -60,12 +60,16 @@ func (r *Run) applyData(e Event) error {
 	case LeaseFired:
 		r.Leases = append(r.Leases, d.Instance)
 		r.broke(e.Time)
+		r.stops(e.Time)
 	case LockWindowExceeded:
 		r.Overrun = true
 		r.broke(e.Time)
+		r.stops(e.Time)
 	case CancelRequested:
 		r.Canceled = true
 		r.broke(e.Time)
+		r.CanceledBy = d.By
+		r.stops(e.Time)
 	case RunFailed:
 		r.Failures = append(r.Failures, Failure(d))
 		r.broke(e.Time)
@@ -109,6 +113,13 @@ func (r *Run) applyPlanned(d RunPlanned, at time.Time) {
 func (r *Run) broke(at time.Time) {
 	if r.brokenAt.IsZero() {
 		r.brokenAt = at
+	}
+}
+
+// stops notes since when running steps are stopped.
+func (r *Run) stops(at time.Time) {
+	if r.stopAt.IsZero() {
+		r.stopAt = at
 	}
 }
 
@@ -157,10 +168,34 @@ func (r *Run) applyStarted(d StepStarted, at time.Time) error {
 	case last.Outcome.OK():
 		count.ok--
 	}
-	count.running++
-	rec.Tries = append(rec.Tries, Try{Attempt: d.Attempt, StartedAt: at})
+	try := Try{Attempt: d.Attempt, StartedAt: at}
+	if d.Adopted {
+		count.unknown++
+		try.Outcome, try.FinishedAt, try.Adopted = Outcome{Kind: OutcomeUnknown}, at, true
+		rec.Carried = len(rec.Tries) + 1
+		r.settled = 0 // a wave in which nothing could happen any more has an open step again
+		r.broke(at)
+	} else {
+		count.running++
+	}
+	rec.Tries = append(rec.Tries, try)
 	r.Steps[d.Step] = rec
 	return nil
+}
+
+// Adopts reports whether a try that the run does not know of may be added to it
+// now: StepStarted.Adopted. What the run knows already, or cannot have begun,
+// is not.
+func (r *Run) Adopts(d StepStarted) bool {
+	step, planned := r.planned(d.Step)
+	last := r.last(d.Step)
+	switch {
+	case !planned || r.Ending != nil || step.Script == nil || d.Attempt != r.attempts(d.Step)+1:
+		return false
+	case last == nil:
+		return true
+	}
+	return step.Repeatable() && !last.Running() && last.Outcome.Final()
 }
 
 func (r *Run) applyFinished(d StepFinished, at time.Time) error {
@@ -175,10 +210,14 @@ func (r *Run) applyFinished(d StepFinished, at time.Time) error {
 	step, _ := r.planned(d.Step)
 	r.tallies[step.Stage].finish(*last, d.Outcome)
 	last.Outcome, last.FinishedAt = d.Outcome, at
-	last.Error, last.Hint, last.Busy, last.LeaseFired, last.Displaced = d.Error, d.Hint, d.Busy, d.LeaseFired, d.Displaced
+	last.Error, last.Why, last.Hint, last.Said = d.Error, d.Why, d.Hint, d.Said
+	last.Busy, last.LeaseFired, last.Displaced = d.Busy, d.LeaseFired, d.Displaced
 	rec.Warnings = append(rec.Warnings, d.Warnings...)
 	if d.Artifact != nil {
 		rec.Artifact = d.Artifact
+	}
+	if step.Stage == StageCommit && d.Outcome.OK() {
+		r.Suspect = d.Suspect
 	}
 	if step.Stage == StageClean && d.Outcome.OK() {
 		r.Resources = slices.DeleteFunc(r.Resources, func(x Resource) bool {

@@ -2,6 +2,10 @@ package lockstep
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -71,6 +75,18 @@ type Schedule struct {
 	Missed  Missed         `json:"missed"`
 	Keep    *KeepRules     `json:"keep,omitempty"` // of ScheduledForget only
 	Origin  ScheduleOrigin `json:"origin"`
+}
+
+// Digest is the SHA-256, as "sha256:<hex>", of the definition: all that Set may
+// change, and nothing of how the schedule stands.
+func (s Schedule) Digest() string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		// A schedule holds strings and numbers; it always encodes.
+		panic(fmt.Sprintf("encode schedule: %v", err))
+	}
+	sum := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // KeepRules say which backups a scheduled forget keeps; see `lockstep backups
@@ -172,4 +188,15 @@ type Schedules interface {
 	// first: those with a number below before (0: from the newest), at most
 	// limit (0: 100).
 	History(ctx context.Context, name string, before int64, limit int) ([]SlotRecord, error)
+}
+
+// EditableSchedules are Schedules for somebody who looks at one, changes what they
+// see, and may not undo what somebody else has changed meanwhile.
+type EditableSchedules interface {
+	Schedules
+	// Replace is Set over the definition with that Digest, or, where seen is "",
+	// over none. KindConflict: the schedule is another one by now, or there is
+	// one already; nothing was changed. Slots that were due, a pause and its end
+	// are no change of the definition.
+	Replace(ctx context.Context, seen string, s Schedule, by string) error
 }

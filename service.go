@@ -38,8 +38,9 @@ type Service interface {
 	Held(ctx context.Context, deployment string) ([]Hold, error)
 	// Acknowledge records a person's word that a held job is unlocked.
 	Acknowledge(ctx context.Context, ack Acknowledgement) error
-	// Audit judges a run by its journal and by what its instances say.
-	Audit(ctx context.Context, id RunID) ([]string, error)
+	// Audit judges a run by its journal and by what its instances say; it says
+	// which of them could be asked.
+	Audit(ctx context.Context, id RunID) (RunAudit, error)
 	// Output is what a step's script printed, as far as it is kept.
 	Output(ctx context.Context, id RunID, step StepID) ([]StepOutput, error)
 	// PruneRuns deletes the journal of ended runs older than that, except the
@@ -63,6 +64,9 @@ type DeploymentInfo struct {
 	Name   string        `json:"name"`
 	Key    DeploymentKey `json:"key"`
 	Source string        `json:"source"` // "ssh", "local", "bosh"
+	// Unclear, if not "", says why nobody knows whether it is one that the journal
+	// knows: nothing can be begun with it, and nothing of it is known.
+	Unclear string `json:"unclear,omitempty"`
 }
 
 // PlanReport is a plan with what changed since the last run.
@@ -82,9 +86,10 @@ type RunFilter struct {
 	Deployment string
 	Key        DeploymentKey
 	Operation  Operation
-	State      RunState
-	Before     RunID // runs older than this one
-	Limit      int
+	// State may be RunAbandoned too; RunRunning lets abandoned runs through.
+	State  RunState
+	Before RunID // runs older than this one
+	Limit  int
 }
 
 // RunSummary is a run in a list.
@@ -104,6 +109,10 @@ type RunSummary struct {
 	ExitCode   int           `json:"exit_code"`
 	// Abandoned: the run is open and no living orchestrator drives it.
 	Abandoned bool `json:"abandoned,omitempty"`
+	// SettledBy is the later run of the deployment that let go of what this one
+	// left locked, or "acknowledged" where a person vouched for it. Locks says
+	// "released" then.
+	SettledBy RunID `json:"settled_by,omitempty"`
 }
 
 // SettleRequest names whose dead runs are brought to their end.
@@ -129,6 +138,9 @@ type Acknowledgement struct {
 	Job    string // JOB, or GROUP/INDEX/JOB where several are held
 	By     string
 	Reason string
+	// Restore: the word is that the deployment is well although the restore Run
+	// did not end well; Job is "".
+	Restore bool
 }
 
 // StepOutput is what one try of a step printed: the first 256 KiB and the last
@@ -151,4 +163,8 @@ type VerifyReport struct {
 	Bytes     int64     `json:"bytes"`
 	Artifacts int       `json:"artifacts"`
 	At        time.Time `json:"at"`
+	// Proof is how the manifest itself was judged.
+	Proof *Proof `json:"proof,omitempty"`
+	// Notes are about the verify, not the backup.
+	Notes []string `json:"notes,omitempty"`
 }

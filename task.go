@@ -28,8 +28,9 @@ type Task struct {
 	// Artifacts says that the artifact folders on the instance are this run's
 	// and a clean step must remove them.
 	Artifacts bool
-	// Owed, for a clean step, are the unlock steps of its instance that the run
-	// owes and has not done: the instance keeps them on record.
+	// Owed, for a collect or clean step, are the unlock steps of its instance
+	// that the run owes and has not done: the instance keeps them on record, if
+	// it answers at all.
 	Owed []StepID
 	// Stop, for an unlock step, are the tries of lock and work steps on its
 	// instance that were abandoned: they may still run there, or only then
@@ -64,13 +65,13 @@ func (r *Run) Task(a Attempt) Task {
 		}
 	case StageCheck:
 		t.Manifest = r.Expected
-	case StageClean:
+	case StageCollect, StageClean:
 		for _, s := range r.held() {
 			if s.Instance == a.Step.Instance {
 				t.Owed = append(t.Owed, s.ID)
 			}
 		}
-	case StageLock, StageWork, StageCollect, StageCommit:
+	case StageLock, StageWork, StageCommit:
 	}
 	return t
 }

@@ -110,9 +110,9 @@ func errNeedsApproval(req lockstep.Request) error {
 }
 
 // bare is a request without what is not a part of what is approved: who, as
-// which run, and by whose word.
+// which run, when, and by whose word.
 func bare(req lockstep.Request) lockstep.Request {
-	req.ID, req.By, req.Approval, req.PlanDigest, req.Proven = "", "", "", "", false
+	req.ID, req.By, req.Approval, req.PlanDigest, req.Proven, req.Wait = "", "", "", "", false, false
 	return req
 }
 

@@ -97,7 +97,8 @@ func (a *Approvals) Needed(deployment string) bool {
 }
 
 // Ask plans the restore and asks for a second person's word. It is of the plan
-// as it is now: "latest" becomes the backup that it is.
+// as it is now: "latest" becomes the backup that it is. A request that names a
+// plan is refused where it is another one by now.
 func (a *Approvals) Ask(ctx context.Context, req lockstep.Request, reason string) (Approval, error) {
 	p, err := a.mayAsk(ctx, req, reason)
 	if err != nil {
@@ -108,6 +109,7 @@ func (a *Approvals) Ask(ctx context.Context, req lockstep.Request, reason string
 	if err != nil {
 		return Approval{}, err
 	}
+	seen := req.PlanDigest
 	req = bare(req)
 	req.Backup = backup.ID
 	preview := req
@@ -115,6 +117,13 @@ func (a *Approvals) Ask(ctx context.Context, req lockstep.Request, reason string
 	rep, err := a.svc.Plan(ctx, preview)
 	if err != nil {
 		return Approval{}, err
+	}
+	if seen != "" && seen != rep.Digest {
+		return Approval{}, &lockstep.Error{
+			Kind: lockstep.KindConflict, Op: "ask for a restore of " + req.Deployment,
+			Err:  fmt.Errorf("it would not do any more what was shown: its plan is %s, not %s", rep.Digest, seen),
+			Hint: "look at what it would replace again, and ask for that",
+		}
 	}
 	now := a.cfg.Now().UTC()
 	x := Approval{

@@ -119,14 +119,18 @@ func (f *fakeService) Held(_ context.Context, deployment string) ([]lockstep.Hol
 	return held, nil
 }
 
+func (f *fakeService) LostRuns(context.Context) ([]lockstep.LostRun, error) {
+	return []lockstep.LostRun{{Deployment: "bank"}, {Deployment: "shop"}}, nil
+}
+
 func (f *fakeService) Acknowledge(_ context.Context, ack lockstep.Acknowledgement) error {
 	f.did("acknowledge", string(ack.Run), ack.By)
 	return nil
 }
 
-func (f *fakeService) Audit(_ context.Context, id lockstep.RunID) ([]string, error) {
+func (f *fakeService) Audit(_ context.Context, id lockstep.RunID) (lockstep.RunAudit, error) {
 	_, err := f.Run(context.Background(), id)
-	return nil, err
+	return lockstep.RunAudit{}, err
 }
 
 func (f *fakeService) Output(_ context.Context, id lockstep.RunID, _ lockstep.StepID) ([]lockstep.StepOutput, error) {

@@ -244,7 +244,7 @@ func (g *guard) OpenArtifact(ctx context.Context, id lockstep.BackupID, name str
 }
 
 func newRunID() lockstep.RunID {
-	var random [10]byte
+	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails
 	return lockstep.NewRunID(time.Now(), random)
 }
@@ -265,7 +265,7 @@ func entryOf(perm Permission, req lockstep.Request) auditlog.Entry {
 		part, _ := json.Marshal(map[string]any{"jobs": req.Jobs, "instances": req.Instances, "map": req.Map})
 		put("part", string(part))
 	}
-	for key, set := range map[string]bool{"allow_incomplete": req.AllowIncomplete, "take_over": req.TakeOver, "for_restore": req.ForRestore} {
+	for key, set := range map[string]bool{"allow_incomplete": req.AllowIncomplete, "accept_change": req.AcceptChange, "take_over": req.TakeOver, "for_restore": req.ForRestore} {
 		if set {
 			detail[key] = strconv.FormatBool(set)
 		}

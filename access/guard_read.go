@@ -114,10 +114,24 @@ func (g *guard) Held(ctx context.Context, deployment string) ([]lockstep.Hold, e
 	return only(held, func(h lockstep.Hold) bool { return p.May(RunsRead, h.Deployment) }), nil
 }
 
-// Audit judges a run that may be seen.
-func (g *guard) Audit(ctx context.Context, id lockstep.RunID) ([]string, error) {
-	if _, _, err := g.allowRun(ctx, RunsRead, id); err != nil {
+// LostRuns implements lockstep.LostRuns: those of deployments whose runs may be seen.
+func (g *guard) LostRuns(ctx context.Context) ([]lockstep.LostRun, error) {
+	p, err := g.who(ctx)
+	if err != nil {
 		return nil, err
+	}
+	svc, ok := g.svc.(lockstep.LostRuns)
+	if !ok {
+		return nil, nil
+	}
+	lost, err := svc.LostRuns(ctx)
+	return only(lost, func(l lockstep.LostRun) bool { return p.May(RunsRead, l.Deployment) }), err
+}
+
+// Audit judges a run that may be seen.
+func (g *guard) Audit(ctx context.Context, id lockstep.RunID) (lockstep.RunAudit, error) {
+	if _, _, err := g.allowRun(ctx, RunsRead, id); err != nil {
+		return lockstep.RunAudit{}, err
 	}
 	found, err := g.svc.Audit(ctx, id)
 	return found, hideRun(err, id)

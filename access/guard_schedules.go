@@ -13,7 +13,7 @@ import (
 // GuardSchedules is to Schedules what Guard is to Service. Whoever makes a
 // schedule, or runs one, needs the permission for what it does as well: nobody
 // reaches through a schedule what they may not do themselves.
-func GuardSchedules(schedules lockstep.Schedules, audit auditlog.Recorder, log *slog.Logger) lockstep.Schedules {
+func GuardSchedules(schedules lockstep.EditableSchedules, audit auditlog.Recorder, log *slog.Logger) lockstep.EditableSchedules {
 	if log == nil {
 		log = slog.Default()
 	}
@@ -25,11 +25,11 @@ func GuardSchedules(schedules lockstep.Schedules, audit auditlog.Recorder, log *
 }
 
 type guardedSchedules struct {
-	next  lockstep.Schedules
+	next  lockstep.EditableSchedules
 	guard *guard
 }
 
-var _ lockstep.Schedules = (*guardedSchedules)(nil)
+var _ lockstep.EditableSchedules = (*guardedSchedules)(nil)
 
 func errNoSchedule(name string) error {
 	return &lockstep.Error{
@@ -38,8 +38,8 @@ func errNoSchedule(name string) error {
 	}
 }
 
-// permissionOfScheduled is what doing it by hand takes.
-func permissionOfScheduled(op lockstep.ScheduledOperation) Permission {
+// PermissionOfScheduled is what doing it by hand takes.
+func PermissionOfScheduled(op lockstep.ScheduledOperation) Permission {
 	switch op {
 	case lockstep.ScheduledBackup, lockstep.ScheduledCheck:
 		return RunsBackup
@@ -114,12 +114,21 @@ func (s *guardedSchedules) carryOut(ctx context.Context, p Principal, x lockstep
 func writes(lockstep.ScheduleStatus) []Permission { return []Permission{SchedulesWrite} }
 
 func writesAndDoes(x lockstep.ScheduleStatus) []Permission {
-	return []Permission{SchedulesWrite, permissionOfScheduled(x.Operation)}
+	return []Permission{SchedulesWrite, PermissionOfScheduled(x.Operation)}
 }
 
 // Set makes a schedule, or replaces one that the caller may change too.
 func (s *guardedSchedules) Set(ctx context.Context, x lockstep.Schedule, _ string) error {
-	p, err := s.allow(ctx, x.Deployment, SchedulesWrite, permissionOfScheduled(x.Operation))
+	return s.set(ctx, x, func(p Principal) error { return s.next.Set(ctx, x, p.String()) })
+}
+
+// Replace is Set over what was seen.
+func (s *guardedSchedules) Replace(ctx context.Context, seen string, x lockstep.Schedule, _ string) error {
+	return s.set(ctx, x, func(p Principal) error { return s.next.Replace(ctx, seen, x, p.String()) })
+}
+
+func (s *guardedSchedules) set(ctx context.Context, x lockstep.Schedule, do func(Principal) error) error {
+	p, err := s.allow(ctx, x.Deployment, SchedulesWrite, PermissionOfScheduled(x.Operation))
 	if err != nil {
 		return err
 	}
@@ -135,7 +144,7 @@ func (s *guardedSchedules) Set(ctx context.Context, x lockstep.Schedule, _ strin
 			return err
 		}
 	}
-	return s.carryOut(ctx, p, x, "set", func() error { return s.next.Set(ctx, x, p.String()) })
+	return s.carryOut(ctx, p, x, "set", func() error { return do(p) })
 }
 
 // Delete removes one.
@@ -155,7 +164,7 @@ func (s *guardedSchedules) Resume(ctx context.Context, name, _ string) error {
 
 // Run does out of turn what the schedule does.
 func (s *guardedSchedules) Run(ctx context.Context, name, _ string) (rec lockstep.SlotRecord, err error) {
-	does := func(x lockstep.ScheduleStatus) []Permission { return []Permission{permissionOfScheduled(x.Operation)} }
+	does := func(x lockstep.ScheduleStatus) []Permission { return []Permission{PermissionOfScheduled(x.Operation)} }
 	err = s.change(ctx, name, "run", does, func(p Principal) (err error) {
 		rec, err = s.next.Run(ctx, name, p.String())
 		return err

@@ -39,6 +39,9 @@ func (f *fakeSchedules) Get(_ context.Context, name string) (lockstep.ScheduleSt
 func (f *fakeSchedules) Set(_ context.Context, s lockstep.Schedule, by string) error {
 	return f.did("set", s.Name, by)
 }
+func (f *fakeSchedules) Replace(_ context.Context, seen string, s lockstep.Schedule, by string) error {
+	return f.did("replace", seen, s.Name, by)
+}
 func (f *fakeSchedules) Delete(_ context.Context, n, by string) error { return f.did("delete", n, by) }
 func (f *fakeSchedules) Pause(_ context.Context, n, by string) error  { return f.did("pause", n, by) }
 func (f *fakeSchedules) Resume(_ context.Context, n, by string) error { return f.did("resume", n, by) }
@@ -63,6 +66,11 @@ func (f *fakeSchedules) History(_ context.Context, _ string, before int64, _ int
 func TestGuardSchedules(t *testing.T) {
 	set := func(s lockstep.Schedule) func(context.Context, lockstep.Schedules) error {
 		return func(ctx context.Context, x lockstep.Schedules) error { return x.Set(ctx, s, "somebody else") }
+	}
+	replace := func(s lockstep.Schedule) func(context.Context, lockstep.Schedules) error {
+		return func(ctx context.Context, x lockstep.Schedules) error {
+			return x.(lockstep.EditableSchedules).Replace(ctx, "sha256:1", s, "somebody else")
+		}
 	}
 	on := func(do func(lockstep.Schedules, context.Context, string, string) error, name string) func(context.Context, lockstep.Schedules) error {
 		return func(ctx context.Context, x lockstep.Schedules) error { return do(x, ctx, name, "somebody else") }
@@ -94,6 +102,10 @@ func TestGuardSchedules(t *testing.T) {
 		{"of no operation", admin, set(strange), lockstep.KindForbidden},
 		{"in place of one that is hidden", operator, set(taken), lockstep.KindConflict},
 		{"in place of one of more power", both, set(taken), lockstep.KindForbidden},
+		{"over what was seen, by who may", operator, replace(backup), ""},
+		{"over what was seen, by who may only see", viewer, replace(backup), lockstep.KindForbidden},
+		{"over what was seen and is hidden now", operator, replace(taken), lockstep.KindConflict},
+		{"over what was seen and is of more power now", both, replace(taken), lockstep.KindForbidden},
 		{"pause", operator, on(lockstep.Schedules.Pause, "nightly"), ""},
 		{"resume", operator, on(lockstep.Schedules.Resume, "nightly"), ""},
 		{"resume a forget", both, on(lockstep.Schedules.Resume, "tidy"), lockstep.KindForbidden},

@@ -271,7 +271,7 @@ func TestGuard_ListsHoldWhatMayBeSeen(t *testing.T) {
 		{[]Grant{{RoleViewer, "*"}}, "bank shop"},
 	} {
 		g, ctx := newGuarded(), as(tc.grants...)
-		got := map[string][]string{"Deployments": {}, "Runs": {}, "Backups": {}, "Held": {}}
+		got := map[string][]string{"Deployments": {}, "Runs": {}, "Backups": {}, "Held": {}, "Lost": {}}
 		deployments, _ := g.Deployments(ctx)
 		for _, d := range deployments {
 			got["Deployments"] = append(got["Deployments"], d.Name)
@@ -287,6 +287,10 @@ func TestGuard_ListsHoldWhatMayBeSeen(t *testing.T) {
 		held, _ := g.Held(ctx, "")
 		for _, h := range held {
 			got["Held"] = append(got["Held"], h.Deployment)
+		}
+		lost, _ := g.Service.(lockstep.LostRuns).LostRuns(ctx)
+		for _, l := range lost {
+			got["Lost"] = append(got["Lost"], l.Deployment)
 		}
 		for what, names := range got {
 			if strings.Join(names, " ") != tc.want {

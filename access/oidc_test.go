@@ -1,127 +1,22 @@
 package access
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"lockstep"
+	"lockstep/access/accesstest"
 )
 
-// issuer is an identity provider in this process.
-type issuer struct {
-	*httptest.Server
-	key    *rsa.PrivateKey
-	claims map[string]any // of the next code's token
-	codes  map[string]url.Values
-	down   atomic.Bool
-}
-
-func newIssuer(t *testing.T) *issuer {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	is := &issuer{key: key, codes: map[string]url.Values{}}
-	mux := http.NewServeMux()
-	is.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if is.down.Load() {
-			panic(http.ErrAbortHandler)
-		}
-		mux.ServeHTTP(w, r)
-	}))
-	t.Cleanup(is.Close)
-	answer := func(w http.ResponseWriter, v any) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(v)
-	}
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{
-			"issuer": is.URL, "authorization_endpoint": is.URL + "/authorize", "token_endpoint": is.URL + "/token", "jwks_uri": is.URL + "/keys",
-			"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"},
-		})
-	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, map[string]any{"keys": []any{map[string]any{
-			"kty": "RSA", "kid": "1", "alg": "RS256", "use": "sig", "n": b64(key.N.Bytes()), "e": b64(big.NewInt(int64(key.E)).Bytes()),
-		}}})
-	})
-	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
-		asked, ok := is.codes[r.FormValue("code")]
-		delete(is.codes, r.FormValue("code"))
-		sum := sha256.Sum256([]byte(r.FormValue("code_verifier")))
-		if !ok || asked.Get("code_challenge") != b64(sum[:]) || asked.Get("code_challenge_method") != "S256" {
-			w.WriteHeader(400)
-			answer(w, map[string]any{"error": "invalid_grant"})
-			return
-		}
-		claims := is.good()
-		claims["nonce"] = asked.Get("nonce")
-		maps.Copy(claims, is.claims)
-		answer(w, map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": is.sign("RS256", claims)})
-	})
-	return is
-}
-
-func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
-
-// authorize is what the provider does with a browser that was sent to it: it
-// sends it back with a code.
-func (is *issuer) authorize(location string) (back string) {
-	u, _ := url.Parse(location)
-	is.codes["code1"] = u.Query()
-	return u.Query().Get("redirect_uri") + "?" + url.Values{"code": {"code1"}, "state": {u.Query().Get("state")}}.Encode()
-}
-
-func (is *issuer) good() map[string]any {
-	return map[string]any{
-		"iss": is.URL, "aud": "lockstep", "sub": "ann", "exp": newClock().at.Add(time.Hour).Unix(), "iat": newClock().at.Unix(),
-		"groups": []string{"ops", "cooks"},
-	}
-}
-
-// sign makes a token as that algorithm says.
-func (is *issuer) sign(alg string, claims map[string]any) string {
-	head, _ := json.Marshal(map[string]any{"alg": alg, "kid": "1"})
-	body, _ := json.Marshal(claims)
-	text := b64(head) + "." + b64(body)
-	sum := sha256.Sum256([]byte(text))
-	var sig []byte
-	switch alg {
-	case "RS256":
-		sig, _ = rsa.SignPKCS1v15(rand.Reader, is.key, crypto.SHA256, sum[:])
-	case "HS256": // with the public key as the secret
-		mac := hmac.New(sha256.New, is.key.N.Bytes())
-		mac.Write([]byte(text))
-		sig = mac.Sum(nil)
-	case "ES256": // with a key that nobody knows
-		key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		r, s, _ := ecdsa.Sign(rand.Reader, key, sum[:])
-		sig = append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
-	}
-	return text + "." + b64(sig)
-}
-
-func newOIDC(t *testing.T, is *issuer, change func(*OIDCConfig)) *OIDC {
+func newOIDC(t *testing.T, is *accesstest.Issuer, change func(*OIDCConfig)) *OIDC {
 	t.Helper()
 	cfg := OIDCConfig{
 		Issuer: is.URL, ClientID: "lockstep", ClientSecret: NewSecret("hush"), RedirectURL: "https://backup.example/login/oidc/callback",
@@ -146,9 +41,9 @@ func bearing(token, addr string) *http.Request {
 }
 
 func TestOIDC_Bearer(t *testing.T) {
-	is := newIssuer(t)
+	is := accesstest.NewIssuer(t, newClock().at)
 	o := newOIDC(t, is, nil)
-	p, err := o.Authenticate(bearing(is.sign("RS256", is.good()), "10.0.0.1"))
+	p, err := o.Authenticate(bearing(is.Sign("RS256", is.Good()), "10.0.0.1"))
 	if err != nil || p.String() != "oidc:ann" || !p.May(RunsBackup, "shop") || p.May(RunsBackup, "bank") || !p.May(RunsRead, "bank") || p.May(TokensManage, ServerWide) {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -169,9 +64,9 @@ func TestOIDC_Bearer(t *testing.T) {
 		{"of a name that is none", "RS256", map[string]any{"sub": "a\nb"}},
 		{"too long", "RS256", map[string]any{"x": strings.Repeat("x", maxIDToken)}},
 	} {
-		claims := is.good()
+		claims := is.Good()
 		maps.Copy(claims, tc.change)
-		p, err := o.Authenticate(bearing(is.sign(tc.alg, claims), fmt.Sprintf("10.0.1.%d", i)))
+		p, err := o.Authenticate(bearing(is.Sign(tc.alg, claims), fmt.Sprintf("10.0.1.%d", i)))
 		if lockstep.KindOf(err) != lockstep.KindUnauthenticated || err.Error() != errUnknownCredential().Error() {
 			t.Errorf("a token %s: %v, %v", tc.name, p, err)
 		}
@@ -184,7 +79,7 @@ func TestOIDC_Bearer(t *testing.T) {
 }
 
 func TestOIDC_GroupsMeanWhatIsWrittenDown(t *testing.T) {
-	is := newIssuer(t)
+	is := accesstest.NewIssuer(t, newClock().at)
 	o := newOIDC(t, is, nil)
 	for _, tc := range []struct {
 		groups any
@@ -193,9 +88,9 @@ func TestOIDC_GroupsMeanWhatIsWrittenDown(t *testing.T) {
 		{[]string{"ops"}, 2}, {[]string{"ops", "ops", "dbas"}, 3}, {"ops", 2}, {[]string{"OPS", "cooks", "admin"}, 0},
 		{nil, 0}, {7, 0}, {[]any{7, "dbas"}, 1}, {map[string]any{"ops": true}, 0},
 	} {
-		claims := is.good()
+		claims := is.Good()
 		claims["groups"] = tc.groups
-		p, err := o.Authenticate(bearing(is.sign("RS256", claims), "10.0.0.1"))
+		p, err := o.Authenticate(bearing(is.Sign("RS256", claims), "10.0.0.1"))
 		if err != nil || len(p.Grants) != tc.want {
 			t.Errorf("groups %v: %v, %v; want %d grants", tc.groups, p.Grants, err, tc.want)
 		}
@@ -203,13 +98,13 @@ func TestOIDC_GroupsMeanWhatIsWrittenDown(t *testing.T) {
 }
 
 func TestOIDC_AnEmailNamesOnlyWhoHasIt(t *testing.T) {
-	is := newIssuer(t)
+	is := accesstest.NewIssuer(t, newClock().at)
 	o := newOIDC(t, is, func(c *OIDCConfig) { c.NameClaim = "email" })
-	claims := is.good()
+	claims := is.Good()
 	claims["email"] = "ann@example.com"
 	for verified, want := range map[any]bool{true: true, false: false, nil: false, "true": false} {
 		claims["email_verified"] = verified
-		p, err := o.Authenticate(bearing(is.sign("RS256", claims), "10.0.0.1"))
+		p, err := o.Authenticate(bearing(is.Sign("RS256", claims), "10.0.0.1"))
 		if (err == nil) != want || want && p.Name != "ann@example.com" {
 			t.Errorf("verified %v: %v, %v", verified, p, err)
 		}
@@ -217,11 +112,11 @@ func TestOIDC_AnEmailNamesOnlyWhoHasIt(t *testing.T) {
 }
 
 func TestOIDC_GuessingIsSlowedDown(t *testing.T) {
-	is := newIssuer(t)
+	is := accesstest.NewIssuer(t, newClock().at)
 	o := newOIDC(t, is, nil)
 	var busy *Busy
 	for range 20 {
-		_, err := o.Authenticate(bearing(is.sign("ES256", is.good()), "10.0.0.1"))
+		_, err := o.Authenticate(bearing(is.Sign("ES256", is.Good()), "10.0.0.1"))
 		errors.As(err, &busy)
 	}
 	if busy == nil {
@@ -231,44 +126,44 @@ func TestOIDC_GuessingIsSlowedDown(t *testing.T) {
 
 // The provider may be down at the start, and later.
 func TestOIDC_AProviderThatIsDown(t *testing.T) {
-	is := newIssuer(t)
+	is := accesstest.NewIssuer(t, newClock().at)
 	c := newClock()
 	o := newOIDC(t, is, func(cfg *OIDCConfig) { cfg.Now = c.now })
 	ask := func() error {
-		_, err := o.Authenticate(bearing(is.sign("RS256", is.good()), "10.0.0.1"))
+		_, err := o.Authenticate(bearing(is.Sign("RS256", is.Good()), "10.0.0.1"))
 		return err
 	}
-	is.down.Store(true)
+	is.Down.Store(true)
 	for range 20 {
 		if err := ask(); lockstep.KindOf(err) != lockstep.KindUnavailable {
 			t.Fatalf("%v; want unavailable: nobody knows whether it is good", err)
 		}
 	}
-	is.down.Store(false)
+	is.Down.Store(false)
 	c.forward(oidcAskAgain)
 	if err := ask(); err != nil {
 		t.Errorf("when it is back: %v", err)
 	}
-	is.down.Store(true)
+	is.Down.Store(true)
 	if err := ask(); err != nil {
 		t.Errorf("down again, its keys are known: %v", err)
 	}
 }
 
 func TestOIDC_KeysThatCannotBeHad(t *testing.T) {
-	is := newIssuer(t)
+	is := accesstest.NewIssuer(t, newClock().at)
 	o := newOIDC(t, is, nil)
 	if _, err := o.ask(); err != nil {
 		t.Fatal(err)
 	}
-	is.down.Store(true)
-	if _, err := o.Authenticate(bearing(is.sign("RS256", is.good()), "10.0.0.1")); lockstep.KindOf(err) != lockstep.KindUnavailable {
+	is.Down.Store(true)
+	if _, err := o.Authenticate(bearing(is.Sign("RS256", is.Good()), "10.0.0.1")); lockstep.KindOf(err) != lockstep.KindUnavailable {
 		t.Errorf("%v; want unavailable", err)
 	}
 }
 
 // flow is a browser's login: what it was sent to, and came back with.
-func flow(t *testing.T, is *issuer, o *OIDC, change func(back *http.Request)) (Principal, error) {
+func flow(t *testing.T, is *accesstest.Issuer, o *OIDC, change func(back *http.Request)) (Principal, error) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	if err := o.Begin(w, httptest.NewRequest("GET", "/login/oidc", nil)); err != nil {
@@ -284,7 +179,7 @@ func flow(t *testing.T, is *issuer, o *OIDC, change func(back *http.Request)) (P
 			t.Errorf("%s is in the URL %s", secret, location)
 		}
 	}
-	back := httptest.NewRequest("GET", is.authorize(location), nil)
+	back := httptest.NewRequest("GET", is.Authorize(location), nil)
 	back.AddCookie(cookie)
 	if change != nil {
 		change(back)
@@ -293,7 +188,7 @@ func flow(t *testing.T, is *issuer, o *OIDC, change func(back *http.Request)) (P
 }
 
 func TestOIDC_BrowserLogin(t *testing.T) {
-	is := newIssuer(t)
+	is := accesstest.NewIssuer(t, newClock().at)
 	o := newOIDC(t, is, nil)
 	if p, err := flow(t, is, o, nil); err != nil || p.String() != "oidc:ann" || len(p.Grants) != 2 {
 		t.Fatalf("%+v, %v", p, err)
@@ -312,13 +207,13 @@ func TestOIDC_BrowserLogin(t *testing.T) {
 		"no state":       query(func(q url.Values) { q.Del("state") }),
 		"another code":   query(func(q url.Values) { q.Set("code", "x") }),
 		"it was refused": query(func(q url.Values) { q.Set("error", "access_denied") }),
-		"another nonce":  func(*http.Request) { is.claims = map[string]any{"nonce": "x"} },
-		"no nonce":       func(*http.Request) { is.claims = map[string]any{"nonce": ""} },
-		"another client": func(*http.Request) { is.claims = map[string]any{"aud": "x"} },
+		"another nonce":  func(*http.Request) { is.Claims = map[string]any{"nonce": "x"} },
+		"no nonce":       func(*http.Request) { is.Claims = map[string]any{"nonce": ""} },
+		"another client": func(*http.Request) { is.Claims = map[string]any{"aud": "x"} },
 	} {
 		o := newOIDC(t, is, nil)
 		p, err := flow(t, is, o, change)
-		is.claims = nil
+		is.Claims = nil
 		if lockstep.KindOf(err) != lockstep.KindUnauthenticated || p.Name != "" {
 			t.Errorf("%s: %v, %v", name, p, err)
 		}

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -10,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"lockstep"
 )
 
 // pepperBytes is how long a pepper is.
@@ -28,10 +31,14 @@ func NewPepper() Pepper {
 
 // LoadPepper reads the pepper from a file, and makes one if there is none.
 // Without its pepper no token is valid any more.
+//
+// The file is the key in hexadecimal digits, and in a second line the beginning of
+// its SHA-256, so that a disk that changed it is told from tokens that are wrong.
+// A file that somebody made by hand may do without that line.
 func LoadPepper(path string) (Pepper, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = writeNew(path, []byte(hex.EncodeToString(NewPepper().key)+"\n"))
+		err = writeNew(path, pepperText(NewPepper().key))
 		if err == nil || errors.Is(err, fs.ErrExist) { // another process was quicker
 			b, err = os.ReadFile(path)
 		}
@@ -39,11 +46,28 @@ func LoadPepper(path string) (Pepper, error) {
 	if err != nil {
 		return Pepper{}, fmt.Errorf("read pepper: %w", err)
 	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(b)))
-	if err != nil || len(key) != pepperBytes {
-		return Pepper{}, fmt.Errorf("%s is no pepper: it must be %d hexadecimal digits", path, 2*pepperBytes)
+	first, _, _ := strings.Cut(string(b), "\n")
+	key, err := hex.DecodeString(strings.TrimSpace(first))
+	switch {
+	case err != nil || len(key) != pepperBytes:
+		return Pepper{}, pepperError(fmt.Errorf("%s is not a pepper: the first line must be %d hexadecimal digits", path, 2*pepperBytes))
+	case strings.TrimSpace(string(b)) != strings.TrimSpace(first) && !bytes.Equal(b, pepperText(key)):
+		return Pepper{}, pepperError(fmt.Errorf("%s was changed: its two lines do not belong together", path))
 	}
 	return Pepper{key}, nil
+}
+
+// pepperText is what stands in the file of a pepper.
+func pepperText(key []byte) []byte {
+	sum := sha256.Sum256(key)
+	return fmt.Appendf(nil, "%x\nsha256:%x\n", key, sum[:8])
+}
+
+func pepperError(err error) error {
+	return &lockstep.Error{
+		Kind: lockstep.KindRefused, Op: "read pepper", Err: err,
+		Hint: "put back the copy that you keep of it; or remove the file to have a new one made, and then make new tokens with `lockstep tokens create`: all old ones end",
+	}
 }
 
 // hash is the keyed hash of a secret of that kind.

@@ -33,6 +33,7 @@ var Routes = map[string]Permission{
 
 	"GET /api/v1/deployments":  Anyone, // a list of what may be seen, maybe empty
 	"GET /api/v1/held":         RunsRead,
+	"GET /api/v1/status":       RunsRead,
 	"POST /api/v1/plans":       PlansMake,
 	"POST /api/v1/settlements": RunsUnlock,
 	"POST /api/v1/prunings":    RunsPrune,
@@ -81,6 +82,7 @@ var Routes = map[string]Permission{
 	"GET /{$}":                           Anyone,
 	"GET /assets/{file}":                 Public,
 	"GET /deployments/{name}":            DeploymentsRead,
+	"GET /deployments/{name}/backup":     RunsBackup,
 	"GET /deployments/{name}/plan":       PlansMake,
 	"POST /deployments/{name}/plan":      PlansMake,
 	"GET /runs":                          RunsRead,
@@ -103,14 +105,27 @@ var Routes = map[string]Permission{
 	"POST /restores":                     RunsRestore,
 
 	"GET /schedules":                Anyone,
+	"POST /schedules":               SchedulesWrite,
+	"GET /new/schedule":             SchedulesWrite,
+	"GET /schedules/{name}":         SchedulesRead,
+	"GET /schedules/{name}/change":  SchedulesWrite,
+	"POST /schedules/{name}/change": SchedulesWrite,
+	"GET /schedules/{name}/delete":  SchedulesWrite,
+	"POST /schedules/{name}/delete": SchedulesWrite,
 	"POST /schedules/{name}/pause":  SchedulesWrite,
 	"POST /schedules/{name}/resume": SchedulesWrite,
+	"GET /schedules/{name}/run":     SchedulesWrite,
 	"POST /schedules/{name}/run":    SchedulesWrite,
 	"POST /approvals":               RunsRestore,
 	"GET /approvals":                Anyone,
 	"GET /approvals/{id}":           Anyone,
 	"POST /approvals/{id}/approve":  ApprovalsGive,
 	"POST /approvals/{id}/deny":     Anyone, // whoever asked may take it back
+	"GET /tokens":                   TokensManage,
+	"POST /tokens":                  TokensManage,
+	"GET /new/token":                TokensManage,
+	"GET /tokens/{id}":              TokensManage,
+	"POST /tokens/{id}/revoke":      TokensManage,
 	"GET /audit":                    AuditRead,
 }
 

@@ -25,7 +25,7 @@ func (a *API) runOfKey(ctx context.Context, key string, req RunRequest) (lockste
 		return "", err
 	}
 	sum := sha256.Sum256(text)
-	var random [10]byte
+	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails since Go 1.24
 	now := a.cfg.Now()
 	mine := state.RunKey{

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
+//fault:68 deeply nested JSON | refused
 func TestDepth_OfWhatIsTooDeep(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{"a":[1,{"b":"[[[[[[[[[[[[[[[[[[[["}]}`:                                    true,

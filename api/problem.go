@@ -24,6 +24,8 @@ type Problem struct {
 	Title  string `json:"title" doc:"The status in words."`
 	Status int    `json:"status"`
 	Detail string `json:"detail" doc:"What happened to what, and why."`
+	What   string `json:"what,omitempty" doc:"What failed: what was being done, to what."`
+	Why    string `json:"why,omitempty" doc:"Its cause, in few words."`
 	Hint   string `json:"hint,omitempty" doc:"What to type or to look at next."`
 	Kind   string `json:"kind,omitempty" doc:"usage, invalid, not_found, conflict, held, refused, unauthenticated, forbidden, unavailable; nothing for a defect or an environment that failed."`
 
@@ -74,7 +76,7 @@ func ProblemOf(err error) *Problem {
 	}
 	var busy *access.Busy
 	if errors.As(err, &busy) {
-		p := problem(http.StatusTooManyRequests, lockstep.KindUnavailable, err.Error(), lockstep.HintOf(err))
+		p := telling(http.StatusTooManyRequests, lockstep.KindUnavailable, lockstep.MessageOf(err), err.Error())
 		p.after = busy.After
 		return p
 	}
@@ -86,13 +88,19 @@ func ProblemOf(err error) *Problem {
 	if !ok {
 		status = http.StatusInternalServerError
 	}
-	return problem(status, kind, err.Error(), lockstep.HintOf(err))
+	return telling(status, kind, lockstep.MessageOf(err), err.Error())
 }
 
+// problem is what failed in one text, as HTTP carries it.
 func problem(status int, kind lockstep.Kind, detail, hint string) *Problem {
+	return telling(status, kind, lockstep.Message{What: detail, Hint: hint}, detail)
+}
+
+// telling is a message as HTTP carries it; detail is the whole error.
+func telling(status int, kind lockstep.Kind, m lockstep.Message, detail string) *Problem {
 	return &Problem{
 		Type: "urn:lockstep:problem:" + cmp.Or(string(kind), "internal"), Title: http.StatusText(status),
-		Status: status, Detail: detail, Hint: hint, Kind: string(kind),
+		Status: status, Detail: detail, What: m.What, Why: m.Why, Hint: m.Hint, Kind: string(kind),
 	}
 }
 
@@ -131,7 +139,9 @@ func init() {
 		case status >= 400 && status < 500:
 			kind = lockstep.KindUsage
 		}
-		return problem(status, kind, strings.Join(append([]string{message}, details(errs)...), "; "), "")
+		said := details(errs)
+		m := lockstep.Message{What: message, Why: strings.Join(said, "; ")}
+		return telling(status, kind, m, strings.Join(append([]string{message}, said...), "; "))
 	}
 }
 

@@ -57,11 +57,14 @@ type RunRequest struct {
 	Backup          lockstep.BackupID     `json:"backup,omitempty" maxLength:"256" doc:"What a restore reads: an id, or latest."`
 	Jobs            []string              `json:"jobs,omitempty" maxItems:"1000" doc:"Restore only these jobs."`
 	Instances       []lockstep.InstanceID `json:"instances,omitempty" maxItems:"1000" doc:"Restore only these instances."`
+	Without         []lockstep.InstanceID `json:"without,omitempty" maxItems:"1000" doc:"Instances that a restore neither contacts nor locks: those that are dead."`
 	From            string                `json:"from,omitempty" maxLength:"128" doc:"The backup is one of this other deployment."`
 	Map             map[string]string     `json:"map,omitempty" doc:"OLDGROUP/INDEX to NEWGROUP/INDEX."`
 	AllowIncomplete bool                  `json:"allow_incomplete,omitempty" doc:"Take a backup that is not verified."`
+	AcceptChange    bool                  `json:"accept_change,omitempty" doc:"A backup counts although something is gone or much smaller than in earlier ones."`
 	ForRestore      bool                  `json:"for_restore,omitempty" doc:"A plan shows, and a cleanup undoes, a restore."`
 	TakeOver        bool                  `json:"take_over,omitempty" doc:"A cleanup claims instances whoever holds them."`
+	Wait            bool                  `json:"wait,omitempty" doc:"Where another run is at work on the instances, begin when that has ended."`
 	PlanDigest      string                `json:"plan_digest,omitempty" maxLength:"128" doc:"The only plan that may be run."`
 	Approval        string                `json:"approval,omitempty" maxLength:"64" doc:"The approval that a second person gave to this restore."`
 }
@@ -69,17 +72,19 @@ type RunRequest struct {
 // RequestOf is what of a lockstep.Request is sent.
 func RequestOf(r lockstep.Request) RunRequest {
 	return RunRequest{
-		Operation: r.Operation, Deployment: r.Deployment, Backup: r.Backup, Jobs: r.Jobs, Instances: r.Instances,
-		From: r.From, Map: r.Map, AllowIncomplete: r.AllowIncomplete, ForRestore: r.ForRestore, TakeOver: r.TakeOver,
-		PlanDigest: r.PlanDigest, Approval: r.Approval,
+		Operation: r.Operation, Deployment: r.Deployment, Backup: r.Backup, Jobs: r.Jobs, Instances: r.Instances, Without: r.Without,
+		From: r.From, Map: r.Map, AllowIncomplete: r.AllowIncomplete, ForRestore: r.ForRestore, TakeOver: r.TakeOver, Wait: r.Wait,
+		AcceptChange: r.AcceptChange,
+		PlanDigest:   r.PlanDigest, Approval: r.Approval,
 	}
 }
 
 func (r RunRequest) request() lockstep.Request {
 	return lockstep.Request{
-		Operation: r.Operation, Deployment: r.Deployment, Backup: r.Backup, Jobs: r.Jobs, Instances: r.Instances,
-		From: r.From, Map: r.Map, AllowIncomplete: r.AllowIncomplete, ForRestore: r.ForRestore, TakeOver: r.TakeOver,
-		PlanDigest: r.PlanDigest, Approval: r.Approval,
+		Operation: r.Operation, Deployment: r.Deployment, Backup: r.Backup, Jobs: r.Jobs, Instances: r.Instances, Without: r.Without,
+		From: r.From, Map: r.Map, AllowIncomplete: r.AllowIncomplete, ForRestore: r.ForRestore, TakeOver: r.TakeOver, Wait: r.Wait,
+		AcceptChange: r.AcceptChange,
+		PlanDigest:   r.PlanDigest, Approval: r.Approval,
 	}
 }
 
@@ -140,7 +145,7 @@ type listInput struct {
 	Deployment string             `query:"deployment" maxLength:"128"`
 	Key        string             `query:"key" maxLength:"1024" doc:"A deployment's key."`
 	Operation  lockstep.Operation `query:"operation" enum:"backup,restore,check,cleanup,plan"`
-	State      lockstep.RunState  `query:"state" enum:"running,succeeded,failed,canceled,interrupted"`
+	State      lockstep.RunState  `query:"state" enum:"running,abandoned,succeeded,failed,canceled,interrupted"`
 	Limit      int                `query:"limit" minimum:"1" maximum:"500" default:"50"`
 	Cursor     string             `query:"cursor" maxLength:"64" doc:"Next of the page before; or a run's id, for runs that are older."`
 }
@@ -168,7 +173,12 @@ func (a *API) show(ctx context.Context, in *RunPath) (*body[lockstep.RunReport],
 	if err != nil {
 		return nil, err
 	}
-	return &body[lockstep.RunReport]{run.Report(a.cfg.Now())}, nil
+	rep := run.Report(a.cfg.Now())
+	seen, err := a.cfg.Service.Runs(ctx, run.ID.Only(run.Opened.Deployment))
+	if len(seen) > 0 {
+		rep.See(seen[0])
+	}
+	return &body[lockstep.RunReport]{rep}, err
 }
 
 type outputInput struct {
@@ -189,8 +199,9 @@ func (a *API) cancel(ctx context.Context, in *RunPath) (*nothing, error) {
 
 // Acknowledge is the body of an acknowledgement.
 type Acknowledge struct {
-	Job    string `json:"job" minLength:"1" maxLength:"512" doc:"JOB, or GROUP/INDEX/JOB where several are held."`
-	Reason string `json:"reason" minLength:"1" maxLength:"4096"`
+	Job     string `json:"job,omitempty" maxLength:"512" doc:"JOB, or GROUP/INDEX/JOB where several are held."`
+	Reason  string `json:"reason" minLength:"1" maxLength:"4096"`
+	Restore bool   `json:"restore,omitempty" doc:"No job is unlocked: the deployment is well although this restore ended partial."`
 }
 
 type acknowledgeInput struct {
@@ -200,13 +211,20 @@ type acknowledgeInput struct {
 
 func (a *API) acknowledge(ctx context.Context, in *acknowledgeInput) (*nothing, error) {
 	return nil, a.cfg.Service.Acknowledge(ctx, lockstep.Acknowledgement{
-		Run: in.Run, Job: in.Body.Job, Reason: in.Body.Reason, By: principal(ctx),
+		Run: in.Run, Job: in.Body.Job, Reason: in.Body.Reason, By: principal(ctx), Restore: in.Body.Restore,
 	})
 }
 
-func (a *API) audit(ctx context.Context, in *RunPath) (*body[Page[string]], error) {
+func (a *API) audit(ctx context.Context, in *RunPath) (*body[RunAudit], error) {
 	found, err := a.cfg.Service.Audit(ctx, in.Run)
-	return &body[Page[string]]{Page[string]{Items: list(found)}}, err
+	return &body[RunAudit]{RunAudit{Items: list(found.Broken), Asked: list(found.Asked), NotAsked: list(found.NotAsked)}}, err
+}
+
+// RunAudit is how a run was judged.
+type RunAudit struct {
+	Items    []string              `json:"items" doc:"The promises that were not kept, one line each."`
+	Asked    []lockstep.InstanceID `json:"asked" doc:"The instances whose records were compared with the journal."`
+	NotAsked []lockstep.NotAsked   `json:"not_asked" doc:"Those that were not, and why."`
 }
 
 // Settle is the body of a request to settle.

@@ -29,6 +29,7 @@ func (s *shop) start(key, body string) (int, string) {
 	return resp.StatusCode, started.ID + started.Detail
 }
 
+//fault:31 a request is sent again under its key | the same run is the answer; another body under that key is a conflict
 func TestStart_TheSameKeyIsTheSameRun(t *testing.T) {
 	s := newShop(t)
 	var mu sync.Mutex
@@ -90,6 +91,7 @@ func TestStart_NoKeyIsKeptForWhoIsRefused(t *testing.T) {
 	}
 }
 
+//fault:69 one principal begins run after run | too many are refused, with when to ask again
 func TestStart_ManyAreTooMany(t *testing.T) {
 	s := newShop(t)
 	at := time.Now()

@@ -34,6 +34,10 @@ type Config struct {
 	// Reopen makes a source from what Source.Reach said when a run was opened,
 	// for a deployment that is no longer configured. It may be nil.
 	Reopen func(reach string) (source.Source, error)
+	// Moved, if not nil, says what has changed between what Source.Reach said when a
+	// run was opened and what it says now, where a script for the one must not be
+	// run at the other; else "". It needs Reopen.
+	Moved  func(then, now string) string
 	Policy lockstep.Policy
 	// Discover, if not nil, takes the place of discover.Discover, for a source
 	// that looks at its instances while it finds them.
@@ -44,6 +48,9 @@ type Config struct {
 	// Observe, if not nil, is told of each event that this process has journaled.
 	// It must return at once and never fail; it is called concurrently.
 	Observe func(lockstep.Event)
+	// Signer, if not nil, signs the manifests of backups and checks those of
+	// others.
+	Signer Signer
 	// Version is written into runs and backups; ContractVersion is what
 	// scripts are told in BBR_VERSION.
 	Version         string
@@ -67,7 +74,10 @@ type App struct {
 	leaving atomic.Bool
 }
 
-var _ lockstep.Service = (*App)(nil)
+var (
+	_ lockstep.Service  = (*App)(nil)
+	_ lockstep.LostRuns = (*App)(nil)
+)
 
 // New makes an App. Whoever made the journal and the repository closes them,
 // after Close.
@@ -109,6 +119,9 @@ func (a *App) source(name string) (source.Source, error) {
 	var known []string
 	for _, s := range a.cfg.Sources {
 		if s.Info().Name == name {
+			if u, unclear := s.(source.Unclear); unclear {
+				return nil, u.Why
+			}
 			return s, nil
 		}
 		known = append(known, s.Info().Name)
@@ -138,27 +151,6 @@ func unknownRun(id lockstep.RunID) error {
 		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find run %q", id),
 		Err: fmt.Errorf("not in the journal"), Hint: "`lockstep runs list` shows what is there",
 	}
-}
-
-// Runs lists runs, newest first.
-func (a *App) Runs(ctx context.Context, filter lockstep.RunFilter) ([]lockstep.RunSummary, error) {
-	runs, err := a.cfg.Journal.Runs(ctx, filter)
-	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
-	}
-	for i := range runs {
-		if runs[i].State == lockstep.RunRunning {
-			runs[i].Abandoned = a.abandoned(ctx, runs[i].Key)
-		}
-	}
-	return runs, nil
-}
-
-// abandoned reports whether nobody drives the key's open run: its lock is
-// free. Nothing else says so.
-func (a *App) abandoned(ctx context.Context, key lockstep.DeploymentKey) bool {
-	owner, err := a.cfg.Journal.Owner(ctx, key)
-	return err == nil && owner == ""
 }
 
 // Held lists what may still be locked.

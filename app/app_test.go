@@ -131,14 +131,18 @@ func run(t *testing.T, a *App, req lockstep.Request) *lockstep.Run {
 	if err != nil || r.Ending == nil {
 		t.Fatalf("run: %+v, %v", r, err)
 	}
-	if broken, err := a.Audit(ctx, id); err != nil || len(broken) > 0 {
-		t.Errorf("audit of %s: %v, %v", req.Operation, broken, err)
+	if report, err := a.Audit(ctx, id); err != nil || len(report.Broken) > 0 {
+		t.Errorf("audit of %s: %v, %v", req.Operation, report.Broken, err)
 	}
 	return r
 }
 
-func twoInstances(t *testing.T) *shop {
-	s := newShop(t, "a", "b")
+func twoInstances(t *testing.T) *shop { return instances(t, "a", "b") }
+
+// instances each have a job whose scripts demand that it is locked.
+func instances(t *testing.T, ids ...string) *shop {
+	t.Helper()
+	s := newShop(t, ids...)
 	for _, id := range s.ids {
 		s.script(id, "db", lockstep.ScriptPreBackupLock, "touch locked")
 		s.script(id, "db", lockstep.ScriptBackup, `test -e locked; cp data "$BBR_ARTIFACT_DIRECTORY"data`)

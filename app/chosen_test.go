@@ -8,6 +8,7 @@ import (
 	"lockstep"
 )
 
+//fault:30 two requests at once under one id | one run begins
 func TestAChosenIDBeginsOneRunOnly(t *testing.T) {
 	a := newApp(t, twoInstances(t))
 	req := lockstep.Request{ID: newRunID(time.Now()), Operation: lockstep.OperationCheck, Deployment: "shop"}

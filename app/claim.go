@@ -16,24 +16,24 @@ import (
 // claimTimeout bounds claiming one instance.
 const claimTimeout = 2 * time.Minute
 
-// claim makes the run the owner of every instance, under one term that is
-// higher than any of them has seen.
-func (r *running) claim(ctx context.Context, s *session) error {
+// claim makes the run the owner of every instance. It reports whether it had to
+// wait for another run: what was discovered before that may have changed.
+func (r *running) claim(ctx context.Context, s *session) (waited bool, err error) {
 	if r.run.Opened.Operation == lockstep.OperationPlan {
-		return nil
+		return false, nil
 	}
 	if err := r.note(ctx, r.claimResources(s)...); err != nil {
-		return err
+		return false, err
 	}
 	for {
-		highest, err := r.claimAll(ctx, s)
-		if err != nil {
-			return err
+		c := newContest(r, s)
+		if err := c.claimAll(ctx); err == nil || !c.lost() || !r.run.Opened.Request.Wait || ctx.Err() != nil {
+			return waited, errors.Join(err, r.noteLater(ctx))
 		}
-		if highest < r.term {
-			return r.noteLater(ctx)
+		waited = true
+		if err := c.await(ctx); err != nil {
+			return waited, err
 		}
-		r.term = highest + 1
 	}
 }
 
@@ -45,18 +45,6 @@ func (r *running) claimResources(s *session) []lockstep.EventData {
 		}})
 	}
 	return facts
-}
-
-// claimAll claims every instance under the run's present term and returns the
-// highest term that any of them had seen before.
-func (r *running) claimAll(ctx context.Context, s *session) (uint64, error) {
-	seen := make([]uint64, len(s.resolved.Instances))
-	errs := make([]error, len(s.resolved.Instances))
-	_ = s.each(func(i int, id lockstep.InstanceID, c *launcher.Client) error {
-		seen[i], errs[i] = r.claimOne(ctx, s, id, c)
-		return nil
-	})
-	return slices.Max(append(seen, 0)), joinClaims(s, errs)
 }
 
 // maxNamed bounds how many instances are named that one run holds.
@@ -95,35 +83,62 @@ func joinClaims(s *session, errs []error) error {
 	return errors.Join(out...)
 }
 
-// claimOne claims one instance and returns the highest term that it had seen.
-// It may have claimed it although it gives an error of KindHeld.
-func (r *running) claimOne(ctx context.Context, s *session, id lockstep.InstanceID, c *launcher.Client) (uint64, error) {
+// claimOne claims one instance. It may have claimed it although it gives an
+// error of KindHeld.
+func (r *running) claimOne(ctx context.Context, s *session, id lockstep.InstanceID, c *launcher.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
-	req := launcher.ClaimRequest{
-		Key: string(r.run.Opened.Key), Owner: r.app.owner, Run: string(r.run.ID),
-		Term: r.term, TakeOver: r.run.Opened.Request.TakeOver,
-	}
-	reply, err := c.Claim(ctx, req)
-	var taken *launcher.ClaimedError
-	if errors.As(err, &taken) && taken.Why == "session" && r.app.over(ctx, taken.Holder.Run) {
-		req.Over = taken.Holder.Run
-		reply, err = c.Claim(ctx, req)
-	}
+	reply, err := r.askClaim(ctx, id, c)
 	if err != nil {
-		return 0, r.claimError(ctx, s, id, err)
+		return r.claimError(ctx, s, id, err)
 	}
 	s.mu.Lock()
 	s.claimed[id] = true
+	s.said[id] = r.own(reply)
 	s.mu.Unlock()
 	if d := reply.Displaced; d != nil {
 		r.later(lockstep.Noted{Level: "warn", Instance: id, Message: fmt.Sprintf("took instance %s over from run %s of %s", id, d.Run, d.Owner)})
 	}
 	if err := r.stopDisplaced(ctx, id, c, reply.Open); err != nil {
-		return reply.Term, err
+		return err
 	}
-	return reply.Term, r.refuseOwed(ctx, id, c, reply.Owed)
+	if err := r.spare(ctx, s, id, c, reply.Owed); err != nil {
+		return err
+	}
+	return r.refuseOwed(ctx, id, c, reply.Owed)
 }
+
+// askClaim asks until there is nothing more to say. Where the instance knows
+// this very run in a higher term, a driver of it died that had claimed and not
+// written that down: the deployment's key is ours, so nobody else drives it, and
+// its term there is followed by the next one. That number stays between this
+// instance and us: what one instance says never reaches another.
+func (r *running) askClaim(ctx context.Context, id lockstep.InstanceID, c *launcher.Client) (launcher.ClaimReply, error) {
+	req := launcher.ClaimRequest{
+		Key: string(r.run.Opened.Key), Owner: r.app.owner, Run: string(r.run.ID),
+		Term: min(r.term, lockstep.MaxTerm), TakeOver: r.run.Opened.Request.TakeOver,
+	}
+	for tries := 0; ; tries++ {
+		reply, err := c.Claim(ctx, req)
+		var taken *launcher.ClaimedError
+		if !errors.As(err, &taken) || tries == maxAsked {
+			return reply, err
+		}
+		switch {
+		case taken.Why == "session" && req.Over == "" && r.app.over(ctx, taken.Holder.Run):
+			req.Over = taken.Holder.Run
+		case taken.Why == "stale" && taken.Holder.Run == req.Run && taken.Holder.Term < lockstep.MaxTerm:
+			req.Term = taken.Holder.Term + 1
+			r.later(lockstep.Noted{Level: "warn", Instance: id, Message: fmt.Sprintf(
+				"instance %s knows this run in term %d, its journal knew %d: goes on in term %d there", id, taken.Holder.Term, r.term, req.Term)})
+		default:
+			return reply, err
+		}
+	}
+}
+
+// maxAsked bounds how often one claim is asked again with other words.
+const maxAsked = 4
 
 // over reports whether the journal knows that run and that it has ended.
 func (a *App) over(ctx context.Context, id string) bool {
@@ -141,9 +156,16 @@ func (r *running) claimLate(ctx context.Context, s *session, id lockstep.Instanc
 	if claimed {
 		return nil
 	}
-	_, err := r.claimOne(ctx, s, id, s.clients[id])
+	err := r.claimOne(ctx, s, id, s.clients[id])
 	if lockstep.KindOf(err) == lockstep.KindHeld {
-		return nil // it is claimed, and what another run owes is not ours to judge now
+		err = nil // it is claimed, and what another run owes is not ours to judge now
+	}
+	r.mu.Lock()
+	facts := r.pending
+	r.pending = nil
+	r.mu.Unlock()
+	for _, fact := range append(facts, r.adopted(s, id)...) {
+		r.tell(fact)
 	}
 	return err
 }
@@ -166,13 +188,27 @@ func (r *running) refuseOwed(ctx context.Context, id lockstep.InstanceID, c *lau
 			}
 			continue
 		}
-		return &lockstep.Error{
-			Kind: lockstep.KindHeld, Op: fmt.Sprintf("claim instance %s", id),
-			Err:  fmt.Errorf("it says that run %s has not done %s", u.Run, u.Step.ID),
-			Hint: "`lockstep cleanup " + r.run.Opened.Deployment + "` unlocks it",
-		}
+		return r.owedError(fmt.Sprintf("claim instance %s", id), "it", u)
 	}
 	return nil
+}
+
+// owedError is the error of an unlock that a run owes by an instance's word, with
+// the cleanup that makes it.
+func (r *running) owedError(op, who string, u launcher.OwedUnlock) error {
+	restore := strings.HasSuffix(u.Step.ID, string(lockstep.ScriptPostRestoreUnlock))
+	return &lockstep.Error{
+		Kind: lockstep.KindHeld, Op: op, Err: fmt.Errorf("%s says that run %s has not done %s", who, u.Run, u.Step.ID),
+		Hint: "`" + cleanupOf(r.run.Opened.Deployment, restore) + "` unlocks it",
+	}
+}
+
+// cleanupOf is the command that undoes a restore of a deployment, or a backup.
+func cleanupOf(deployment string, restore bool) string {
+	if restore {
+		return "lockstep cleanup " + deployment + " --restore"
+	}
+	return "lockstep cleanup " + deployment
 }
 
 // vouched reports whether a person has vouched that what the unlock would let
@@ -192,7 +228,7 @@ func (a *App) vouched(ctx context.Context, u launcher.OwedUnlock) bool {
 func (r *running) claimError(ctx context.Context, s *session, id lockstep.InstanceID, err error) error {
 	var taken *launcher.ClaimedError
 	if !errors.As(err, &taken) {
-		return fmt.Errorf("%s: %w", id, err)
+		return &lockstep.Error{Op: fmt.Sprintf("reach instance %s", id), Err: err}
 	}
 	if left := s.resolved.Locations.Artifacts; r.run.Opened.Policy.SettleInCleanup {
 		if there, unknown := s.clients[id].Exists(ctx, left); unknown == nil && there {
@@ -200,7 +236,7 @@ func (r *running) claimError(ctx context.Context, s *session, id lockstep.Instan
 		}
 	}
 	name := r.run.Opened.Deployment
-	hint := "another orchestrator may be at work there; if it is surely dead: `lockstep cleanup " + name + " --take-over`"
+	hint := "another orchestrator may be at work there: wait for it, or begin with --wait; if it is surely dead: `lockstep cleanup " + name + " --take-over`"
 	run, unknown := r.app.Run(ctx, lockstep.RunID(taken.Holder.Run))
 	if unknown == nil && run.Ending == nil && r.app.abandoned(ctx, run.Opened.Key) {
 		hint = "its orchestrator is dead: `lockstep recover " + name + "` settles that run"

@@ -9,6 +9,7 @@ import (
 
 	"lockstep"
 	"lockstep/discover"
+	"lockstep/internal/faultpoint"
 	"lockstep/planner"
 	"lockstep/repository"
 	"lockstep/target"
@@ -25,6 +26,9 @@ func (r *running) prepare(ctx context.Context) (*session, error) {
 	if err := r.refuseHeld(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.app.repositoryThere(ctx, r.keeps()); err != nil && r.needsRepository() {
+		return nil, err
+	}
 	expected, err := r.expected(ctx)
 	if err != nil {
 		return nil, err
@@ -33,15 +37,17 @@ func (r *running) prepare(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := r.openSession(ctx, last)
+	resolved, err := r.resolve(ctx, expected)
 	if err != nil {
 		return nil, err
 	}
+	s := r.openSession(ctx, resolved, last)
 	found, err := r.claimAndDiscover(ctx, s)
 	if err == nil {
 		err = r.plan(ctx, s, found, expected)
 	}
 	if err != nil {
+		err = r.nameDead(s, err)
 		s.abandon(ctx)
 		return nil, fmt.Errorf("prepare %s of %s: %w", req.Operation, req.Deployment, err)
 	}
@@ -61,7 +67,7 @@ func (r *running) settleBefore(ctx context.Context) error {
 	case lockstep.OperationCheck, lockstep.OperationPlan:
 		return nil
 	}
-	_, err := r.app.settleKey(ctx, r.src, r.run.ID)
+	_, err := r.app.settleKey(ctx, r.run.Opened.Key, r)
 	if err != nil && ctx.Err() == nil && r.run.Opened.Operation == lockstep.OperationCleanup {
 		// A run that cannot be settled, because its journal cannot be read,
 		// say, must not keep a cleanup from unlocking.
@@ -88,19 +94,18 @@ func (r *running) refuseHeld(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.refuseLost(ctx); err != nil {
+		return err
+	}
 	held, err := r.app.cfg.Journal.Held(ctx, opened.Key)
 	if err != nil || len(held) == 0 {
 		return err
-	}
-	cleanup := "lockstep cleanup " + opened.Deployment
-	if held[0].Restore {
-		cleanup += " --restore"
 	}
 	return &lockstep.Error{
 		Kind: lockstep.KindHeld, Op: fmt.Sprintf("%s %s", opened.Operation, opened.Deployment),
 		Err: fmt.Errorf("job %s may still be locked by run %s (%d held in all)", held[0].Slot, held[0].Run, len(held)),
 		Hint: fmt.Sprintf("`%s` unlocks it; if you know that it is unlocked, `lockstep runs ack %s --job %s --reason …`",
-			cleanup, held[0].Run, held[0].Slot),
+			cleanupOf(opened.Deployment, held[0].Restore), held[0].Run, held[0].Slot),
 	}
 }
 
@@ -118,15 +123,63 @@ func (r *running) expected(ctx context.Context) (*lockstep.Backup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &b, nil
+	if b.Proof != nil && b.Proof.Wrong != "" {
+		return nil, &lockstep.Error{
+			Kind: lockstep.KindRefused, Op: fmt.Sprintf("restore backup %s", b.ID), Err: errors.New(b.Proof.Wrong),
+			Hint: "restore another one of `lockstep backups list " + from + "`, and find out who can write to " + r.app.cfg.Repository.Location(),
+		}
+	}
+	err = r.note(ctx, chosen(b)...)
+	// What is known beside the manifest is no part of what is restored.
+	manifest := b.Manifest()
+	return &manifest, err
+}
+
+// chosen are the notes about which backup is restored, and what vouches for it.
+func chosen(b lockstep.Backup) []lockstep.EventData {
+	var notes []lockstep.EventData
+	for _, s := range b.Skipped {
+		notes = append(notes, lockstep.Noted{Level: "warn", Message: fmt.Sprintf("the latest verified backup is %s; %s is newer, but %s: %s", b.ID, s.Backup, s.Data, s.Why)})
+	}
+	if p := b.Proof; p != nil {
+		notes = append(notes, lockstep.Noted{Level: "info", Message: fmt.Sprintf("backup %s: %s", b.ID, p)})
+	}
+	return notes
+}
+
+// keeps reports whether the run keeps something in the repository, or will be
+// followed by one that does.
+func (r *running) keeps() bool {
+	op := r.run.Opened.Operation
+	return op == lockstep.OperationBackup || op == lockstep.OperationCheck
+}
+
+// needsRepository reports whether the run has a use for the repository.
+func (r *running) needsRepository() bool {
+	return r.keeps() || r.run.Opened.Operation == lockstep.OperationRestore ||
+		r.run.Opened.Operation == lockstep.OperationPlan && r.run.Opened.Request.ForRestore
 }
 
 // claimAndDiscover claims every instance and asks it for its jobs, all
 // instances and both questions at once. A plan claims nothing.
 func (r *running) claimAndDiscover(ctx context.Context, s *session) (lockstep.Deployment, error) {
 	claimed := make(chan error, 1)
-	go func() { claimed <- r.claim(ctx, s) }()
-	found, notes, err := r.app.cfg.Discover(ctx, s.resolved, discover.Options{Version: r.app.cfg.ContractVersion})
+	var waited bool
+	go func() {
+		var err error
+		waited, err = r.claim(ctx, s)
+		claimed <- err
+	}()
+	options := discover.Options{
+		Version: r.app.cfg.ContractVersion, Cleanup: r.run.Opened.Operation == lockstep.OperationCleanup,
+		// What ends only with its input would keep us for as long as a slow login may take.
+		Refused: func(id lockstep.InstanceID) { s.clients[id].GiveUp() },
+	}
+	found, notes, err := r.app.cfg.Discover(ctx, s.resolved, options)
+	unclaimed := <-claimed
+	if unclaimed == nil && waited { // whoever was at work there has ended since
+		found, notes, err = r.app.cfg.Discover(ctx, s.resolved, options)
+	}
 	facts := make([]lockstep.EventData, 0, len(notes)+1)
 	for _, n := range notes {
 		facts = append(facts, n)
@@ -136,7 +189,6 @@ func (r *running) claimAndDiscover(ctx context.Context, s *session) (lockstep.De
 			Level: "debug", Phase: lockstep.PhasePlan, Message: "every instance has told of its jobs; the plan comes next",
 		})
 	}
-	unclaimed := <-claimed
 	if err != nil && (errors.Is(unclaimed, target.ErrNotStarted) || errors.Is(unclaimed, target.ErrLost)) {
 		unclaimed = nil // discovery tells of the same instances
 	}
@@ -163,7 +215,9 @@ func (r *running) plan(ctx context.Context, s *session, found lockstep.Deploymen
 	if err := r.adviseMaxLock(ctx, p); err != nil {
 		return err
 	}
-	return r.note(ctx, lockstep.RunPlanned{Plan: p, Digest: p.Digest(), Found: found, Expected: expected})
+	faultpoint.Hit("app.planned.before")
+	facts := []lockstep.EventData{lockstep.RunPlanned{Plan: p, Digest: p.Digest(), Found: found, Expected: expected}}
+	return r.note(ctx, append(facts, r.leavesLocked(s)...)...)
 }
 
 // begin begins the planned backup in the repository, or, where a step of the

@@ -14,6 +14,8 @@ import (
 // TestTwoOrchestrators: with journals of their own they know nothing of each
 // other, and the second stops before it locks anything, although the first has
 // locked nothing yet; the first goes on as if nothing had been.
+//
+//fault:33 two orchestrators with journals of their own | the second is refused before it locks: the instance is claimed, and by whom
 func TestTwoOrchestrators(t *testing.T) {
 	t.Parallel()
 	s := twoInstances(t)

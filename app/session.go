@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,19 +31,20 @@ type session struct {
 
 	mu      sync.Mutex
 	claimed map[lockstep.InstanceID]bool
+	// said is what the instances that were claimed said of this very run.
+	said map[lockstep.InstanceID]said
+	// spared are the unlocks that an instance has on record and a cleanup does
+	// not make.
+	spared map[lockstep.InstanceID][]launcher.OwedUnlock
 }
 
-// openSession finds the instances and opens a way to each launcher. Nothing is
-// dialed yet. last is the backup to estimate sizes by, or nil.
-func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*session, error) {
-	resolved, err := r.src.Resolve(ctx, tracker{r})
-	if err != nil {
-		return nil, fmt.Errorf("find the instances of %s: %w", r.run.Opened.Deployment, err)
-	}
-	r.resolveMissing(ctx, resolved)
+// openSession opens a way to the launcher of each instance. Nothing is dialed yet.
+// last is the backup to estimate sizes by, or nil.
+func (r *running) openSession(ctx context.Context, resolved *source.Resolved, last *lockstep.Backup) *session {
 	s := &session{
 		resolved: resolved, policy: r.run.Opened.Policy,
-		clients: map[lockstep.InstanceID]*launcher.Client{}, claimed: map[lockstep.InstanceID]bool{},
+		clients: map[lockstep.InstanceID]*launcher.Client{}, claimed: map[lockstep.InstanceID]bool{}, said: map[lockstep.InstanceID]said{},
+		spared: map[lockstep.InstanceID][]launcher.OwedUnlock{},
 	}
 	if resolved.Overrides.Apply != nil {
 		s.policy = resolved.Overrides.Apply(s.policy)
@@ -53,20 +56,27 @@ func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*sess
 	if r.run.Plan != nil { // a dead run's: its claims and scripts are where it left them
 		at = r.run.Plan.Locations
 	}
+	root, unfit := map[lockstep.InstanceID]bool{}, map[lockstep.InstanceID]error{}
 	for _, i := range resolved.Instances {
+		root[i.Name()], unfit[i.Name()] = i.Root, i.Unfit
 		s.clients[i.Name()] = launcher.New(i.Target, launcher.Config{
-			Sudo: resolved.Sudo, RunDir: at.Launcher, StateDir: at.Claim,
+			Sudo: i.Sudo, RunDir: at.Launcher, StateDir: at.Claim,
 		})
 	}
 	s.executor = executor.New(executor.Config{
 		Clients:    s.clients,
 		Claim:      func(ctx context.Context, id lockstep.InstanceID) error { return r.claimLate(ctx, s, id) },
+		Spares:     s.spares,
 		Provable:   r.app.provable(resolved),
 		Unchanged:  func(ctx context.Context) error { return unchanged(ctx, r.src, resolved) },
 		Last:       last,
+		Seal:       r.seal,
 		Repository: r.app.cfg.Repository,
 		Policy:     s.policy,
-		Root:       resolved.Sudo,
+		Root:       root,
+		Unfit:      unfit,
+		Missing:    r.missing,
+		Scripts:    brought(resolved),
 		Progress:   func(p lockstep.Progress) { r.app.hub.progress(r.run.ID, p) },
 		Fact:       r.tell,
 		Output: func(step lockstep.StepID, out lockstep.StepOutput) {
@@ -74,38 +84,21 @@ func (r *running) openSession(ctx context.Context, last *lockstep.Backup) (*sess
 			_ = r.app.cfg.Journal.PutOutput(context.WithoutCancel(ctx), r.run.ID, step, out)
 		},
 	})
-	return s, nil
+	return s
 }
 
-// resolveMissing adds to a dead run's instances those that the configuration
-// has no longer, reached as they were when the run was opened: what was locked
-// there must still be unlocked. One that cannot be reached so stays missing,
-// and what it holds is said to be held.
-func (r *running) resolveMissing(ctx context.Context, resolved *source.Resolved) {
-	if r.run.Plan == nil || r.app.cfg.Reopen == nil || r.run.Opened.Reach == "" {
-		return
-	}
-	has := func(list []source.Instance, id lockstep.InstanceID) bool {
-		return slices.ContainsFunc(list, func(i source.Instance) bool { return i.Name() == id })
-	}
-	if !slices.ContainsFunc(r.run.Plan.Instances, func(i lockstep.Instance) bool { return !has(resolved.Instances, i.Name()) }) {
-		return
-	}
-	src, err := r.app.cfg.Reopen(r.run.Opened.Reach)
-	if err != nil {
-		return
-	}
-	then, err := src.Resolve(ctx, tracker{r})
-	if err != nil {
-		return
-	}
-	for _, i := range then.Instances {
-		if !has(resolved.Instances, i.Name()) {
-			resolved.Instances = append(resolved.Instances, i)
+// brought are the texts of the scripts that runs bring along, by digest.
+func brought(resolved *source.Resolved) map[string]string {
+	texts := map[string]string{}
+	for _, in := range resolved.Instances {
+		for _, scripts := range resolved.Overrides.Brought(in) {
+			for _, text := range scripts {
+				sum := sha256.Sum256([]byte(text))
+				texts[hex.EncodeToString(sum[:])] = text
+			}
 		}
 	}
-	release := resolved.Release
-	resolved.Release = func(ctx context.Context) error { return errors.Join(release(ctx), then.Release(ctx)) }
+	return texts
 }
 
 // provable is the configured question for the instances that were found.
@@ -171,7 +164,7 @@ func (a *App) lastBackup(ctx context.Context, opened lockstep.RunOpened) (*locks
 	if opened.Operation != lockstep.OperationBackup && opened.Operation != lockstep.OperationCheck {
 		return nil, nil
 	}
-	list, err := a.cfg.Repository.List(ctx, opened.Deployment)
+	list, err := a.backups(ctx, opened.Deployment)
 	if err != nil {
 		return nil, fmt.Errorf("list the backups of %s: %w", opened.Deployment, err)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"lockstep"
-	"lockstep/audit"
+	"lockstep/internal/faultpoint"
 	"lockstep/journal"
 	"lockstep/launcher"
 	"lockstep/source"
@@ -33,7 +33,7 @@ func (a *App) Settle(ctx context.Context, req lockstep.SettleRequest) ([]lockste
 		sums, err := a.settleOwned(ctx, run)
 		settled, errs = append(settled, sums...), append(errs, err)
 	}
-	return settled, errors.Join(errs...)
+	return settled, errors.Join(append(errs, a.tellLost(ctx, req.Deployment))...)
 }
 
 // settleOwned settles the open runs of one run's key if nobody drives them.
@@ -46,41 +46,49 @@ func (a *App) settleOwned(ctx context.Context, run lockstep.RunSummary) ([]locks
 		return nil, fmt.Errorf("settle run %s: %w", run.ID, err)
 	}
 	defer release()
-	src, err := a.sourceOf(ctx, run)
-	if err != nil {
-		return nil, fmt.Errorf("settle run %s: %w", run.ID, err)
-	}
-	return a.settleKey(ctx, src, "")
+	return a.settleKey(ctx, run.Key, nil)
 }
 
-// sourceOf is the configured source of a run's deployment, or, where the
-// configuration has it no longer, the one that the run recorded.
-func (a *App) sourceOf(ctx context.Context, run lockstep.RunSummary) (source.Source, error) {
-	for _, s := range a.cfg.Sources {
-		if s.Info().Key == run.Key {
-			return s, nil
+// configured is the source of a deployment as the configuration has it now.
+func (a *App) configured(key lockstep.DeploymentKey) (source.Source, bool) {
+	i := slices.IndexFunc(a.cfg.Sources, func(s source.Source) bool { return s.Info().Key == key })
+	if i < 0 {
+		return nil, false
+	}
+	return a.cfg.Sources[i], true
+}
+
+// sourceOf is the source that finds a run's instances where the run was: as its
+// deployment is configured now, or, where it is configured no longer or its
+// containers are elsewhere now, as the run recorded it. changed says the latter.
+func (a *App) sourceOf(run *lockstep.Run) (src source.Source, changed string, err error) {
+	src, ok := a.configured(run.Opened.Key)
+	then := run.Opened.Reach
+	if a.cfg.Reopen == nil || then == "" {
+		if !ok {
+			src, err = a.source(run.Opened.Deployment)
 		}
+		return src, "", err
 	}
-	full, err := a.Run(ctx, run.ID)
-	if err != nil {
-		return nil, err
+	if ok && a.cfg.Moved != nil {
+		changed = a.cfg.Moved(then, src.Reach())
 	}
-	if a.cfg.Reopen == nil || full.Opened.Reach == "" {
-		return a.source(run.Deployment)
+	if ok && changed == "" {
+		return src, "", nil
 	}
-	return a.cfg.Reopen(full.Opened.Reach)
+	src, err = a.cfg.Reopen(then)
+	return src, changed, err
 }
 
 // planLife is how long a plan may take before it is given up as dead.
 const planLife = time.Hour
 
-// settleKey settles every open run of the source's key but one. The caller
-// owns the key.
-func (a *App) settleKey(ctx context.Context, src source.Source, except lockstep.RunID) ([]lockstep.RunSummary, error) {
-	key := src.Info().Key
+// settleKey settles every open run of a key, for another run of it that begins, or
+// for nil. The caller owns the key.
+func (a *App) settleKey(ctx context.Context, key lockstep.DeploymentKey, by *running) ([]lockstep.RunSummary, error) {
 	open, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{Key: key, State: lockstep.RunRunning})
 	if err != nil {
-		return nil, fmt.Errorf("list open runs of %s: %w", src.Info().Name, err)
+		return nil, fmt.Errorf("list open runs of %s: %w", key, err)
 	}
 	slices.Reverse(open) // oldest first
 	var settled []lockstep.RunSummary
@@ -88,11 +96,15 @@ func (a *App) settleKey(ctx context.Context, src source.Source, except lockstep.
 	for _, sum := range open {
 		// A plan claims nothing and is not driven under the deployment's lock:
 		// only its age says that it is dead.
-		if sum.ID == except || sum.Operation == lockstep.OperationPlan && time.Since(sum.StartedAt) < planLife {
+		if by != nil && sum.ID == by.run.ID || sum.Operation == lockstep.OperationPlan && time.Since(sum.StartedAt) < planLife {
 			continue
 		}
-		if err := a.settleRun(ctx, src, sum.ID); err != nil {
-			errs = append(errs, fmt.Errorf("settle run %s of %s: %w", sum.ID, src.Info().Name, err))
+		err := a.settleRun(ctx, sum.ID, by != nil && by.run.Opened.Request.TakeOver)
+		if errors.Is(err, errLostWhole) {
+			continue // refuseLost and tellLost name it
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("settle run %s of %s: %w", sum.ID, sum.Deployment, err))
 			continue
 		}
 		ended, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{Key: key})
@@ -108,33 +120,52 @@ func (a *App) settleKey(ctx context.Context, src source.Source, except lockstep.
 }
 
 // settleRun takes one dead run over and drives it to its end. An instance that
-// cannot be reached does not keep the others from being unlocked.
-func (a *App) settleRun(ctx context.Context, src source.Source, id lockstep.RunID) error {
-	run, err := a.Run(ctx, id)
+// cannot be reached does not keep the others from being unlocked. With giveUp, a run
+// none of whose instances can be found ends, too, and holds what it may have locked.
+func (a *App) settleRun(ctx context.Context, id lockstep.RunID, giveUp bool) error {
+	run, err := a.mended(ctx, id)
+	if err != nil {
+		return err
+	}
+	src, changed, err := a.sourceOf(run)
 	if err != nil {
 		return err
 	}
 	r := a.running(src, run)
 	defer a.forgetInbox(id)
-	left := leftUsers(run)            // before this recovery makes its own
-	s, err := r.openSession(ctx, nil) // no size is estimated any more
+	left := leftUsers(run) // before this recovery makes its own
+	resolved, all, err := r.resolveDead(ctx, giveUp)
 	if err != nil {
-		return err
+		return notFound(run, changed, err)
 	}
+	s := r.openSession(ctx, resolved, nil) // no size is estimated any more
 	defer s.close(ctx)
-	defer r.removeUsers(ctx, s, left)
-	unreached := r.reclaim(ctx, s)
-	if ctx.Err() != nil { // nothing is decided yet: the next recovery begins anew
-		return context.Cause(ctx)
-	}
+	defer r.removeUsers(ctx, s, left, all)
+	faultpoint.Hit("app.settle.before")
+	// The term is durable before any instance learns of it: whoever comes after
+	// a recovery that dies here takes a higher one.
 	if err := r.note(ctx, lockstep.RunRecovering{Owner: a.owner}); err != nil {
 		return err
 	}
-	if err := errors.Join(r.note(ctx, unreached...), r.noteLater(ctx)); err != nil {
+	faultpoint.Hit("app.settle.recovering")
+	unreached := r.reclaim(ctx, s)
+	if changed != "" {
+		unreached = append(unreached, lockstep.Noted{Level: "warn", Message: "the configuration has changed since this run began (" + changed + "): it is settled where it ran"})
+	}
+	if r.missing != nil {
+		unreached = append(unreached, lockstep.Noted{Level: "warn", Message: "some instances cannot be found, the others are settled: " + r.missing.Error()})
+	}
+	faultpoint.Hit("app.settle.claimed")
+	if ctx.Err() != nil { // nothing is decided yet: the next recovery begins anew
+		return context.Cause(ctx)
+	}
+	if err := errors.Join(r.note(ctx, unreached...), r.noteLater(ctx), r.adoptAll(ctx, s)); err != nil {
 		return err
 	}
 	if run.Plan == nil {
-		s.releaseAll(ctx)
+		if err := r.settleUnplanned(ctx, s); err != nil {
+			return err
+		}
 	} else {
 		s.policy = run.Plan.Policy
 	}
@@ -143,6 +174,15 @@ func (a *App) settleRun(ctx context.Context, src source.Source, id lockstep.RunI
 		return errors.New("it did not come to its end; its instances may hold the reason")
 	}
 	return nil
+}
+
+// notFound is the error where no instance of a dead run can be found. Its way out is
+// a person's word: whoever cannot be asked may be locked.
+func notFound(run *lockstep.Run, changed string, err error) error {
+	if changed != "" {
+		err = fmt.Errorf("the configuration has changed since this run began (%s), and nothing is unlocked but where it ran: %w", changed, err)
+	}
+	return &lockstep.Error{Err: err, Hint: "if that is gone for good, `lockstep cleanup " + run.Opened.Deployment + " --take-over` gives the run up"}
 }
 
 // leftUsers are the SSH users that a dead orchestrator left of a run.
@@ -158,14 +198,14 @@ func leftUsers(run *lockstep.Run) []lockstep.Resource {
 
 // removeUsers removes them. It comes last: unlocking does not wait for it, and
 // its failure is no failure of the recovery.
-func (r *running) removeUsers(ctx context.Context, s *session, left []lockstep.Resource) {
+func (r *running) removeUsers(ctx context.Context, s *session, left []lockstep.Resource, now *source.Resolved) {
 	remover, ok := r.src.(source.Remover)
 	if !ok || len(left) == 0 || s.left {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	gone, err := remover.Remove(ctx, left, s.resolved)
+	gone, err := remover.Remove(ctx, left, now)
 	var facts []lockstep.EventData
 	for _, x := range gone {
 		facts = append(facts, lockstep.ResourceReleased{Resource: x})
@@ -176,35 +216,28 @@ func (r *running) removeUsers(ctx context.Context, s *session, left []lockstep.R
 	_ = r.note(ctx, facts...) // a user that the journal names and that is gone harms nobody
 }
 
-// reclaim claims every instance again under a higher term, and tells which
+// reclaim claims every instance again under the run's new term, and tells which
 // could not be.
 func (r *running) reclaim(ctx context.Context, s *session) []lockstep.EventData {
 	failed := make([]lockstep.EventData, len(s.resolved.Instances))
-	for range 2 { // the second time only if somebody has seen a higher term
-		highest := make([]uint64, len(s.resolved.Instances))
-		_ = s.each(func(i int, id lockstep.InstanceID, c *launcher.Client) error {
-			failed[i] = nil
-			seen, err := r.claimOne(ctx, s, id, c)
-			if err != nil {
-				failed[i] = lockstep.Noted{Level: "warn", Instance: id, Message: err.Error()}
-			}
-			highest[i] = seen
-			return nil
-		})
-		top := slices.Max(append(highest, 0))
-		if top < r.term {
-			break
+	_ = s.each(func(i int, id lockstep.InstanceID, c *launcher.Client) error {
+		if err := r.claimOne(ctx, s, id, c); err != nil {
+			failed[i] = lockstep.Noted{Level: "warn", Instance: id, Message: err.Error()}
 		}
-		r.term = top + 1
-	}
+		return nil
+	})
 	return slices.DeleteFunc(failed, func(f lockstep.EventData) bool { return f == nil })
 }
 
-// Acknowledge records a person's word that a held job is unlocked.
+// Acknowledge records a person's word that a held job is unlocked, or that what
+// a restore left half done is well.
 func (a *App) Acknowledge(ctx context.Context, ack lockstep.Acknowledgement) error {
 	run, err := a.Run(ctx, ack.Run)
 	if err != nil {
 		return err
+	}
+	if ack.Restore {
+		return a.acknowledgeRestore(ctx, run, ack)
 	}
 	held, err := a.cfg.Journal.Held(ctx, run.Opened.Key)
 	if err != nil {
@@ -241,22 +274,6 @@ func heldBy(held []lockstep.Hold) string {
 		list = append(list, fmt.Sprintf("%s by run %s", h.Slot, h.Run))
 	}
 	return "held are " + strings.Join(list, ", ")
-}
-
-// Audit judges a run by its journal alone.
-func (a *App) Audit(ctx context.Context, id lockstep.RunID) ([]string, error) {
-	events, err := a.cfg.Journal.Events(ctx, id, 0)
-	if err != nil {
-		return nil, fmt.Errorf("read run %s: %w", id, err)
-	}
-	if len(events) == 0 {
-		return nil, unknownRun(id)
-	}
-	found := []string{}
-	for _, v := range audit.Check(events, nil) {
-		found = append(found, v.String())
-	}
-	return found, nil
 }
 
 // keepRuns is how many runs of each deployment PruneRuns keeps, however old.

@@ -10,6 +10,7 @@ import (
 
 	"lockstep"
 	"lockstep/engine"
+	"lockstep/internal/faultpoint"
 	"lockstep/journal"
 	"lockstep/source"
 )
@@ -111,7 +112,11 @@ func ownedError(req lockstep.Request, err error) error {
 		return fmt.Errorf("begin %s of %s: %w", req.Operation, req.Deployment, err)
 	}
 	// Who owns it, and what to type next, the journal's own error says.
-	return &lockstep.Error{Kind: lockstep.KindConflict, Op: fmt.Sprintf("begin %s of %s", req.Operation, req.Deployment), Err: err}
+	out := &lockstep.Error{Kind: lockstep.KindConflict, Op: fmt.Sprintf("begin %s of %s", req.Operation, req.Deployment), Err: err}
+	if own := new(lockstep.Error); errors.As(err, &own) {
+		out.Err, out.Hint = own.Err, own.Hint
+	}
+	return out
 }
 
 // running is one run in the hands of this process.
@@ -122,6 +127,8 @@ type running struct {
 	term  uint64 // of what this process journals and claims
 	inbox chan lockstep.EventData
 	over  chan struct{} // closed when nobody reads the inbox any more
+	// missing is why instances of a dead run cannot be found, or nil.
+	missing error
 
 	mu      sync.Mutex
 	pending []lockstep.EventData // facts found by several goroutines at once
@@ -151,6 +158,7 @@ func (a *App) open(ctx context.Context, src source.Source, req lockstep.Request)
 	if err := r.run.Apply(opened); err != nil {
 		return nil, err
 	}
+	faultpoint.Hit("app.opened")
 	a.hub.event(opened)
 	return r, nil
 }
@@ -158,7 +166,11 @@ func (a *App) open(ctx context.Context, src source.Source, req lockstep.Request)
 // running takes a run into this process's hands: from now on it can be
 // canceled here.
 func (a *App) running(src source.Source, run *lockstep.Run) *running {
-	r := &running{app: a, src: src, run: run, term: run.Term + 1, inbox: make(chan lockstep.EventData, 1024), over: make(chan struct{})}
+	term := run.Term + 1
+	if run.Term >= lockstep.MaxTerm { // an older program let an instance say so: events are told apart by their numbers
+		term = run.Term
+	}
+	r := &running{app: a, src: src, run: run, term: term, inbox: make(chan lockstep.EventData, 1024), over: make(chan struct{})}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.inbox[run.ID] = r.inbox
@@ -228,6 +240,7 @@ func (r *running) drive(ctx context.Context, s *session) {
 	defer close(r.over)
 	_, _ = e.Drive(ctx, r.run, r.inbox)
 	r.discardUncommitted(ctx)
+	_ = r.forgetLost(ctx) // the next cleanup does
 }
 
 // note appends facts that arise before the engine drives the run. They have
@@ -272,12 +285,13 @@ func (r *running) noteLater(ctx context.Context) error {
 }
 
 func failure(err error) lockstep.RunFailed {
-	return lockstep.RunFailed{Error: err.Error(), Hint: lockstep.HintOf(err), Kind: lockstep.KindOf(err)}
+	m := lockstep.MessageOf(err)
+	return lockstep.RunFailed{Error: err.Error(), What: m.What, Why: m.Why, Hint: m.Hint, Kind: lockstep.KindOf(err)}
 }
 
 // newRunID is the id of a run that begins now.
 func newRunID(now time.Time) lockstep.RunID {
-	var random [10]byte
+	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails since Go 1.24
 	return lockstep.NewRunID(now, random)
 }

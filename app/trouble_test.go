@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -76,6 +77,8 @@ func (j fullJournal) Append(ctx context.Context, events ...lockstep.Event) error
 }
 
 // TestJournalFullWhilePreparing: the run does not go on for ever.
+//
+//fault:24 the journal cannot be written before anything is locked | the run does not go on
 func TestJournalFullWhilePreparing(t *testing.T) {
 	t.Parallel()
 	a := newApp(t, twoInstances(t))
@@ -90,19 +93,53 @@ func TestJournalFullWhilePreparing(t *testing.T) {
 	}
 }
 
-// deadBackup is a backup whose orchestrator died while a worked; j is its
-// journal, opened anew.
+// severed is a target whose commands, and those to come, end with dead: those of
+// a process that has died.
+type severed struct {
+	target.Target
+	dead context.Context
+}
+
+func (s severed) Run(ctx context.Context, command string, streams target.Streams) (target.Exit, error) {
+	if s.dead.Err() != nil {
+		return target.Exit{}, processDead{}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.dead, cancel)()
+	return s.Target.Run(ctx, command, streams)
+}
+
+// processDead is permanent: its driver does not hope for better times.
+type processDead struct{}
+
+func (processDead) Error() string   { return "its process is dead" }
+func (processDead) Unwrap() error   { return target.ErrNotStarted }
+func (processDead) Permanent() bool { return true }
+
+// deadBackup is a backup whose orchestrator died while a worked: neither its
+// journal nor its instances hear of it any more. The heir has the same journal,
+// opened anew.
 func deadBackup(t *testing.T, s *shop) (id lockstep.RunID, heir *App) {
 	t.Helper()
-	s.script("a", "db", lockstep.ScriptBackup, "touch working; exec sleep 60")
-	dying := newApp(t, s)
-	id, err := dying.Start(t.Context(), lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
+	s.script("a", "db", lockstep.ScriptBackup, "echo $$ >working; exec sleep 60")
+	return deadRun(t, s, newApp(t, s), lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
+}
+
+// deadRun is a run whose orchestrator died when a script of a had written "working".
+func deadRun(t *testing.T, s *shop, dying *App, req lockstep.Request) (id lockstep.RunID, heir *App) {
+	t.Helper()
+	dead, die := context.WithCancel(context.Background())
+	s.wrap = func(_ string, t target.Target) target.Target { return severed{t, dead} }
+	id, err := dying.Start(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, func() bool { _, err := os.Stat(filepath.Join(s.root, "a", "working")); return err == nil })
 	j := dying.cfg.Journal.(*mem.Journal)
 	j.Close()
+	die()
+	s.wrap = nil
 	t.Cleanup(dying.Close)
 	heir = newApp(t, s)
 	heir.cfg.Journal, heir.cfg.Repository = j.Again(), dying.cfg.Repository
@@ -126,6 +163,8 @@ func (deafRepository) List(context.Context, string) ([]lockstep.Backup, error) {
 }
 
 // TestRecoveryWithoutRepository: unlocking does not wait for the repository.
+//
+//fault:35 the repository cannot be read while a dead run is recovered | everything is unlocked all the same
 func TestRecoveryWithoutRepository(t *testing.T) {
 	t.Parallel()
 	s := twoInstances(t)
@@ -165,6 +204,8 @@ func TestRecoveryOfAnInstanceThatComesBack(t *testing.T) {
 
 // TestCleanupBesideARunThatCannotBeRead: a run of a newer program stays as it
 // is, and its locks go all the same.
+//
+//fault:73 a run of a newer program is in the journal | it stays as it is; a cleanup unlocks all the same
 func TestCleanupBesideARunThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	s := twoInstances(t)
@@ -236,4 +277,28 @@ func TestRecoveryAfterTheLauncherMoved(t *testing.T) {
 			t.Errorf("%s is left", left)
 		}
 	}
+}
+
+// TestBackupWithoutRepository: a repository that cannot be read is found before
+// anything is locked.
+//
+//fault:34 the repository cannot be reached when a backup begins | the backup fails with the repository's own error; nothing was locked
+func TestBackupWithoutRepository(t *testing.T) {
+	t.Parallel()
+	s := twoInstances(t)
+	a := newApp(t, s)
+	a.cfg.Repository = deafRepository{a.cfg.Repository}
+	r := run(t, a, lockstep.Request{Operation: lockstep.OperationBackup})
+	if r.Ending.State == lockstep.RunSucceeded || r.Ending.Data == lockstep.DataVerified || r.Ending.ExitCode == 0 {
+		t.Errorf("the backup: %+v", r.Ending)
+	}
+	if len(r.Failures) == 0 || !strings.Contains(fmt.Sprint(r.Failures), "input/output error") {
+		t.Errorf("it says %v", r.Failures)
+	}
+	for _, id := range s.ids {
+		if _, err := os.Stat(filepath.Join(s.root, id, "unlocked")); err == nil {
+			t.Errorf("%s was locked", id)
+		}
+	}
+	unlocked(t, s)
 }

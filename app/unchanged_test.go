@@ -11,6 +11,8 @@ import (
 
 // TestADeployInTheMiddleStopsTheRun: when the list of instances is another one
 // just before the first lock, nothing is locked, and people learn what changed.
+//
+//fault:13 an instance is made anew, or another address, between discovery and the first lock | the run stops, nothing is locked, the changes are named
 func TestADeployInTheMiddleStopsTheRun(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -134,6 +134,8 @@ func (h *history) checkBackupData() {
 		want = lockstep.DataVerified
 		if why := h.flaw(); why != "" {
 			want = lockstep.DataIncomplete
+		} else if h.suspected != 0 {
+			want = lockstep.DataSuspect
 		}
 	}
 	got := h.ending.Data

@@ -26,8 +26,8 @@ type history struct {
 	busy, good []int
 
 	// The first event of each kind, 0 for none.
-	canceled, overrun, lapsed, failed, recovered uint64
-	overrunAt, canceledAt                        time.Time
+	canceled, overrun, lapsed, failed, recovered, suspected uint64
+	overrunAt, canceledAt                                   time.Time
 	// upset is the first event after which nothing may lock or work.
 	upset      uint64
 	recoveries []uint64
@@ -48,6 +48,8 @@ type try struct {
 	lapsed         bool
 	displaced      bool
 	recoveriesSeen int // number of recoveries before it started
+	// found: the journal had lost it, and its instance told of it.
+	found bool
 	// adopted: it ran when a recovery began, the last time at adoptedAt.
 	adopted   bool
 	adoptedAt time.Time
@@ -190,15 +192,29 @@ func (h *history) started(e lockstep.Event, d lockstep.StepStarted) {
 	}
 	t := &try{step: s, n: d.Attempt, startSeq: e.Seq, start: e.Time, recoveriesSeen: len(h.recoveries)}
 	h.checkRepeat(t)
-	h.checkBarrier(t)
-	h.checkStraight(t)
-	h.checkAfterUnlock(t)
-	h.checkConfirmed(t)
+	if d.Adopted {
+		h.adopts(t)
+	} else {
+		h.checkBarrier(t)
+		h.checkStraight(t)
+		h.checkAfterUnlock(t)
+		h.checkConfirmed(t)
+	}
 	if h.good[h.waveOf[d.Step]] > 0 && len(before) > 0 && before[len(before)-1].ok() {
 		h.good[h.waveOf[d.Step]]--
 	}
 	h.tries[d.Step] = append(before, t)
 	h.busy[h.waveOf[d.Step]]++
+}
+
+// adopts: nobody knows when the try really began, so that its order is judged by
+// nobody; only a recovery learns of one, and what is in order after it is not.
+func (h *history) adopts(t *try) {
+	if len(h.recoveries) == 0 {
+		h.breaks(Intent, t.startSeq, "try %d of %s is adopted without a recovery", t.n, t.step.ID)
+	}
+	t.adopted, t.adoptedAt, t.recoveriesSeen = true, t.start, t.recoveriesSeen-1
+	t.found = true
 }
 
 func (h *history) finished(e lockstep.Event, d lockstep.StepFinished) {
@@ -216,6 +232,9 @@ func (h *history) finished(e lockstep.Event, d lockstep.StepFinished) {
 	}
 	if d.Outcome.Kind == lockstep.OutcomeUnknown || d.Outcome.Kind == "" {
 		return
+	}
+	if len(d.Suspect) > 0 {
+		first(&h.suspected, e.Seq)
 	}
 	t.endSeq, t.end, t.outcome, t.artifact = e.Seq, e.Time, d.Outcome, d.Artifact
 	h.busy[h.waveOf[d.Step]]--

@@ -101,7 +101,8 @@ func (h *history) checkTimes(u lockstep.Step) {
 }
 
 // checkAfterUnlock: what comes after unlock starts only when nothing more is
-// owed to any unlock step.
+// owed to any unlock step; a collect also while something is owed to instances
+// that do not answer, other than its own.
 func (h *history) checkAfterUnlock(t *try) {
 	switch t.step.Stage {
 	case lockstep.StageCollect, lockstep.StageVerify, lockstep.StageCommit, lockstep.StageClean:
@@ -113,6 +114,9 @@ func (h *history) checkAfterUnlock(t *try) {
 			continue
 		}
 		for _, u := range w.Steps {
+			if t.step.Stage == lockstep.StageCollect && u.Instance != t.step.Instance && h.unanswered(u) {
+				continue
+			}
 			if why, ok := h.satisfied(u); !ok && h.owes(u) {
 				h.breaks(Unlock, t.startSeq, "%s starts and %s %s", t.step.ID, u.ID, why)
 			}

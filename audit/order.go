@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"slices"
+
 	"lockstep"
 )
 
@@ -38,7 +40,8 @@ func (h *history) checkRepeat(t *try) {
 }
 
 // checkBarrier: whatever was started in an earlier wave has ended. Only the
-// retries of an unlock may run beside later waves of unlock.
+// retries of an unlock may run beside later waves of unlock, and those on an
+// instance that does not answer beside the collect of others.
 func (h *history) checkBarrier(t *try) {
 	mine := h.waveOf[t.step.ID]
 	for i, w := range h.plan.Waves[:mine] {
@@ -48,10 +51,9 @@ func (h *history) checkBarrier(t *try) {
 		if h.busy[i] == 0 {
 			continue
 		}
-		beside := w.Stage == lockstep.StageUnlock && t.step.Stage == lockstep.StageUnlock
 		for _, s := range w.Steps {
 			b := h.lastTry(s.ID)
-			if b == nil || b.ended() || beside && h.freshTries(s.ID) > 1 {
+			if b == nil || b.ended() || h.retriesBeside(s, t.step) {
 				continue
 			}
 			h.breaks(Barrier, t.startSeq, "%s starts before %s has ended", t.step.ID, s.ID)
@@ -63,6 +65,9 @@ func (h *history) checkBarrier(t *try) {
 			continue // a retry beside a later wave
 		}
 		for _, s := range w.Steps {
+			if s.Stage == lockstep.StageCollect && s.Instance != t.step.Instance && h.unansweredOnce(t.step) {
+				continue // a retry beside the collect of others
+			}
 			if b := h.lastTry(s.ID); b != nil && b.recoveriesSeen == len(h.recoveries) {
 				h.breaks(Barrier, t.startSeq, "%s starts after %s, which comes later", t.step.ID, s.ID)
 			}
@@ -71,6 +76,37 @@ func (h *history) checkBarrier(t *try) {
 	if a := t.step.After; a != "" && !h.ok(a) {
 		h.breaks(Barrier, t.startSeq, "%s starts before %s has ended well", t.step.ID, a)
 	}
+}
+
+// retriesBeside reports whether what runs of the unlock step may run beside the
+// start of that later one.
+func (h *history) retriesBeside(u, later lockstep.Step) bool {
+	switch {
+	case u.Stage != lockstep.StageUnlock:
+		return false
+	case later.Stage == lockstep.StageCollect:
+		return u.Instance != later.Instance && h.unanswered(u)
+	}
+	return later.Stage == lockstep.StageUnlock && h.freshTries(u.ID) > 1
+}
+
+// unanswered reports whether the last try of an unlock that has ended since the
+// last recovery was given up on, and not because another run has its instance.
+func (h *history) unanswered(u lockstep.Step) bool {
+	last := false
+	for _, t := range h.tries[u.ID] {
+		if h.isFresh(t) && t.ended() {
+			last = t.outcome.Kind == lockstep.OutcomeAbandoned && !t.displaced
+		}
+	}
+	return last
+}
+
+// unansweredOnce reports whether any of those tries was given up on.
+func (h *history) unansweredOnce(u lockstep.Step) bool {
+	return u.Stage == lockstep.StageUnlock && slices.ContainsFunc(h.tries[u.ID], func(t *try) bool {
+		return h.isFresh(t) && t.outcome.Kind == lockstep.OutcomeAbandoned
+	})
 }
 
 // checkTurn: whatever the earlier wave of unlock owes has had its first try.
@@ -89,12 +125,14 @@ func (h *history) checkTurn(t *try, earlier int) {
 func (h *history) freshTries(id lockstep.StepID) int {
 	n := 0
 	for _, t := range h.tries[id] {
-		if t.recoveriesSeen == len(h.recoveries) {
+		if h.isFresh(t) {
 			n++
 		}
 	}
 	return n
 }
+
+func (h *history) isFresh(t *try) bool { return t.recoveriesSeen == len(h.recoveries) }
 
 // checkStraight: what checks, reads, places, locks or works starts only when
 // every step before it ended well and nothing has gone wrong. Collecting,

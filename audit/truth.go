@@ -119,7 +119,7 @@ func (h *history) checkReally(truth *Truth) {
 		before[lockstep.StageUnlock] = []lockstep.Stage{lockstep.StageLock, lockstep.StageWork}
 	}
 	for _, a := range acts {
-		if h.steps[a.Step].Stage == lockstep.StageCommit {
+		if stage := h.steps[a.Step].Stage; stage == lockstep.StageCommit || stage == lockstep.StageCollect {
 			h.checkAlone(a, acts)
 		}
 		for _, stage := range before[h.steps[a.Step].Stage] {
@@ -130,16 +130,20 @@ func (h *history) checkReally(truth *Truth) {
 	}
 }
 
-// checkAlone: no unlock script was running when this act began. A recovery may
-// try again later what had spent its tries.
-func (h *history) checkAlone(commit Act, acts []Act) {
+// checkAlone: no unlock script was running when a commit began, nor on its
+// instance when a collect did. A recovery may try again later what had spent its
+// tries.
+func (h *history) checkAlone(after Act, acts []Act) {
 	for _, a := range acts {
 		t := h.tryOf(a)
 		if t == nil || t.step.Stage != lockstep.StageUnlock || t.outcome.Kind == lockstep.OutcomeAbandoned {
 			continue
 		}
-		if a.Started.Before(commit.Started) && commit.Started.Before(a.Ended) {
-			h.breaks(Barrier, t.endSeq, "%s really started while %s ran", commit.Step, a.Step)
+		if s := h.steps[after.Step]; s.Stage == lockstep.StageCollect && s.Instance != t.step.Instance {
+			continue
+		}
+		if a.Started.Before(after.Started) && after.Started.Before(a.Ended) {
+			h.breaks(Barrier, t.endSeq, "%s really started while %s ran", after.Step, a.Step)
 		}
 	}
 }
@@ -224,6 +228,8 @@ func (h *history) checkState(truth *Truth) {
 		h.breaks(Data, h.endSeq, "the data is said to be %s, and there is no backup", h.ending.Data)
 	case c != nil && c.Data == lockstep.DataVerified && h.ending.Data == lockstep.DataIncomplete && h.lapsed > h.commitSeq():
 		// It became known when the manifest was being written.
+	case c != nil && c.Data == lockstep.DataDamaged:
+		// It was, when it was committed, what the run says; that is another promise.
 	case c != nil && c.Data != h.ending.Data:
 		h.breaks(Data, h.endSeq, "the data is said to be %s, the manifest says %s", h.ending.Data, c.Data)
 	}

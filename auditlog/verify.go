@@ -29,6 +29,9 @@ type Report struct {
 	// Torn is how many bytes of an unfinished record are at the end; that is no
 	// problem: nothing was done for it.
 	Torn int64 `json:"torn_bytes,omitempty"`
+	// NoHead is how many bytes among the folder's heads are of none that is whole:
+	// a process died as it signed, or somebody changed them.
+	NoHead int `json:"no_head_bytes,omitempty"`
 	// Problems name what does not fit, one sentence each.
 	Problems []string `json:"problems"`
 }
@@ -95,7 +98,12 @@ func (r *Report) heads(dir string, trust Trust) (map[int64][]Head, error) {
 		return nil, errors.New("there is no signed head in what was given as such")
 	}
 	heads := map[int64][]Head{}
-	all := slices.Concat(splitNotes(own, true), shipped)
+	whole := splitNotes(own, true)
+	r.NoHead = len(own)
+	for _, n := range whole {
+		r.NoHead -= len(n) + len("\n")
+	}
+	all := slices.Concat(whole, shipped)
 	for i, n := range all {
 		h, err := ReadHead(n, v)
 		if err != nil {

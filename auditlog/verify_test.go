@@ -192,3 +192,27 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// TestVerify_TellsOfWhatIsNoHead: a head whose beginning was changed is not passed
+// over in silence. It may also be what a process left that died as it signed, so
+// by itself it is not a problem.
+func TestVerify_TellsOfWhatIsNoHead(t *testing.T) {
+	dir := t.TempDir()
+	l, _ := open(t, dir)
+	for range 3 {
+		fill(t, l, 1)
+		l.Sign(ctx)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, headsFile)
+	heads := read(t, path)
+	if r := verify(t, dir, Trust{}); !r.OK || r.Heads != 3 || r.NoHead != 0 {
+		t.Errorf("the whole log: %+v", r)
+	}
+	write(t, path, append([]byte("x"), heads[1:]...))
+	if r := verify(t, dir, Trust{}); r.Heads != 2 || r.NoHead != len(heads)/3 {
+		t.Errorf("the first of three heads in %d bytes was changed: %+v", len(heads), r)
+	}
+}

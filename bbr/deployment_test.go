@@ -480,3 +480,52 @@ func TestProvableAsksForShasum(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestContract_2_1_InstancesOfTwoGroupsWithOneId: a whole backup and restore of
+// a deployment whose groups count their ids alike, and each instance gets its
+// own data back.
+func TestContract_2_1_InstancesOfTwoGroupsWithOneId(t *testing.T) {
+	t.Parallel()
+	s, d := newDirectorSession(t)
+	a, ina := instance(t, "redis-dedicated-node", "fake-uuid", 0)
+	b, inb := instance(t, "redis-server", "fake-uuid", 0)
+	a.redis()
+	b.redis()
+	b.write("data", "dump of the other\n")
+	d.Expect(mock.Deployment("cf", manifest, ina, inb), mock.Cleanup("cf", ina, inb))
+	if o := s.deployment("cf", "backup"); o.code != 0 {
+		t.Fatalf("exit %d", o.code)
+	}
+	folder := s.folders("cf_*")[0]
+	a.write("data", "lost")
+	b.write("data", "lost")
+	d.Expect(mock.Deployment("cf", manifest, ina, inb), mock.Cleanup("cf", ina, inb))
+	o := s.deployment("cf", "restore", "--artifact-path", folder)
+	if o.code != 0 || a.read("data") != "dump of redis\n" || b.read("data") != "dump of the other\n" {
+		t.Errorf("exit %d, %q, %q", o.code, a.read("data"), b.read("data"))
+	}
+	noUsers(t, ina, inb)
+}
+
+// TestContract_1_8_DebugListsTheScriptsThatWereFound: one a line, before the
+// lines that tell of them, also where they are not run.
+func TestContract_1_8_DebugListsTheScriptsThatWereFound(t *testing.T) {
+	t.Parallel()
+	s, d := newDirectorSession(t)
+	m, in := instance(t, "redis-dedicated-node", "fake-uuid", 0)
+	m.redis()
+	m.script("redis-broker", lockstep.ScriptPreBackupLock, "")
+	d.Expect(mock.Deployment("cf", manifest, in), mock.Cleanup("cf", in))
+	o := s.deployment("cf", "backup", "--unsafe-lock-free")
+	if o.code != 0 {
+		t.Fatalf("exit %d", o.code)
+	}
+	inOrder(t, o.out, `INFO - Looking for scripts\n`,
+		`DEBUG - \[find files\] stdout: (?:\S+\n)*jobs/redis/bin/bbr/pre-backup-lock\n(?:\S+\n)*jobs/redis-broker/bin/bbr/pre-backup-lock\n`,
+		`INFO - redis-dedicated-node/fake-uuid/redis/pre-backup-lock`, `Skipping lock for deployment`)
+	lacks(t, o.out, "DEBUG - > jobs/redis/bin/bbr/pre-backup-lock")
+
+	d.Expect(mock.Deployment("cf", manifest, in), mock.Cleanup("cf", in))
+	quiet := s.run("deployment", "--deployment", "cf", "pre-backup-check")
+	lacks(t, quiet.out, "[find files]")
+}

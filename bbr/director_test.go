@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,6 +27,7 @@ func TestContract_3_1_BackupAndRestoreInDirectorMode(t *testing.T) {
 	}
 	inOrder(t, b.out,
 		`(?m)^\[bbr\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d INFO - Looking for scripts\n`,
+		`DEBUG - \[find files\] stdout: (?:\S+\n)*jobs/redis/bin/bbr/backup\n`,
 		`INFO - bosh/0/redis/backup`,
 		`INFO - Running pre-checks for backup of 127\.0\.0\.1\.\.\.\n\n`,
 		`INFO - Starting backup of 127\.0\.0\.1\.\.\.\n\n`,
@@ -274,6 +276,34 @@ func TestContract_4_3_RestoreOfTheOriginalsBackup(t *testing.T) {
 		t.Errorf("exit %d, data %q", r.code, m.read("data"))
 	}
 	inOrder(t, r.out, `INFO - Copying backup -- 12K uncompressed -- for job redis on bosh/0\.\.\.`, `Completed restore`)
+}
+
+// TestContract_4_3_MetadataThatTheOriginalTakes: its reader lets the last of
+// equal keys count, knows no strictness, and compares all that is written down
+// of one artifact; its files may be links.
+//
+//fault:foreign-metadata-of-yaml-1.1 a backup of the original has a key twice, unknown keys, an artifact written down twice, or its tar behind a link | it is restored
+func TestContract_4_3_MetadataThatTheOriginalTakes(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.redis()
+	s := newSession(t)
+	s.foreign("")
+	folder := filepath.Join(s.dir, "director-backup-integration")
+	metadata, err := os.ReadFile(filepath.Join(folder, "metadata"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, again, _ := strings.Cut(string(metadata), "instances:\n")
+	text := "instances: []\nfuture: {key: 1}\n" + strings.Replace(string(metadata), "instances:\n", "instances:\n"+again, 1)
+	tar, elsewhere := filepath.Join(folder, "bosh-0-redis.tar"), filepath.Join(t.TempDir(), "moved.tar")
+	if err := errors.Join(os.WriteFile(filepath.Join(folder, "metadata"), []byte(text), 0o600), os.Rename(tar, elsewhere), os.Symlink(elsewhere, tar)); err != nil {
+		t.Fatal(err)
+	}
+	r := s.director(m, "restore", "--artifact-path", folder)
+	if r.code != 0 || m.read("data") != "dump of the original\n" {
+		t.Errorf("exit %d, data %q of\n%s", r.code, m.read("data"), text)
+	}
 }
 
 func TestContract_4_4_CorruptedBackupContactsNothing(t *testing.T) {

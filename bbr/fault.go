@@ -98,7 +98,7 @@ func faultsOf(run *lockstep.Run, name string) []fault {
 		out = append(out, stageFaults(run, stage)...)
 	}
 	for _, id := range run.Leases {
-		out = append(out, fault{class: classUnlock, text: fmt.Sprintf("Instance %s unlocked by itself: its lease ran out", id)})
+		out = append(out, fault{class: classUnlock, text: fmt.Sprintf("Instance %s: %s", id, run.LockNote(id))})
 	}
 	if clean := stageFaults(run, lockstep.StageClean); len(clean) > 0 {
 		out = append(out, cleanFault(run, name, clean))
@@ -161,6 +161,9 @@ func stageFaults(run *lockstep.Run, stage lockstep.Stage) []fault {
 			continue
 		}
 		f := fault{text: originalWords(s, t.Error), hint: t.Hint}
+		if t.Said != "" {
+			f.text = t.Said + " - " + f.text
+		}
 		if f.text == "" {
 			f.text = t.Outcome.String()
 		}

@@ -110,7 +110,9 @@ func (r relocated) Resolve(ctx context.Context, track source.Tracker) (*source.R
 }
 
 func relocate(res *source.Resolved) *source.Resolved {
-	res.Sudo = false
+	for i := range res.Instances {
+		res.Instances[i].Root, res.Instances[i].Sudo = false, false
+	}
 	res.Locations = lockstep.Locations{Scripts: "jobs/{job}/bin/bbr", Artifacts: "store/bbr-backup", Launcher: "run", Claim: "lib"}
 	return res
 }

@@ -70,6 +70,35 @@ func fromEnv(o option, getenv func(string) (string, bool)) string {
 	return ""
 }
 
+// flagsFirst puts the flags of a subcommand before its other words, which mean
+// nothing, as the original's parser does: its flags may come after them. What
+// follows a -- is left alone.
+func flagsFirst(options []option, args []string) []string {
+	var first, rest []string
+	value := false // the word before may take this one as its value
+	for i, arg := range args {
+		is := isFlag(options, arg)
+		switch {
+		case arg == "--":
+			return append(append(first, rest...), args[i:]...)
+		case is:
+			first, value = append(first, arg), !strings.Contains(arg, "=")
+		case value:
+			first, value = append(first, arg), false
+		default:
+			rest = append(rest, arg)
+		}
+	}
+	return append(first, rest...)
+}
+
+// isFlag reports whether a word is a flag that is known.
+func isFlag(options []option, word string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+	return strings.HasPrefix(word, "-") && name != "" &&
+		slices.ContainsFunc(options, func(o option) bool { return slices.Contains(o.names, name) })
+}
+
 // asksForHelp reports whether a help flag is among words that are still to be
 // parsed.
 func asksForHelp(words []string) bool {

@@ -20,6 +20,7 @@ import (
 type grouped struct {
 	version string
 	clean   bool // the run is a cleanup
+	debug   bool // the paths of what is found are told
 	warn    func(string)
 
 	mu    sync.Mutex
@@ -64,7 +65,8 @@ func (g *grouped) look(ctx context.Context, group *source.Resolved) (lockstep.De
 		kept, err := g.withoutWindows(ctx, all)
 		asked <- answer{kept, err}
 	}()
-	d, notes, err := discover.Discover(ctx, group, discover.Options{Version: g.version})
+	options := discover.Options{Version: g.version, Paths: g.debug, Lenient: true}
+	d, notes, err := discover.Discover(ctx, group, options)
 	a := <-asked
 	if a.err != nil {
 		return d, notes, nil, a.err
@@ -72,7 +74,7 @@ func (g *grouped) look(ctx context.Context, group *source.Resolved) (lockstep.De
 	if len(a.kept) < len(all) {
 		rest := *group
 		rest.Instances = a.kept
-		d, notes, err = discover.Discover(ctx, &rest, discover.Options{Version: g.version})
+		d, notes, err = discover.Discover(ctx, &rest, options)
 	}
 	return d, notes, a.kept, err
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"lockstep"
+	"lockstep/discover"
 	"lockstep/source"
 )
 
@@ -109,6 +110,7 @@ func (j *job) taskOn(d Director, name string, log *logger) (*task, error) {
 	t.groups = &grouped{
 		version: j.Version, warn: t.warn,
 		clean: j.action == actionBackupCleanup || j.action == actionRestoreCleanup,
+		debug: log.debug,
 	}
 	src, err := d.Deployment(name, t.groups)
 	t.source = &shared{Source: src, before: t.groups.forget}
@@ -166,6 +168,7 @@ func (t *task) options() (Options, error) {
 		Sources: []source.Source{t.source}, Manifest: t.manifest, Policy: t.policy(),
 		Version: t.Version, Getenv: t.getenv, Warn: t.warn, Provable: provable,
 	}
+	o.Discover = t.discover
 	if t.groups != nil {
 		o.Discover = t.groups.discover
 	}
@@ -186,6 +189,12 @@ func (t *task) options() (Options, error) {
 	case actionCheck, actionBackupCleanup, actionRestoreCleanup:
 	}
 	return o, nil
+}
+
+// discover asks the one machine of director mode.
+func (t *task) discover(ctx context.Context, resolved *source.Resolved, o discover.Options) (lockstep.Deployment, []lockstep.Noted, error) {
+	o.Paths, o.Lenient = t.log.debug, true
+	return discover.Discover(ctx, resolved, o)
 }
 
 func (p Program) inDir(path string) string {

@@ -26,7 +26,7 @@ func leaseFrom(getenv func(string) (string, bool)) (time.Duration, error) {
 	}
 	lease, err := time.ParseDuration(text)
 	if err != nil || lease < minLease {
-		return usual, fmt.Errorf("$%s is %q, which is no duration of at least %s: the lease is %s", leaseVariable, text, minLease, usual)
+		return usual, fmt.Errorf("$%s is %q, which is not a duration of at least %s: the lease is %s", leaseVariable, text, minLease, usual)
 	}
 	return lease, nil
 }

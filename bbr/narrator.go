@@ -86,7 +86,7 @@ func (n *narrator) take(e lockstep.Event) []line {
 	case lockstep.StepFinished:
 		n.finished(d)
 	case lockstep.LeaseFired:
-		n.say(warn, "Instance %s unlocked by itself: its lease ran out.", d.Instance)
+		n.say(warn, "Instance %s: its lease ran out; if it is up, it unlocks by itself.", d.Instance)
 	}
 	n.advance(e)
 	return n.out

@@ -6,6 +6,7 @@ import (
 
 	"lockstep"
 	"lockstep/repository"
+	"lockstep/spill"
 )
 
 // nowhere is the repository of commands that keep and read nothing, and of a
@@ -45,8 +46,13 @@ func (nowhere) Open(context.Context, lockstep.BackupID, string) (io.ReadCloser, 
 }
 
 // Entries implements repository.Repository.
-func (nowhere) Entries(context.Context, lockstep.BackupID, string) (lockstep.EntryList, error) {
+func (nowhere) Entries(context.Context, lockstep.BackupID, string) (*spill.List, error) {
 	return nil, repository.ErrNotFound
+}
+
+// RecordVerify implements repository.Repository.
+func (nowhere) RecordVerify(context.Context, lockstep.BackupID, lockstep.Verification) error {
+	return repository.ErrNotFound
 }
 
 // Delete implements repository.Repository.

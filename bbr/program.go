@@ -130,7 +130,7 @@ func (p Program) mode(ctx context.Context, m mode, args []string) int {
 	if !ok {
 		return p.unknown(v.rest[0], m.helpText())
 	}
-	own, err := parse(sub.options, v.rest[1:], p.getenv)
+	own, err := parse(sub.options, flagsFirst(sub.options, v.rest[1:]), p.getenv)
 	switch {
 	case err == flag.ErrHelp || err == nil && own.help:
 		return p.help(sub.helpText(m))

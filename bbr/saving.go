@@ -115,6 +115,14 @@ func (s *saving) Checksums(ctx context.Context, id lockstep.BackupID, name strin
 	return nil, repository.ErrNotFound
 }
 
+// CheckForOthers implements repository.ForOthers where the repository below does.
+func (s *saving) CheckForOthers(ctx context.Context, id lockstep.BackupID, name string) error {
+	if o, ok := s.Repository.(repository.ForOthers); ok {
+		return o.CheckForOthers(ctx, id, name)
+	}
+	return nil
+}
+
 // usable says why a folder named by the operator cannot take a backup.
 func usable(path, asNamed string) error {
 	info, err := os.Stat(path)

@@ -118,6 +118,33 @@ func TestContract_1_2_FirstVariableThatIsSetWins(t *testing.T) {
 	}
 }
 
+// TestContract_1_1_FlagsOfASubcommandAfterOtherWords: the original's parser puts
+// the flags that it knows first, and looks at no other word.
+func TestContract_1_1_FlagsOfASubcommandAfterOtherWords(t *testing.T) {
+	t.Parallel()
+	options := []option{savePath, {names: []string{"with-manifest"}, flag: true}}
+	for line, want := range map[string]string{
+		"x --with-manifest -a dir y":  "--with-manifest -a dir x y",
+		"x -a=dir --unknown":          "-a=dir x --unknown",
+		"-a dir":                      "-a dir",
+		"x -- -a dir":                 "x -- -a dir",
+		"--artifact-path -a dir":      "--artifact-path -a dir",
+		"--nope x --with-manifest":    "--with-manifest --nope x",
+		"x - --with-manifest=false y": "--with-manifest=false x - y",
+		"":                            "",
+	} {
+		if got := strings.Join(flagsFirst(options, strings.Fields(line)), " "); got != want {
+			t.Errorf("%q becomes %q, not %q", line, got, want)
+		}
+	}
+	var out, stderr lockedBuffer
+	p := Program{Stdout: &out, Stderr: &stderr, Dir: t.TempDir(), Setup: nothing(t)}
+	p.Run(t.Context(), []string{"deployment", "-t", "x", "-u", "x", "-p", "x", "--all-deployments", "backup", "please", "--unsafe-lock-free"})
+	if !strings.Contains(stderr.String(), "Cannot use the --unsafe-lock-free flag") {
+		t.Errorf("a flag after another word is not seen: %s", stderr.String())
+	}
+}
+
 func TestContract_1_3_NameOfAHost(t *testing.T) {
 	t.Parallel()
 	for host, name := range map[string]string{

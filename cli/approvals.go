@@ -9,6 +9,8 @@ import (
 
 	"lockstep"
 	"lockstep/api"
+	"lockstep/serve"
+	"lockstep/show"
 )
 
 const approvalsHelp = `Restores that need a second person, where access.restore_approval says so. One
@@ -26,8 +28,8 @@ Unlocking never needs an approval.`
 func (i *invocation) approvalsCommand() *cobra.Command {
 	return i.groupCommand("approvals", "Look at, approve and deny restores that others ask for", approvalsHelp,
 		i.approvalsListCommand(), i.approvalsShowCommand(),
-		i.decideCommand("approve", "Approve a restore that somebody else asked for", Approver.Approve),
-		i.decideCommand("deny", "Deny a restore, or take back what you asked for", Approver.Deny))
+		i.decideCommand("approve", "Approve a restore that somebody else asked for", serve.Approver.Approve),
+		i.decideCommand("deny", "Deny a restore, or take back what you asked for", serve.Approver.Deny))
 }
 
 const approvalsListHelp = `List the restores that were asked for, newest first.
@@ -40,23 +42,23 @@ func (i *invocation) approvalsListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List restores that were asked for", Long: approvalsListHelp, Args: wants(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return i.approving(c, func(ctx context.Context, a Approver) error {
+			return i.approving(c, func(ctx context.Context, a serve.Approver) error {
 				some, err := a.Approvals(ctx, 100)
 				if err != nil {
 					return err
 				}
-				if i.json() {
-					return i.writeJSON(list(some))
+				if i.JSON() {
+					return i.WriteJSON(show.List(some))
 				}
 				if len(some) == 0 {
 					fmt.Fprintln(i.Stdout, "no restore was asked for")
 					return nil
 				}
-				t := newTable("ID", "STATE", "DEPLOYMENT", "BACKUP", "ASKED BY", "EXPIRES", "REASON")
+				t := show.NewTable("ID", "STATE", "DEPLOYMENT", "BACKUP", "ASKED BY", "EXPIRES", "REASON")
 				for _, x := range some {
-					t.add(x.ID, string(x.State), line(x.Deployment), line(string(x.Request.Backup)), line(x.AskedBy), when(x.ExpiresAt), line(x.Reason))
+					t.Add(x.ID, string(x.State), show.Line(x.Deployment), show.Line(string(x.Request.Backup)), show.Line(x.AskedBy), show.When(x.ExpiresAt), show.Line(x.Reason))
 				}
-				t.write(i.Stdout, i.out)
+				i.Table(t)
 				return nil
 			})
 		},
@@ -75,7 +77,7 @@ func (i *invocation) approvalsShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "show ID", Short: "Show what was asked for", Long: approvalsShowHelp, Args: wants("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return i.approving(c, func(ctx context.Context, a Approver) error {
+			return i.approving(c, func(ctx context.Context, a serve.Approver) error {
 				x, err := a.Approval(ctx, args[0])
 				if err != nil {
 					return err
@@ -94,11 +96,11 @@ It can be decided once, within an hour of being asked for.
 
 Exit codes: 0 · 1 error · 2 usage.`
 
-func (i *invocation) decideCommand(word, short string, decide func(Approver, context.Context, string) (api.Approval, error)) *cobra.Command {
+func (i *invocation) decideCommand(word, short string, decide func(serve.Approver, context.Context, string) (api.Approval, error)) *cobra.Command {
 	return &cobra.Command{
 		Use: word + " ID", Short: short, Long: fmt.Sprintf(decideHelp, short, word), Args: wants("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return i.approving(c, func(ctx context.Context, a Approver) error {
+			return i.approving(c, func(ctx context.Context, a serve.Approver) error {
 				x, err := decide(a, ctx, args[0])
 				if err != nil {
 					return err
@@ -111,7 +113,7 @@ func (i *invocation) decideCommand(word, short string, decide func(Approver, con
 
 // askApproval asks for a restore in place of beginning it.
 func (i *invocation) askApproval(c *cobra.Command, req lockstep.Request, reason string) error {
-	return i.approving(c, func(ctx context.Context, a Approver) error {
+	return i.approving(c, func(ctx context.Context, a serve.Approver) error {
 		x, err := a.AskApproval(ctx, req, reason)
 		if err != nil {
 			return err
@@ -121,12 +123,12 @@ func (i *invocation) askApproval(c *cobra.Command, req lockstep.Request, reason 
 }
 
 func (i *invocation) showApproval(x api.Approval) error {
-	if i.json() {
-		return i.writeJSON(x)
+	if i.JSON() {
+		return i.WriteJSON(x)
 	}
 	say := func(name, value string) {
 		if value != "" {
-			fmt.Fprintf(i.Stdout, "%-11s %s\n", name, line(value))
+			fmt.Fprintf(i.Stdout, "%-11s %s\n", name, show.Line(value))
 		}
 	}
 	say("approval", x.ID)
@@ -149,12 +151,12 @@ func (i *invocation) showApproval(x api.Approval) error {
 	say("plan", x.PlanDigest)
 	say("planned by", "run "+string(x.PlanRun))
 	say("reason", x.Reason)
-	say("asked by", x.AskedBy+", "+when(x.AskedAt))
+	say("asked by", x.AskedBy+", "+show.When(x.AskedAt))
 	if x.DecidedBy != "" {
-		say("decided by", x.DecidedBy+", "+when(x.DecidedAt))
+		say("decided by", x.DecidedBy+", "+show.When(x.DecidedAt))
 	}
 	if x.State == "waiting" || x.State == "approved" {
-		say("until", when(x.ExpiresAt))
+		say("until", show.When(x.ExpiresAt))
 	}
 	say("used by", string(x.Run))
 	return nil

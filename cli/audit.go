@@ -11,6 +11,8 @@ import (
 
 	"lockstep"
 	"lockstep/api"
+	"lockstep/serve"
+	"lockstep/show"
 )
 
 const auditHelp = `Read the server's audit log: who did what, and who was kept from what. Each record
@@ -39,7 +41,7 @@ func (i *invocation) auditListCommand() *cobra.Command {
 			if limit < 1 {
 				return usage("for example --limit 100", "audit list: --limit must be above 0")
 			}
-			return i.managing(c, func(ctx context.Context, m Management) error {
+			return i.managing(c, func(ctx context.Context, m serve.Management) error {
 				chosen := map[string]string{}
 				for key, value := range filter {
 					chosen[key] = *value
@@ -48,8 +50,8 @@ func (i *invocation) auditListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if i.json() {
-					return i.writeJSON(list(records))
+				if i.JSON() {
+					return i.WriteJSON(show.List(records))
 				}
 				i.auditTable(records)
 				return nil
@@ -71,11 +73,11 @@ func (i *invocation) auditTable(records []api.AuditRecord) {
 		fmt.Fprintln(i.Stdout, "no records")
 		return
 	}
-	t := newTable(">N", "TIME", "BY", "FROM", "ACTION", "RESULT", "DEPLOYMENT", "OBJECT", "DETAIL")
+	t := show.NewTable(">N", "TIME", "BY", "FROM", "ACTION", "RESULT", "DEPLOYMENT", "OBJECT", "DETAIL")
 	for _, r := range records {
-		t.add(r.N, when(r.Time), line(r.By), line(r.From), line(r.Action), line(r.Result), line(r.Deployment), line(r.Object), line(detailText(r.Detail)))
+		t.Add(r.N, show.When(r.Time), show.Line(r.By), show.Line(r.From), show.Line(r.Action), show.Line(r.Result), show.Line(r.Deployment), show.Line(r.Object), show.Line(detailText(r.Detail)))
 	}
-	t.write(i.Stdout, i.out)
+	i.Table(t)
 }
 
 func detailText(detail map[string]string) string {
@@ -118,7 +120,7 @@ func (i *invocation) auditVerifyCommand() *cobra.Command {
 				}
 				*f.to = string(b)
 			}
-			return i.managing(c, func(ctx context.Context, m Management) error {
+			return i.managing(c, func(ctx context.Context, m serve.Management) error {
 				r, err := m.AuditLog.VerifyAuditLog(ctx, req)
 				if err != nil {
 					return err
@@ -137,16 +139,16 @@ func (i *invocation) showVerified(r api.AuditReport) error {
 	if !r.OK {
 		code = lockstep.ExitError
 	}
-	if i.json() {
-		if err := i.writeJSON(r); err != nil {
+	if i.JSON() {
+		if err := i.WriteJSON(r); err != nil {
 			return err
 		}
 		return status(code)
 	}
 	for _, p := range r.Problems {
-		fmt.Fprintf(i.Stdout, "%s %s\n", i.out.bad("wrong:"), line(p))
+		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Bad("wrong:"), show.Line(p))
 	}
-	fmt.Fprintf(i.Stdout, "%s, %d of them under %s\n", plural(int(r.Records), "record"), r.Signed, plural(r.Heads, "signed head"))
+	fmt.Fprintf(i.Stdout, "%s, %d of them under %s\n", show.Plural(int(r.Records), "record"), r.Signed, show.Plural(r.Heads, "signed head"))
 	if r.OK {
 		fmt.Fprintln(i.Stdout, "nothing was removed, changed or moved")
 	}

@@ -18,12 +18,16 @@ With --server it is the server's run: Ctrl-C only stops watching it, and so does
 a lost connection.
 
 Only a backup that is "verified" can be restored without further ado: every lock
-and backup script ended well, and every artifact was read back and compared.
+and backup script ended well, and every artifact was read back and compared. One
+that lacks a job that the last one had, or whose artifact is less than a fifth of
+what is usual, or that was made of a half restored system, is "suspect": it is
+kept, is not the latest, and takes no other's place.
 
   lockstep backup shop
   lockstep backup shop -o json | jq -r .backup        the new backup's id
   lockstep backup shop --plan sha256:ab12…            only if the plan is still
                                                       the one that I have seen
+  lockstep backup shop --accept-change                web/1 was removed: it is meant
   lockstep --server https://backup.example.com backup shop --detach
 
 Exit codes are bits: 0 verified · 1 error · 4 a lock failed · 8 an unlock failed ·
@@ -32,6 +36,7 @@ Exit codes are bits: 0 verified · 1 error · 4 a lock failed · 8 an unlock fai
 
 func (i *invocation) backupCommand() *cobra.Command {
 	var digest string
+	var accept bool
 	var w waiting
 	c := &cobra.Command{
 		Use: "backup DEPLOYMENT", Short: "Back up a deployment", Long: backupHelp,
@@ -44,11 +49,12 @@ func (i *invocation) backupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			req := lockstep.Request{Operation: lockstep.OperationBackup, Deployment: args[0], PlanDigest: digest}
+			req := lockstep.Request{Operation: lockstep.OperationBackup, Deployment: args[0], PlanDigest: digest, AcceptChange: accept}
 			return i.start(c.Context(), svc, req, w)
 		},
 	}
 	c.Flags().StringVar(&digest, "plan", "", "run only if the plan has this `DIGEST`")
+	c.Flags().BoolVar(&accept, "accept-change", false, "the backup counts although something is gone or much smaller than in earlier ones")
 	w.register(c)
 	return c
 }

@@ -14,7 +14,7 @@ may go.`
 func (i *invocation) backupsCommand() *cobra.Command {
 	return i.groupCommand("backups", "List, show, verify, export and forget backups", backupsHelp,
 		i.backupsListCommand(), i.backupsShowCommand(), i.backupsVerifyCommand(), i.backupsExportCommand(),
-		i.backupsForgetCommand())
+		i.backupsLsCommand(), i.backupsCatCommand(), i.backupsForgetCommand())
 }
 
 // asking runs a command that only asks the service: stopped by a signal, and
@@ -28,4 +28,15 @@ func (i *invocation) asking(c *cobra.Command, do func(context.Context, lockstep.
 	}
 	i.notice(ctx, svc)
 	return do(ctx, svc)
+}
+
+// askingOf is asking for one backup; see oneBackup.
+func (i *invocation) askingOf(c *cobra.Command, id string, do func(context.Context, lockstep.Service, lockstep.Backup) error) error {
+	return i.asking(c, func(ctx context.Context, svc lockstep.Service) error {
+		b, err := oneBackup(ctx, svc, id)
+		if err != nil {
+			return err
+		}
+		return do(ctx, svc, b)
+	})
 }

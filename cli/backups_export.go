@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 const backupsExportHelp = `Write a backup's artifacts into a folder, one tar file each, with the manifest
@@ -29,15 +30,11 @@ func (i *invocation) backupsExportCommand() *cobra.Command {
 		Use: "export ID DIR", Short: "Write a backup's artifacts into a folder", Long: backupsExportHelp,
 		Args: wants("ID", "DIR"), ValidArgsFunction: i.completeBackups,
 		RunE: func(c *cobra.Command, args []string) error {
-			return i.asking(c, func(ctx context.Context, svc lockstep.Service) error {
-				b, err := oneBackup(ctx, svc, args[0])
-				if err != nil {
-					return err
-				}
+			return i.askingOf(c, args[0], func(ctx context.Context, svc lockstep.Service, b lockstep.Backup) error {
 				if err := i.export(ctx, svc, b, args[1]); err != nil {
 					return fmt.Errorf("export %s to %s: %w", b.ID, args[1], err)
 				}
-				fmt.Fprintf(i.Stdout, "exported %s of %s to %s\n", plural(len(b.Artifacts), "artifact"), b.ID, line(args[1]))
+				fmt.Fprintf(i.Stdout, "exported %s of %s to %s\n", show.Plural(len(b.Artifacts), "artifact"), b.ID, show.Line(args[1]))
 				return nil
 			})
 		},
@@ -63,7 +60,7 @@ func (i *invocation) export(ctx context.Context, svc lockstep.Service, b lockste
 		if err := lockstep.CheckName("artifact", a.Name); err != nil {
 			return err
 		}
-		i.log.Info(fmt.Sprintf("exporting %s, %s", a.Name, size(a.Bytes)))
+		i.Log.Info(fmt.Sprintf("exporting %s, %s", a.Name, show.Size(a.Bytes)))
 		if err := exportArtifact(ctx, svc, b.ID, a.Name, filepath.Join(dir, a.Name+".tar")); err != nil {
 			return fmt.Errorf("artifact %s: %w", a.Name, err)
 		}

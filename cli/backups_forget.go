@@ -3,12 +3,16 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/internal/units"
 	"lockstep/retention"
+	"lockstep/show"
 )
 
 const backupsForgetHelp = `Delete backups, for good: those that are named, or those that no --keep rule keeps.
@@ -80,7 +84,7 @@ func (o *forgetOptions) check(args []string, byRule bool) error {
 	if o.within == "" {
 		return nil
 	}
-	within, err := parseSpan(o.within)
+	within, err := units.ParseSpan(o.within)
 	if err != nil {
 		return usage("", "backups forget: --keep-within: %w", err)
 	}
@@ -99,7 +103,7 @@ func (i *invocation) forgetNamed(ctx context.Context, svc lockstep.Service, args
 		ids = append(ids, b.ID)
 	}
 	if o.dryRun {
-		fmt.Fprintf(i.Stdout, "would forget %s\n", line(strings.Join(args, ", ")))
+		fmt.Fprintf(i.Stdout, "would forget %s\n", show.Line(strings.Join(args, ", ")))
 		return nil
 	}
 	return i.forget(ctx, svc, ids, o.yes)
@@ -110,6 +114,11 @@ func (i *invocation) forgetByRule(ctx context.Context, svc lockstep.Service, o f
 	backups, err := svc.Backups(ctx, o.deployment)
 	if err != nil {
 		return err
+	}
+	if len(backups) == 0 {
+		if err := knownDeployment(ctx, svc, o.deployment); err != nil {
+			return err
+		}
 	}
 	decisions, err := retention.Keep(backups, o.policy, i.Now())
 	if err != nil {
@@ -135,42 +144,90 @@ type decision struct {
 }
 
 func (i *invocation) showDecisions(decisions []retention.Decision) error {
-	if i.json() {
+	if i.JSON() {
 		out := []decision{}
 		for _, d := range decisions {
-			out = append(out, decision{d.Backup.ID, d.Keep, list(d.Reasons)})
+			out = append(out, decision{d.Backup.ID, d.Keep, show.List(d.Reasons)})
 		}
-		return i.writeJSON(out)
+		return i.WriteJSON(out)
 	}
 	if len(decisions) == 0 {
 		fmt.Fprintln(i.Stdout, "no backups")
 		return nil
 	}
-	t := newTable("BACKUP", "AGE", "DATA", "DECISION", "WHY")
+	t := show.NewTable("BACKUP", "AGE", "DATA", "DECISION", "WHY")
 	for _, d := range decisions {
-		word := cell{"keep", i.out.good}
+		word := show.Cell{Text: "keep", Paint: i.Out.Good}
 		if !d.Keep {
-			word = cell{"forget", i.out.bad}
+			word = show.Cell{Text: "forget", Paint: i.Out.Bad}
 		}
-		t.add(d.Backup.ID, age(i.Now().Sub(d.Backup.StartedAt)), cell{string(d.Backup.Data), i.out.state}, word, strings.Join(d.Reasons, ", "))
+		t.Add(d.Backup.ID, show.Age(i.Now().Sub(d.Backup.StartedAt)), show.Cell{Text: string(d.Backup.Data), Paint: i.Out.State}, word, strings.Join(d.Reasons, ", "))
 	}
-	t.write(i.Stdout, i.out)
+	i.Table(t)
 	return nil
 }
 
 // forget deletes backups once that was confirmed.
 func (i *invocation) forget(ctx context.Context, svc lockstep.Service, ids []lockstep.BackupID, yes bool) error {
-	if err := i.mayDestroy(ctx, yes, fmt.Sprintf("backups forget deletes %s for good", plural(len(ids), "backup"))); err != nil {
+	last, err := lastOnes(ctx, svc, ids)
+	if err != nil {
+		return err
+	}
+	if err := i.mayDestroy(ctx, yes, fmt.Sprintf("backups forget deletes %s for good%s", named(ids), last)); err != nil {
 		return err
 	}
 	for _, id := range ids {
 		if err := svc.Forget(ctx, id); err != nil {
 			return err
 		}
-		i.log.Info("forgot " + string(id))
+		i.Log.Info("forgot " + string(id))
 	}
-	if !i.json() {
-		fmt.Fprintf(i.Stdout, "forgot %s\n", plural(len(ids), "backup"))
+	if !i.JSON() {
+		fmt.Fprintf(i.Stdout, "forgot %s%s\n", named(ids), last)
 	}
 	return nil
+}
+
+// maxNamedBackups is how many backups are named one by one.
+const maxNamedBackups = 4
+
+// named are backups in a sentence.
+func named(ids []lockstep.BackupID) string {
+	if len(ids) > maxNamedBackups {
+		return show.Plural(len(ids), "backup")
+	}
+	var names []string
+	for _, id := range ids {
+		names = append(names, string(id))
+	}
+	return strings.Join(names, ", ")
+}
+
+// lastOnes says of which deployments no backup that can be restored is left
+// without these.
+func lastOnes(ctx context.Context, svc lockstep.Service, ids []lockstep.BackupID) (string, error) {
+	backups, err := svc.Backups(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	loses, left := map[string]bool{}, map[string]bool{}
+	for _, b := range backups {
+		switch gone := slices.Contains(ids, b.ID); {
+		case b.Data != lockstep.DataVerified:
+		case gone:
+			loses[b.Deployment] = true
+		default:
+			left[b.Deployment] = true
+		}
+	}
+	var none []string
+	for _, d := range slices.Sorted(maps.Keys(loses)) {
+		if !left[d] {
+			none = append(none, d)
+		}
+	}
+	if len(none) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("; no verified backup of %s is left then", strings.Join(none, ", ")), nil
 }

@@ -8,11 +8,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 const backupsListHelp = `List backups, newest first. DATA is what a backup is worth: "verified" can be
-restored; "incomplete" lacks something (backups show says what); "unproven" was
-not written by lockstep.
+restored; "incomplete" lacks something (backups show says what); "suspect" has much
+less than earlier ones had; "damaged" is not what it was, as its last verify or the
+journal says; "unproven" was not written by lockstep.
 
   lockstep backups list
   lockstep backups list shop -o json
@@ -29,8 +31,13 @@ func (i *invocation) backupsListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if i.json() {
-					return i.writeJSON(list(backups))
+				if len(backups) == 0 {
+					if err := knownDeployment(ctx, svc, strings.Join(args, "")); err != nil {
+						return err
+					}
+				}
+				if i.JSON() {
+					return i.WriteJSON(show.List(backups))
 				}
 				i.backupTable(backups)
 				return nil
@@ -44,14 +51,14 @@ func (i *invocation) backupTable(backups []lockstep.Backup) {
 		fmt.Fprintln(i.Stdout, "no backups")
 		return
 	}
-	t := newTable("BACKUP", "DEPLOYMENT", "TAKEN", "AGE", "DATA", ">SIZE", ">ARTIFACTS", ">LOCKED")
+	t := show.NewTable("BACKUP", "DEPLOYMENT", "TAKEN", "AGE", "DATA", ">SIZE", ">ARTIFACTS", ">LOCKED")
 	for _, b := range backups {
 		locked := ""
 		if b.LockWindow > 0 {
-			locked = spanOfSeconds(b.LockWindow)
+			locked = show.SpanOfSeconds(b.LockWindow)
 		}
-		t.add(b.ID, b.Deployment, when(b.StartedAt), age(i.Now().Sub(b.StartedAt)), cell{string(b.Data), i.out.state},
-			size(b.Bytes()), len(b.Artifacts), locked)
+		t.Add(b.ID, b.Deployment, show.When(b.StartedAt), show.Age(i.Now().Sub(b.StartedAt)), show.Cell{Text: string(b.Data), Paint: i.Out.State},
+			show.Size(b.Bytes()), len(b.Artifacts), locked)
 	}
-	t.write(i.Stdout, i.out)
+	i.Table(t)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 const backupsShowHelp = `Show one backup: from when it is, what it is worth and why, and its artifacts.
@@ -21,13 +22,9 @@ func (i *invocation) backupsShowCommand() *cobra.Command {
 		Use: "show ID", Short: "Show one backup", Long: backupsShowHelp,
 		Args: wants("ID"), ValidArgsFunction: i.completeBackups,
 		RunE: func(c *cobra.Command, args []string) error {
-			return i.asking(c, func(ctx context.Context, svc lockstep.Service) error {
-				b, err := oneBackup(ctx, svc, args[0])
-				if err != nil {
-					return err
-				}
-				if i.json() {
-					return i.writeJSON(b)
+			return i.askingOf(c, args[0], func(_ context.Context, _ lockstep.Service, b lockstep.Backup) error {
+				if i.JSON() {
+					return i.WriteJSON(b)
 				}
 				i.showBackup(b)
 				return nil
@@ -36,40 +33,65 @@ func (i *invocation) backupsShowCommand() *cobra.Command {
 	}
 }
 
-// oneBackup is a backup by its id. "latest" would need a deployment.
+// oneBackup is a backup by its id. "latest" is the one that a restore would take,
+// where there is but one deployment.
 func oneBackup(ctx context.Context, svc lockstep.Service, id string) (lockstep.Backup, error) {
 	if id == "latest" {
-		return lockstep.Backup{}, usage("`lockstep backups list` shows the ids", "latest of which deployment? Name the backup by its id")
+		known, err := svc.Deployments(ctx)
+		switch {
+		case err != nil:
+			return lockstep.Backup{}, err
+		case len(known) != 1:
+			return lockstep.Backup{}, usage("`lockstep backups list` shows the ids", "latest of which of %d deployments? Name the backup by its id", len(known))
+		}
+		return svc.Backup(ctx, known[0].Name, lockstep.BackupID(id))
 	}
 	return svc.Backup(ctx, "", lockstep.BackupID(id))
 }
 
 func (i *invocation) showBackup(b lockstep.Backup) {
-	t := newTable()
-	add := func(name string, value any) { t.add(cell{name, i.out.faint}, value) }
+	t := show.NewTable()
+	add := func(name string, value any) { t.Add(show.Cell{Text: name, Paint: i.Out.Faint}, value) }
 	add("backup", b.ID)
 	add("deployment", b.Deployment)
-	add("data", cell{string(b.Data), i.out.state})
-	add("taken", fmt.Sprintf("%s (%s)", when(b.StartedAt), age(i.Now().Sub(b.StartedAt))))
+	add("data", show.Cell{Text: string(b.Data), Paint: i.Out.State})
+	add("taken", fmt.Sprintf("%s (%s)", show.When(b.StartedAt), show.Age(i.Now().Sub(b.StartedAt))))
 	if !b.ConsistentAt.IsZero() {
-		add("consistent at", when(b.ConsistentAt))
+		add("consistent at", show.When(b.ConsistentAt))
 	}
 	if b.LockWindow > 0 {
-		add("lock window", spanOfSeconds(b.LockWindow))
+		add("lock window", show.SpanOfSeconds(b.LockWindow))
 	}
-	add("size", size(b.Bytes()))
+	add("size", show.Size(b.Bytes()))
 	add("run", b.Run)
 	add("plan digest", b.PlanDigest)
 	add("written by", "lockstep "+b.Version)
-	t.write(i.Stdout, i.out)
-	i.artifactTable(b.Artifacts)
-	if len(b.Missing)+len(b.Reasons) > 0 {
+	if b.Proof != nil {
+		add("manifest", b.Proof.String())
+	}
+	if v := b.Verified; v != nil {
+		result := show.Cell{Text: "whole", Paint: i.Out.Good}
+		if !v.OK {
+			result = show.Cell{Text: show.Plural(len(v.Problems), "problem"), Paint: i.Out.Bad}
+		}
+		add("last verify", show.When(v.At))
+		add("found it", result)
+	}
+	i.Table(t)
+	i.ArtifactTable(b.Artifacts)
+	if len(b.Missing)+len(b.Reasons)+len(b.Suspect)+len(b.AcceptedChanges) > 0 {
 		fmt.Fprintln(i.Stdout)
 	}
 	for _, s := range b.Missing {
-		fmt.Fprintf(i.Stdout, "%s %s\n", i.out.bad("missing:"), line(s.String()))
+		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Bad("missing:"), show.Line(s.String()))
+	}
+	for _, r := range b.Suspect {
+		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Warn("suspect:"), show.Line(r))
+	}
+	for _, r := range b.AcceptedChanges {
+		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Faint("accepted:"), show.Line(r))
 	}
 	for _, r := range b.Reasons {
-		fmt.Fprintf(i.Stdout, "%s %s\n", i.out.warn("not verified:"), line(r))
+		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Warn("not verified:"), show.Line(r))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 const backupsVerifyHelp = `Read a backup again from the repository, every byte, and compare it with what was
@@ -51,6 +52,9 @@ func toVerify(ctx context.Context, svc lockstep.Service, name string, all bool) 
 	if err != nil {
 		return nil, err
 	}
+	if len(backups) == 0 {
+		return nil, knownDeployment(ctx, svc, name)
+	}
 	var ids []lockstep.BackupID
 	for _, b := range backups {
 		ids = append(ids, b.ID)
@@ -63,9 +67,8 @@ func toVerify(ctx context.Context, svc lockstep.Service, name string, all bool) 
 func (i *invocation) verify(ctx context.Context, svc lockstep.Service, ids []lockstep.BackupID) error {
 	var reports []lockstep.VerifyReport
 	var failed []error
-	code := 0
 	for _, id := range ids {
-		i.log.Info("verifying " + string(id))
+		i.Log.Info("verifying " + string(id))
 		rep, err := svc.Verify(ctx, id)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -76,20 +79,26 @@ func (i *invocation) verify(ctx context.Context, svc lockstep.Service, ids []loc
 		}
 		reports = append(reports, rep)
 		if !rep.OK {
-			code = lockstep.ExitError
+			failed = append(failed, damaged(rep))
 		}
 	}
-	if i.json() {
-		if err := i.writeJSON(list(reports)); err != nil {
+	if i.JSON() {
+		if err := i.WriteJSON(show.List(reports)); err != nil {
 			return err
 		}
 	} else {
 		i.verifyTable(reports)
 	}
-	if len(failed) > 0 {
-		return errors.Join(failed...)
+	return errors.Join(failed...)
+}
+
+// damaged says that a backup is not what was proven when it was taken. What is
+// wrong with it stands in the table.
+func damaged(rep lockstep.VerifyReport) error {
+	return &lockstep.Error{
+		Op: "verify backup " + string(rep.Backup), Err: fmt.Errorf("it is damaged: %s", strings.Join(rep.Problems, "\n")),
+		Hint: "it is not taken as latest any more, and does not count as one to keep; look at the disk of the repository, and at the others: `lockstep backups verify --all`",
 	}
-	return status(code)
 }
 
 func (i *invocation) verifyTable(reports []lockstep.VerifyReport) {
@@ -97,18 +106,24 @@ func (i *invocation) verifyTable(reports []lockstep.VerifyReport) {
 		fmt.Fprintln(i.Stdout, "nothing was verified")
 		return
 	}
-	t := newTable("BACKUP", "RESULT", "DATA", ">SIZE", ">ARTIFACTS")
+	t := show.NewTable("BACKUP", "RESULT", "DATA", ">SIZE", ">ARTIFACTS")
 	for _, r := range reports {
-		result := cell{"ok", i.out.good}
+		result := show.Cell{Text: "ok", Paint: i.Out.Good}
 		if !r.OK {
-			result = cell{plural(len(r.Problems), "problem"), i.out.bad}
+			result = show.Cell{Text: show.Plural(len(r.Problems), "problem"), Paint: i.Out.Bad}
 		}
-		t.add(r.Backup, result, cell{string(r.Data), i.out.state}, size(r.Bytes), r.Artifacts)
+		t.Add(r.Backup, result, show.Cell{Text: string(r.Data), Paint: i.Out.State}, show.Size(r.Bytes), r.Artifacts)
 	}
-	t.write(i.Stdout, i.out)
+	i.Table(t)
 	for _, r := range reports {
+		if r.Proof != nil {
+			fmt.Fprintf(i.Stdout, "%s: %s\n", r.Backup, r.Proof)
+		}
+		for _, n := range r.Notes {
+			fmt.Fprintf(i.Stdout, "%s %s: %s\n", i.Out.Warn("note:"), r.Backup, show.Line(n))
+		}
 		for _, p := range r.Problems {
-			fmt.Fprintf(i.Stdout, "%s %s: %s\n", i.out.bad("problem:"), r.Backup, line(p))
+			fmt.Fprintf(i.Stdout, "%s %s: %s\n", i.Out.Bad("problem:"), r.Backup, show.Line(p))
 		}
 	}
 }

@@ -17,6 +17,8 @@ import (
 // TestBounds_AFullDisk fills the disk of the state folder while a backup holds
 // its locks. What is asked for then is refused with a reason, again and again;
 // the run unlocks and ends. With room again everything is as before.
+//
+//fault:25 the state folder's disk is filled while a backup holds its locks | new work is refused with a reason; the run unlocks and ends
 func TestBounds_AFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := layOutShop(dir); err != nil {

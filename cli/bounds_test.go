@@ -158,6 +158,8 @@ func connections(most int) int {
 
 // TestBounds_ARunIsNotDisturbed does everything at once that a server must bear
 // while a backup holds its locks: the run ends as if nothing had been.
+//
+//fault:68 slow senders, floods of requests, huge bodies and dead readers at once, while a backup holds its locks | the run ends as if nothing had been
 func TestBounds_ARunIsNotDisturbed(t *testing.T) {
 	dir := t.TempDir()
 	if err := layOutShop(dir); err != nil {
@@ -266,6 +268,7 @@ func (zeroes) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
+//fault:69 the server is flooded by one principal | another's cancel passes, and all is unlocked
 func TestBounds_ACancelPassesAFlood(t *testing.T) {
 	dir := t.TempDir()
 	if err := layOutShop(dir); err != nil {

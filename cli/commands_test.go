@@ -16,6 +16,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/internal/golden"
+	"lockstep/show/showtest"
 )
 
 func TestUsageErrors(t *testing.T) {
@@ -33,9 +35,9 @@ func TestUsageErrors(t *testing.T) {
 		{"runs list --state lost", `no state "lost"`},
 		{"runs list --limit -1", "below 0"},
 		{"runs show x --raw", "--raw goes with --output"},
-		{"runs ack x", "--job and --reason are wanted"},
+		{"runs ack x", "--job, or --restored, and --reason are wanted"},
 		{"runs prune", "--older-than is wanted"},
-		{"runs prune --older-than soon", `"soon" is no duration`},
+		{"runs prune --older-than soon", `"soon" is not a duration`},
 		{"restore shop", "BACKUP (an id, or latest) is missing"},
 		{"restore shop latest", "there is no terminal to ask on"},
 		{"restore shop latest --yes --map db", `--map "db" cannot be read`},
@@ -44,7 +46,6 @@ func TestUsageErrors(t *testing.T) {
 		{"recover", "name a deployment, or say --all"},
 		{"recover shop --all", "name a deployment, or say --all"},
 		{"backups verify", "name a backup, or say --all"},
-		{"backups show latest", "latest of which deployment?"},
 		{"backups forget", "name a backup, or say which to keep"},
 		{"backups forget x --keep-last 1", "not both"},
 		{"backups forget --keep-daily -1", "below 0"},
@@ -58,7 +59,7 @@ func TestUsageErrors(t *testing.T) {
 			f := newFake()
 			f.refuse = errors.New("a run was started")
 			if strings.HasPrefix(tt.line, "backups forget x") {
-				tt.line = strings.Replace(tt.line, " x", " "+string(kept().ID), 1)
+				tt.line = strings.Replace(tt.line, " x", " "+string(showtest.Kept().ID), 1)
 			}
 			r := runWith(t, f, nil, strings.Fields(tt.line)...)
 			if r.code != exitUsage || !strings.Contains(r.stderr, tt.want) || r.stdout != "" {
@@ -106,7 +107,7 @@ func TestRefusalBecauseOfHeldJobs(t *testing.T) {
 		Hint: "`lockstep cleanup shop` unlocks it",
 	}
 	r := runWith(t, f, nil, "backup", "shop")
-	want := result{lockstep.ExitHeld, "", "lockstep: back up shop: db/0/postgres may still be locked by run 0198c0de-0000\n" +
+	want := result{lockstep.ExitHeld, "", "lockstep: back up shop\nwhy: db/0/postgres may still be locked by run 0198c0de-0000\n" +
 		"hint: `lockstep cleanup shop` unlocks it\n"}
 	if r != want {
 		t.Errorf("got:\n%s", r)
@@ -118,35 +119,35 @@ func TestOtherCommandsTellOfAbandonedRunsAndHeldJobs(t *testing.T) {
 	f := newFake()
 	f.runs = []lockstep.RunSummary{{
 		ID: "0198c0de-0000", Deployment: "shop", Operation: lockstep.OperationBackup,
-		State: lockstep.RunRunning, StartedAt: begin, Abandoned: true,
+		State: lockstep.RunRunning, StartedAt: showtest.Begin, Abandoned: true,
 	}, {
 		ID: "0198c0de-0005", Deployment: "other", Operation: lockstep.OperationBackup,
-		State: lockstep.RunRunning, StartedAt: begin,
+		State: lockstep.RunRunning, StartedAt: showtest.Begin,
 	}}
 	f.held = []lockstep.Hold{
 		{Deployment: "shop", Slot: lockstep.Slot{Group: "db", Index: "0", Job: "postgres"}, Run: "0198c0de-0000"},
 		{Deployment: "cf", Slot: lockstep.Slot{Group: "api", Index: "1", Job: "capi"}, Run: "0198c0de-0009"},
 		{Deployment: "other", Slot: lockstep.Slot{Group: "a", Index: "0", Job: "b"}, Run: "0198c0de-0005"}, // it works there
 	}
-	golden(t, "runs_list.txt", runWith(t, f, nil, "runs", "list").String())
+	golden.Check(t, "golden/runs_list.txt", runWith(t, f, nil, "runs", "list").String())
 }
 
 func TestRunsShow(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	f.play.fates["files/0/blobs/backup"] = lockstep.StepFinished{Outcome: lockstep.Exited(7), Error: "exit 7: \x1b]0;title\a"}
-	f.play.open(lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
-	f.play.drive("")
+	f.play.Fates["files/0/blobs/backup"] = lockstep.StepFinished{Outcome: lockstep.Exited(7), Error: "exit 7: \x1b]0;title\a"}
+	f.play.Open(lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
+	f.play.Drive("")
 	f.output = []lockstep.StepOutput{{Attempt: 1, Stream: "stderr", Head: []byte("a\x1b[31mb\xff\n"), Tail: []byte("end"), Dropped: 4096}}
-	golden(t, "runs_show.txt", runWith(t, f, nil, "runs", "show", "0198c0de-0001").String())
-	golden(t, "runs_show_output.txt", runWith(t, f, nil, "runs", "show", "0198c0de-0001", "--output", "files/0/blobs/backup").String())
+	golden.Check(t, "golden/runs_show.txt", runWith(t, f, nil, "runs", "show", "0198c0de-0001").String())
+	golden.Check(t, "golden/runs_show_output.txt", runWith(t, f, nil, "runs", "show", "0198c0de-0001", "--output", "files/0/blobs/backup").String())
 
 	raw := runWith(t, f, nil, "runs", "show", "0198c0de-0001", "--output", "files/0/blobs/backup", "--raw")
 	if raw.stdout != "a\x1b[31mb\xff\nend" {
 		t.Errorf("--raw gave %q", raw.stdout)
 	}
 	none := runWith(t, f, nil, "runs", "show", "nope")
-	if none.code != 1 || !strings.Contains(none.stderr, `find run "nope": not in the journal`) {
+	if none.code != 1 || !strings.Contains(none.stderr, "find run \"nope\"\nwhy: not in the journal") {
 		t.Errorf("got:\n%s", none)
 	}
 	missing := runWith(t, f, nil, "runs", "show", "0198c0de-0001", "--output", "db/9/x/backup")
@@ -161,24 +162,24 @@ func TestBackupsVerify(t *testing.T) {
 	if r := runWith(t, f, nil, "backups", "verify", "--all"); r.code != 0 || !strings.Contains(r.stdout, "ok") {
 		t.Errorf("got:\n%s", r)
 	}
-	f.bad[kept().ID] = "artifact db-0-postgres: entry \"base/1\" has other content"
-	r := runWith(t, f, nil, "backups", "verify", string(kept().ID))
+	f.bad[showtest.Kept().ID] = "artifact db-0-postgres: entry \"base/1\" has other content"
+	r := runWith(t, f, nil, "backups", "verify", string(showtest.Kept().ID))
 	if r.code != lockstep.ExitError {
 		t.Errorf("exit code %d, want %d", r.code, lockstep.ExitError)
 	}
-	golden(t, "backups_verify.txt", r.stdout)
+	golden.Check(t, "golden/backups_verify.txt", r.stdout)
 }
 
 func TestBackupsListAndShow(t *testing.T) {
 	t.Parallel()
-	golden(t, "backups_list.txt", runWith(t, newFake(), nil, "backups", "list", "shop").String())
-	golden(t, "backups_show.txt", runWith(t, newFake(), nil, "backups", "show", string(kept().ID)).String())
+	golden.Check(t, "golden/backups_list.txt", runWith(t, newFake(), nil, "backups", "list", "shop").String())
+	golden.Check(t, "golden/backups_show.txt", runWith(t, newFake(), nil, "backups", "show", string(showtest.Kept().ID)).String())
 }
 
 func TestBackupsForget(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	r := runWith(t, f, nil, "backups", "forget", string(kept().ID), "nope", "--yes")
+	r := runWith(t, f, nil, "backups", "forget", string(showtest.Kept().ID), "nope", "--yes")
 	if r.code != 1 || len(f.forgot) > 0 {
 		t.Errorf("one is unknown, yet %v went; got:\n%s", f.forgot, r)
 	}
@@ -186,8 +187,8 @@ func TestBackupsForget(t *testing.T) {
 	if r.code != 0 || len(f.forgot) > 0 || !strings.Contains(r.stdout, "keep") {
 		t.Errorf("the only backup went: %v; got:\n%s", f.forgot, r)
 	}
-	r = runWith(t, f, nil, "backups", "forget", string(kept().ID), "--yes")
-	if diff := cmp.Diff([]lockstep.BackupID{kept().ID}, f.forgot); diff != "" || r.code != 0 {
+	r = runWith(t, f, nil, "backups", "forget", string(showtest.Kept().ID), "--yes")
+	if diff := cmp.Diff([]lockstep.BackupID{showtest.Kept().ID}, f.forgot); diff != "" || r.code != 0 {
 		t.Errorf("%s\ngot:\n%s", diff, r)
 	}
 }
@@ -195,7 +196,7 @@ func TestBackupsForget(t *testing.T) {
 func TestBackupsExport(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "out")
-	if r := runWith(t, newFake(), nil, "backups", "export", string(kept().ID), dir); r.code != 0 {
+	if r := runWith(t, newFake(), nil, "backups", "export", string(showtest.Kept().ID), dir); r.code != 0 {
 		t.Fatalf("got:\n%s", r)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "db-0-postgres.tar"))
@@ -205,7 +206,7 @@ func TestBackupsExport(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "lockstep.json")); err != nil {
 		t.Error(err)
 	}
-	again := runWith(t, newFake(), nil, "backups", "export", string(kept().ID), dir)
+	again := runWith(t, newFake(), nil, "backups", "export", string(showtest.Kept().ID), dir)
 	if again.code != 1 || !strings.Contains(again.stderr, "not empty") {
 		t.Errorf("got:\n%s", again)
 	}
@@ -214,9 +215,9 @@ func TestBackupsExport(t *testing.T) {
 func TestDiagnosticHoldsWhatHelpersNeed(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	f.play.open(lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
-	f.play.drive("db/0/postgres/backup") // it still runs
-	f.runs = []lockstep.RunSummary{{ID: "0198c0de-0001", Deployment: "shop", State: lockstep.RunRunning, StartedAt: begin}}
+	f.play.Open(lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
+	f.play.Drive("db/0/postgres/backup") // it still runs
+	f.runs = []lockstep.RunSummary{{ID: "0198c0de-0001", Deployment: "shop", State: lockstep.RunRunning, StartedAt: showtest.Begin}}
 	file := filepath.Join(t.TempDir(), "d.tar.gz")
 	r := runWith(t, f, nil, "diagnostic", "--file", file, "--config", filepath.Join(t.TempDir(), "none.yaml"))
 	if r.code != 0 || r.stdout != file+"\n" {
@@ -251,7 +252,7 @@ func TestDiagnosticHoldsWhatHelpersNeed(t *testing.T) {
 
 func TestRestorePreview(t *testing.T) {
 	t.Parallel()
-	i := newInvocation(Program{Stdout: io.Discard, Stderr: io.Discard, Now: func() time.Time { return begin }})
-	plan := planFor(lockstep.Request{Operation: lockstep.OperationRestore})
-	golden(t, "restore_preview.txt", i.replaceText(kept(), plan))
+	i := newInvocation(Program{Stdout: io.Discard, Stderr: io.Discard, Now: func() time.Time { return showtest.Begin }})
+	plan := showtest.PlanFor(lockstep.Request{Operation: lockstep.OperationRestore})
+	golden.Check(t, "golden/restore_preview.txt", i.replaceText(showtest.Kept(), plan))
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 const completionHelp = `Print a script that completes lockstep's commands, flags, deployments, runs and
@@ -77,9 +78,66 @@ func (i *invocation) completeRuns(c *cobra.Command, args []string, _ string) ([]
 	}
 	ids := []string{latestRun + "\tthe newest one"}
 	for _, r := range runs {
-		ids = append(ids, string(r.ID)+"\t"+line(string(r.Operation)+" of "+r.Deployment+", "+string(r.State)))
+		ids = append(ids, string(r.ID)+"\t"+show.Line(string(r.Operation)+" of "+r.Deployment+", "+string(r.State)))
 	}
 	return ids, noFiles | cobra.ShellCompDirectiveKeepOrder
+}
+
+// completeFlags makes what flags of a fixed set of values, or of names that only a
+// person knows, complete: never file names.
+func completeFlags(c *cobra.Command, values map[string][]string) {
+	for flag, of := range values {
+		if c.Flags().Lookup(flag) == nil {
+			continue
+		}
+		// It fails for flags alone that are not there.
+		_ = c.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return of, noFiles
+		})
+	}
+	for _, sub := range c.Commands() {
+		completeFlags(sub, values)
+	}
+}
+
+// flagValues are what may stand after flags. Of those without values there is
+// nothing to propose.
+func flagValues() map[string][]string {
+	return map[string][]string{
+		"state":      {"running", "abandoned", "succeeded", "failed", "canceled", "interrupted"},
+		"operation":  {"backup", "restore", "check", "cleanup", "plan"},
+		"format":     {"table", "json"},
+		"log-format": {"text", "json"},
+		"overlap":    {"skip", "wait"},
+		"missed":     {"catch-up", "skip"},
+		"job":        nil, "instance": nil, "map": nil, "plan": nil, "approval": nil, "ask": nil, "reason": nil, "limit": nil,
+		"cron": nil, "zone": nil, "jitter": nil, "server": nil,
+	}
+}
+
+// completeSteps proposes the steps with output of the run that is named before.
+func (i *invocation) completeSteps(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	svc, ok := i.completing(c)
+	if !ok || len(args) != 1 {
+		return nil, noFiles
+	}
+	id, err := runNamed(c.Context(), svc, args[0])
+	if err != nil {
+		return nil, noFiles
+	}
+	run, err := svc.Run(c.Context(), id)
+	if err != nil || run.Plan == nil {
+		return nil, noFiles
+	}
+	var steps []string
+	for _, w := range run.Plan.Waves {
+		for _, s := range w.Steps {
+			if s.Script != nil && run.Steps[s.ID] != nil {
+				steps = append(steps, string(s.ID))
+			}
+		}
+	}
+	return steps, noFiles | cobra.ShellCompDirectiveKeepOrder
 }
 
 func (i *invocation) completeBackups(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"lockstep"
 	"lockstep/config"
+	"lockstep/show"
 )
 
 const configHelp = `Make, check and show the configuration: one YAML file with the repository, the
@@ -15,7 +18,7 @@ $LOCKSTEP_CONFIG, ./lockstep.yaml, $XDG_CONFIG_HOME/lockstep/config.yaml and
 
 func (i *invocation) configCommand() *cobra.Command {
 	return local(i.groupCommand("config", "Generate, validate and show the configuration", configHelp,
-		i.configGenerateCommand(), i.configValidateCommand(), i.configShowCommand()))
+		i.configGenerateCommand(), i.configValidateCommand(), i.configShowCommand(), i.configMovedCommand()))
 }
 
 const configGenerateHelp = `Print a configuration to start from, with a comment for every key.
@@ -43,7 +46,8 @@ func (i *invocation) configGenerateCommand() *cobra.Command {
 }
 
 const configValidateHelp = `Check the configuration file. Everything that is wrong is told at once, with line
-and column and what to write instead. It connects to nothing.
+and column and what to write instead, and which of the files that it names (keys,
+host keys) cannot be read. It connects to nothing.
 
   lockstep config validate
   lockstep --config ./other.yaml config validate
@@ -58,14 +62,17 @@ func (i *invocation) configValidateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := cfg.CheckFiles(); err != nil {
+				return err
+			}
 			names := []string{}
 			for _, d := range cfg.Deployments {
 				names = append(names, d.Name)
 			}
-			if i.json() {
-				return i.writeJSON(map[string]any{"path": cfg.Path, "valid": true, "deployments": names})
+			if i.JSON() {
+				return i.WriteJSON(map[string]any{"path": cfg.Path, "valid": true, "deployments": names})
 			}
-			fmt.Fprintf(i.Stdout, "%s is valid: %s\n", line(cfg.Path), plural(len(names), "deployment"))
+			fmt.Fprintf(i.Stdout, "%s is valid: %s\n", show.Line(cfg.Path), show.Plural(len(names), "deployment"))
 			return nil
 		},
 	}
@@ -86,11 +93,53 @@ func (i *invocation) configShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if i.json() {
-				return i.writeJSON(cfg)
+			if i.JSON() {
+				values, err := config.Values(cfg)
+				if err != nil {
+					return err
+				}
+				return i.WriteJSON(values)
 			}
-			fmt.Fprint(i.Stdout, clean(config.Show(cfg)))
+			fmt.Fprint(i.Stdout, show.Clean(config.Show(cfg)))
 			return nil
 		},
 	}
+}
+
+const configMovedHelp = `Say that a deployment of the configuration is the one that the journal knows from
+another file, though all its instances are new: its runs, what they hold and its
+backups are its own again.
+
+A file that was renamed, or moved with its folder, needs no word: it is recognised
+where all its instances are the same, and told. A server that is running reads this
+when it is restarted. Nothing is asked either of a deployment with an
+identity of its own (identity: NAME).
+
+  lockstep config moved shop
+  lockstep config moved shop --from /etc/old/lockstep.yaml
+
+Exit codes: 0 noted · 1 refused · 2 usage.`
+
+func (i *invocation) configMovedCommand() *cobra.Command {
+	var from string
+	c := &cobra.Command{
+		Use: "moved DEPLOYMENT", Short: "Say that a deployment is the one that another file described",
+		Long: configMovedHelp, Args: wants("DEPLOYMENT"), ValidArgsFunction: i.completeDeployments,
+		RunE: func(c *cobra.Command, args []string) error {
+			if i.Setup.Moved == nil {
+				return &lockstep.Error{Op: c.CommandPath(), Err: errors.New("this build keeps no journal")}
+			}
+			key, was, err := i.Setup.Moved(c.Context(), i.options(), args[0], from)
+			if err != nil {
+				return err
+			}
+			if i.JSON() {
+				return i.WriteJSON(map[string]any{"deployment": args[0], "key": key, "was": was})
+			}
+			fmt.Fprintf(i.Stdout, "%s is the deployment that %s described\n", show.Line(args[0]), show.Line(was))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&from, "from", "", "the file that described it, where the journal knows several")
+	return c
 }

@@ -8,11 +8,12 @@ import (
 	"strings"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 // ask has a word typed on the terminal before something is destroyed.
 func (i *invocation) ask(ctx context.Context, word string) error {
-	i.console.writeString(fmt.Sprintf("\nType %s to go on: ", i.err.strong(line(word))))
+	i.Console.WriteString(fmt.Sprintf("\nType %s to go on: ", i.Err.Strong(show.Line(word))))
 	answer := make(chan string, 1)
 	go func() {
 		// A read from a terminal cannot be interrupted; if a signal comes
@@ -27,7 +28,7 @@ func (i *invocation) ask(ctx context.Context, word string) error {
 		}
 		return &lockstep.Error{Kind: lockstep.KindRefused, Err: errors.New("not confirmed; nothing was changed")}
 	case <-ctx.Done():
-		i.console.writeString("\n")
+		i.Console.WriteString("\n")
 		return &lockstep.Error{Kind: lockstep.KindRefused, Err: errors.New("stopped before it was confirmed; nothing was changed")}
 	}
 }
@@ -41,6 +42,6 @@ func (i *invocation) mayDestroy(ctx context.Context, yes bool, what string) erro
 	if !i.inTTY {
 		return usage("add --yes if you mean it", "%s, and there is no terminal to ask on", what)
 	}
-	i.console.writeString(what + ".\n")
+	i.Console.WriteString(what + ".\n")
 	return i.ask(ctx, "yes")
 }

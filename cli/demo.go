@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/demo"
 )
 
 const demoHelp = `See it work. With nothing but this binary: brings up a small sample deployment over
@@ -22,6 +23,10 @@ configuration you can try every other command.
   lockstep demo
   lockstep demo --keep
   lockstep demo --keep --dir ./shop       brings it up in ./shop
+  lockstep demo --docker                  the same on containers of a Docker engine
+
+With --docker the instances are containers of debian:12, or of another --image that
+has what instances need; they are removed at the end.
 
 It needs Linux, and what instances need: a shell, coreutils, findutils, tar and
 util-linux. It needs no root and no SSH server.
@@ -29,20 +34,27 @@ util-linux. It needs no root and no SSH server.
 Exit codes: 0 the data came back · 1 it did not, or error · 2 usage.`
 
 func (i *invocation) demoCommand() *cobra.Command {
-	var dir string
-	var keep bool
+	var dir, image string
+	var keep, docker bool
 	c := local(&cobra.Command{
 		Use: "demo", Short: "See it work; needs nothing but this binary", Long: demoHelp, Args: wants(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if i.Setup.Demo == nil {
 				return &lockstep.Error{Op: "demo", Err: errors.New("this build has none")}
 			}
-			if i.json() {
+			if i.JSON() {
 				return usage("leave -o json out", "demo: it is for reading, and prints no JSON")
 			}
-			return i.Setup.Demo(c.Context(), Demonstration{
+			if !docker && c.Flags().Changed("image") {
+				return usage("add --docker", "demo: --image is that of containers")
+			}
+			if !docker {
+				image = ""
+			}
+			return i.Setup.Demo(c.Context(), demo.Demonstration{
+				Image: image,
 				Stdin: i.Stdin, Stdout: i.Stdout, Stderr: i.Stderr, Signals: i.Signals,
-				Version: i.Version, Color: i.out.on, Dir: dir, Keep: keep,
+				Version: i.Version, Color: i.Out.On, Dir: dir, Keep: keep,
 				Open: i.Setup.Open, Getenv: i.getenv,
 				Run: func(ctx context.Context, args ...string) int {
 					here := i.Program
@@ -53,6 +65,8 @@ func (i *invocation) demoCommand() *cobra.Command {
 		},
 	})
 	c.Flags().StringVar(&dir, "dir", "", "bring it up in `FOLDER`, which must be empty or not there (default a temporary one)")
+	c.Flags().BoolVar(&docker, "docker", false, "show it on containers of this machine's Docker engine")
+	c.Flags().StringVar(&image, "image", "debian:12", "`IMAGE` of the containers")
 	c.Flags().BoolVar(&keep, "keep", false, "leave it up until Ctrl-C, and keep the folder")
 	return c
 }

@@ -18,6 +18,9 @@ import (
 
 	"lockstep"
 	"lockstep/config"
+	"lockstep/internal/build"
+	"lockstep/internal/redact"
+	"lockstep/show"
 )
 
 const diagnosticHelp = `Write a file to send along when you ask for help: version and platform, the
@@ -55,7 +58,7 @@ func (i *invocation) diagnosticCommand() *cobra.Command {
 			if err := d.write(file); err != nil {
 				return fmt.Errorf("write %s: %w", file, err)
 			}
-			fmt.Fprintln(i.Stdout, line(file))
+			fmt.Fprintln(i.Stdout, show.Line(file))
 			return nil
 		},
 	}
@@ -78,7 +81,7 @@ type part struct {
 }
 
 func (d *diagnostic) collect(ctx context.Context) {
-	d.addJSON("version.json", buildInfo(d.Version), nil)
+	d.addJSON("version.json", build.Of(d.Version), nil)
 	d.add("platform.txt", platform())
 	if cfg, err := config.Load(d.flags.config, d.getenv); err != nil {
 		d.failed("configuration", err)
@@ -98,13 +101,13 @@ func (d *diagnostic) collect(ctx context.Context) {
 
 func (d *diagnostic) ask(ctx context.Context, svc lockstep.Service) {
 	deployments, err := svc.Deployments(ctx)
-	d.addJSON("deployments.json", list(deployments), err)
+	d.addJSON("deployments.json", show.List(deployments), err)
 	held, err := svc.Held(ctx, "")
-	d.addJSON("held.json", list(held), err)
+	d.addJSON("held.json", show.List(held), err)
 	backups, err := svc.Backups(ctx, "")
-	d.addJSON("backups.json", list(backups), err)
+	d.addJSON("backups.json", show.List(backups), err)
 	runs, err := svc.Runs(ctx, lockstep.RunFilter{Limit: diagnosticList})
-	d.addJSON("runs.json", list(runs), err)
+	d.addJSON("runs.json", show.List(runs), err)
 	for _, r := range runs[:min(len(runs), diagnosticRuns)] {
 		d.add("runs/"+string(r.ID)+".jsonl", d.events(ctx, svc, r.ID))
 	}
@@ -134,7 +137,9 @@ func (d *diagnostic) events(ctx context.Context, svc lockstep.Service, id lockst
 	return b.Bytes()
 }
 
-func (d *diagnostic) add(name string, data []byte) { d.parts = append(d.parts, part{name, data}) }
+func (d *diagnostic) add(name string, data []byte) {
+	d.parts = append(d.parts, part{name, []byte(redact.Text(string(data)))})
+}
 
 func (d *diagnostic) addJSON(name string, v any, err error) {
 	if err != nil {

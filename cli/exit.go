@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"lockstep"
 )
@@ -59,35 +58,15 @@ func (i *invocation) printError(err error) {
 	if errors.As(err, &s) {
 		return
 	}
-	hint := lockstep.HintOf(err)
-	if hint == "" && lockstep.KindOf(err) == lockstep.KindUsage {
-		hint = "`lockstep --help` lists the commands, `lockstep COMMAND --help` says how to use one"
-	}
-	i.complain(message(err), hint)
-}
-
-// message is an error for people: a stop says what stopped it.
-func message(err error) string {
-	if errors.Is(err, context.Canceled) {
-		return "stopped before it was done"
-	}
-	return err.Error()
-}
-
-// complain writes an error and its hints, a line each.
-func (i *invocation) complain(what, hint string) {
-	if i.flags.logFormat == "json" {
-		i.log.Error(what, "hint", hint)
-		return
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", i.err.bad("lockstep:"), indent(clean(what), "    "))
-	for line := range strings.SplitSeq(hint, "\n") {
-		if line != "" {
-			fmt.Fprintf(&b, "%s %s\n", i.err.strong("hint:"), clean(line))
+	for _, m := range lockstep.MessagesOf(err) {
+		if errors.Is(err, context.Canceled) {
+			m = lockstep.Message{What: "stopped before it was done", Chain: m.String()}
 		}
+		if m.Hint == "" && lockstep.KindOf(err) == lockstep.KindUsage {
+			m.Hint = "`lockstep --help` lists the commands, `lockstep COMMAND --help` says how to use one"
+		}
+		i.Complain(m)
 	}
-	i.console.writeString(b.String())
 }
 
 // usage is the error of a command line that cannot be understood.

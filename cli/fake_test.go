@@ -14,13 +14,15 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/serve"
+	"lockstep/show/showtest"
 )
 
 // fakeService is a Service over one play. Methods that a test does not expect
 // panic through the nil Service.
 type fakeService struct {
 	lockstep.Service
-	play *play
+	play *showtest.Play
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -37,8 +39,8 @@ type fakeService struct {
 }
 
 func newFake() *fakeService {
-	f := &fakeService{play: newPlay(), changed: make(chan struct{}), bad: map[lockstep.BackupID]string{}}
-	f.play.emit = func(e lockstep.Event) {
+	f := &fakeService{play: showtest.NewPlay(), changed: make(chan struct{}), bad: map[lockstep.BackupID]string{}}
+	f.play.Emit = func(e lockstep.Event) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.log = append(f.log, e)
@@ -53,9 +55,9 @@ func (f *fakeService) Start(_ context.Context, req lockstep.Request) (lockstep.R
 	if f.refuse != nil {
 		return "", f.refuse
 	}
-	f.play.open(req)
-	go f.play.drive("")
-	return f.play.run.ID, nil
+	f.play.Open(req)
+	go f.play.Drive("")
+	return f.play.Run.ID, nil
 }
 
 func (f *fakeService) Run(_ context.Context, id lockstep.RunID) (*lockstep.Run, error) {
@@ -102,7 +104,7 @@ func (f *fakeService) Cancel(_ context.Context, _ lockstep.RunID, by string) err
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.cancels++
-	f.play.cancel <- by
+	f.play.Cancel <- by
 	return nil
 }
 
@@ -123,7 +125,7 @@ func (f *fakeService) Output(context.Context, lockstep.RunID, lockstep.StepID) (
 }
 
 func (f *fakeService) Plan(_ context.Context, req lockstep.Request) (lockstep.PlanReport, error) {
-	plan := planFor(req)
+	plan := showtest.PlanFor(req)
 	return lockstep.PlanReport{
 		Run: "0198c0de-0002", Plan: plan, Digest: plan.Digest(), Since: "0198c0de-0000",
 		Changes: []string{"job uaa lost its lock script"}, Windows: []float64{1.42, 61.5},
@@ -131,18 +133,18 @@ func (f *fakeService) Plan(_ context.Context, req lockstep.Request) (lockstep.Pl
 }
 
 func (f *fakeService) Backups(context.Context, string) ([]lockstep.Backup, error) {
-	return []lockstep.Backup{kept()}, nil
+	return []lockstep.Backup{showtest.Kept()}, nil
 }
 
 func (f *fakeService) Backup(_ context.Context, _ string, id lockstep.BackupID) (lockstep.Backup, error) {
-	if id != kept().ID && id != "latest" {
+	if id != showtest.Kept().ID && id != "latest" {
 		return lockstep.Backup{}, &lockstep.Error{Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find backup %q", id), Err: errors.New("not in the repository")}
 	}
-	return kept(), nil
+	return showtest.Kept(), nil
 }
 
 func (f *fakeService) Verify(_ context.Context, id lockstep.BackupID) (lockstep.VerifyReport, error) {
-	rep := lockstep.VerifyReport{Backup: id, OK: true, Data: lockstep.DataVerified, Problems: []string{}, Bytes: 129399398, Artifacts: 2, At: begin}
+	rep := lockstep.VerifyReport{Backup: id, OK: true, Data: lockstep.DataVerified, Problems: []string{}, Bytes: 129399398, Artifacts: 2, At: showtest.Begin}
 	if p := f.bad[id]; p != "" {
 		rep.OK, rep.Problems = false, []string{p}
 	}
@@ -174,9 +176,9 @@ func runWith(t *testing.T, svc lockstep.Service, signals <-chan os.Signal, args 
 	var out, errs lockedBuffer
 	p := Program{
 		Version: "1.2.3", Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs,
-		Signals: signals, Now: func() time.Time { return begin.Add(time.Minute) },
-		Setup: Setup{Open: func(context.Context, Options) (Orchestrator, error) {
-			return Orchestrator{Service: svc}, nil
+		Signals: signals, Now: func() time.Time { return showtest.Begin.Add(time.Minute) },
+		Setup: Setup{Open: func(context.Context, serve.Options) (serve.Orchestrator, error) {
+			return serve.Orchestrator{Service: svc}, nil
 		}},
 	}
 	code := p.Run(t.Context(), args)

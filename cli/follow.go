@@ -11,19 +11,8 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/show"
 )
-
-// reporter tells a person how a run goes while it runs. Its methods are called
-// by one goroutine.
-type reporter interface {
-	// event is called with each event after it was folded into run; seq 0 is
-	// progress. tail is what a script that failed printed last.
-	event(run *lockstep.Run, e lockstep.Event, tail []string)
-	// say shows a line about the following itself.
-	say(line string)
-	// close ends the reporting; what comes after it may write to stderr.
-	close()
-}
 
 // onSignal says what a signal means for a run that is being followed.
 type onSignal int
@@ -40,7 +29,7 @@ type follower struct {
 	*invocation
 	svc    lockstep.Service
 	id     lockstep.RunID
-	rep    reporter
+	rep    show.Reporter
 	signal onSignal
 	// run is the fold of the events so far.
 	run     *lockstep.Run
@@ -55,10 +44,10 @@ type follower struct {
 // follow reports a run until it has ended and returns it. It ends early only
 // when a signal means detach; the run is not ended then.
 func (i *invocation) follow(ctx context.Context, svc lockstep.Service, id lockstep.RunID, on onSignal) (*lockstep.Run, error) {
-	f := &follower{invocation: i, svc: svc, id: id, signal: on, run: &lockstep.Run{}, rep: i.reporter()}
+	f := &follower{invocation: i, svc: svc, id: id, signal: on, run: &lockstep.Run{}, rep: i.Reporter()}
 	f.follow(ctx, 0)
 	f.lost.end()
-	f.rep.close()
+	f.rep.Close()
 	switch {
 	case f.dead:
 		return nil, leftError(f.run)
@@ -87,16 +76,6 @@ const (
 	lookFarEvery = 15 * time.Second
 )
 
-// reporter is the live view on a terminal, plain lines elsewhere.
-func (i *invocation) reporter() reporter {
-	if i.errTTY && i.flags.logFormat == "text" && i.getenv("TERM") != "dumb" {
-		if live := newLiveReporter(i); live != nil {
-			return live
-		}
-	}
-	return newPlainReporter(i)
-}
-
 func (f *follower) follow(ctx context.Context, after uint64) {
 	done := ctx.Done()
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -116,7 +95,7 @@ func (f *follower) follow(ctx context.Context, after uint64) {
 		case f.dead = <-look:
 			return
 		case line := <-lost:
-			f.rep.say(line)
+			f.rep.Say(line)
 		case <-done:
 			done = nil
 			if f.signal == keepOn {
@@ -186,7 +165,7 @@ func (f *follower) cancel(ctx context.Context, why string) {
 		return
 	}
 	if err := f.svc.Cancel(ctx, f.id, whoAmI()+" ("+why+")"); err != nil && ctx.Err() == nil {
-		f.log.Warn("cancel run: " + err.Error())
+		f.Log.Warn("cancel run: " + err.Error())
 	}
 }
 
@@ -206,17 +185,17 @@ func (f *follower) take(ctx context.Context, s streamed) {
 		return
 	}
 	if s.err != nil {
-		f.rep.say(fmt.Sprintf("cannot read the run's events, trying again: %v", s.err))
+		f.rep.Say(fmt.Sprintf("cannot read the run's events, trying again: %v", s.err))
 		return
 	}
 	if s.event.Seq > 0 && !f.broken {
 		if err := f.run.Apply(s.event); err != nil {
 			f.broken = true
-			f.rep.say(fmt.Sprintf("cannot show how the run goes on, it does all the same: %v", err))
+			f.rep.Say(fmt.Sprintf("cannot show how the run goes on, it does all the same: %v", err))
 		}
 	}
 	if !f.broken {
-		f.rep.event(f.run, s.event, f.tail(ctx, s.event))
+		f.rep.Event(f.run, s.event, f.tail(ctx, s.event))
 	}
 }
 
@@ -225,24 +204,27 @@ func (f *follower) stopped() bool {
 	f.signals++
 	switch {
 	case f.signal == detach || f.signal == leave:
-		f.rep.say(fmt.Sprintf("no longer watching; the run goes on. `lockstep runs cancel %s` would cancel it", f.id))
+		f.rep.Say(fmt.Sprintf("no longer watching; the run goes on. `lockstep runs cancel %s` would cancel it", f.id))
 		return true
 	case f.signal == cancelRun && f.signals == 1:
-		f.rep.say("canceling: stopping what runs, then unlocking; once more (Ctrl-C) says what is still locked")
+		f.rep.Say("canceling: stopping what runs, then unlocking; once more (Ctrl-C) says what is still locked")
 	default:
-		f.rep.say(stillLockedText(f.run))
+		f.rep.Say(stillLockedText(f.run, f.Now()))
 	}
 	return false
 }
 
 // stillLockedText answers the second Ctrl-C.
-func stillLockedText(run *lockstep.Run) string {
+func stillLockedText(run *lockstep.Run, now time.Time) string {
 	held := run.Locked()
+	if steps, kill := run.Stopping(); len(steps) > 0 {
+		return show.StoppingText(steps, kill, now) + ", then unlocking " + strings.Join(show.SlotNames(held), ", ")
+	}
 	if len(held) == 0 {
 		return "nothing is locked; still stopping and cleaning up"
 	}
 	return fmt.Sprintf("still locked: %s; still unlocking. If this program is killed, `lockstep recover %s` unlocks",
-		strings.Join(slotNames(held), ", "), run.Opened.Deployment)
+		strings.Join(show.SlotNames(held), ", "), run.Opened.Deployment)
 }
 
 // whoAmI names the person at this command line: user@host.

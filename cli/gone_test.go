@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"lockstep"
+	"lockstep/serve"
 )
 
 // gone is a server that answered once and does not come back.
@@ -25,12 +26,12 @@ func (gone) Events(context.Context, lockstep.RunID, uint64) iter.Seq2[lockstep.E
 func TestWatchingEndsWithAServerThatIsGone(t *testing.T) {
 	t.Parallel()
 	var out, errs lockedBuffer
-	open := func(context.Context, Options) (Orchestrator, error) {
-		return Orchestrator{Service: gone{leftBehind()}}, nil
+	open := func(context.Context, serve.Options) (serve.Orchestrator, error) {
+		return serve.Orchestrator{Service: gone{leftBehind()}}, nil
 	}
 	p := Program{Stdout: &out, Stderr: &errs, Stdin: strings.NewReader(""), Setup: Setup{Open: open, Connect: open}}
 	code := p.Run(t.Context(), []string{"--server", "http://127.0.0.1:1", "runs", "watch", "0198c0de-0001"})
-	if code != lockstep.ExitError || !strings.Contains(errs.String(), "watch: no answer for long\nhint: look later\n") {
+	if code != lockstep.ExitError || !strings.Contains(errs.String(), "watch\nwhy: no answer for long\nhint: look later\n") {
 		t.Errorf("exit code %d:\n%s", code, errs.String())
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/serve"
+	"lockstep/show"
 )
 
 const notifyHelp = `Who is told what happens, by ` + "`lockstep serve`" + `, and how that goes. Receivers are in
@@ -23,7 +25,7 @@ func (i *invocation) notifyCommand() *cobra.Command {
 
 // notifying runs a command that asks about notices.
 func (i *invocation) notifying(c *cobra.Command, do func(context.Context, lockstep.Notices) error) error {
-	return i.managing(c, func(ctx context.Context, m Management) error {
+	return i.managing(c, func(ctx context.Context, m serve.Management) error {
 		if m.Notices == nil {
 			return &lockstep.Error{Op: c.CommandPath(), Err: errors.New("this build has no notices")}
 		}
@@ -70,19 +72,19 @@ func (i *invocation) listDeliveries(ctx context.Context, n lockstep.Notices, f l
 	if err != nil {
 		return err
 	}
-	if i.json() {
-		return i.writeJSON(list(some))
+	if i.JSON() {
+		return i.WriteJSON(show.List(some))
 	}
 	if len(some) == 0 {
 		fmt.Fprintln(i.Stdout, "no notices")
 		return nil
 	}
-	t := newTable("MADE", "RECEIVER", "STATE", ">TRIES", "NEXT TRY", "NOTICE", "ERROR")
+	t := show.NewTable("MADE", "RECEIVER", "STATE", ">TRIES", "NEXT TRY", "NOTICE", "ERROR")
 	for _, d := range some {
-		t.add(when(d.Notice.Time), line(d.Receiver), cell{string(d.State), i.out.state}, fmt.Sprint(d.Tries),
-			when(d.NextTry), line(string(d.Notice.Kind)+": "+d.Notice.Title), line(d.Error))
+		t.Add(show.When(d.Notice.Time), show.Line(d.Receiver), show.Cell{Text: string(d.State), Paint: i.Out.State}, fmt.Sprint(d.Tries),
+			show.When(d.NextTry), show.Line(string(d.Notice.Kind)+": "+d.Notice.Title), show.Line(d.Error))
 	}
-	t.write(i.Stdout, i.out)
+	i.Table(t)
 	return nil
 }
 
@@ -101,18 +103,18 @@ func (i *invocation) notifyReceiversCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if i.json() {
-					return i.writeJSON(list(all))
+				if i.JSON() {
+					return i.WriteJSON(show.List(all))
 				}
 				if len(all) == 0 {
 					fmt.Fprintln(i.Stdout, "no receivers")
 					return nil
 				}
-				t := newTable("RECEIVER", "TYPE", "TARGET", ">PENDING", ">DELIVERED", ">FAILED", ">DROPPED", "OLDEST PENDING")
+				t := show.NewTable("RECEIVER", "TYPE", "TARGET", ">PENDING", ">DELIVERED", ">FAILED", ">DROPPED", "OLDEST PENDING")
 				for _, r := range all {
-					t.add(line(r.Name), r.Type, line(r.Target), fmt.Sprint(r.Pending), fmt.Sprint(r.Delivered), fmt.Sprint(r.Failed), fmt.Sprint(r.Dropped), when(r.Oldest))
+					t.Add(show.Line(r.Name), r.Type, show.Line(r.Target), fmt.Sprint(r.Pending), fmt.Sprint(r.Delivered), fmt.Sprint(r.Failed), fmt.Sprint(r.Dropped), show.When(r.Oldest))
 				}
-				t.write(i.Stdout, i.out)
+				i.Table(t)
 				return nil
 			})
 		},
@@ -153,20 +155,20 @@ func (i *invocation) showTests(results []lockstep.TestResult) error {
 			failed++
 		}
 	}
-	if i.json() {
-		if err := i.writeJSON(list(results)); err != nil {
+	if i.JSON() {
+		if err := i.WriteJSON(show.List(results)); err != nil {
 			return err
 		}
 	} else {
-		t := newTable("RECEIVER", "RESULT", ">TOOK", "ERROR")
+		t := show.NewTable("RECEIVER", "RESULT", ">TOOK", "ERROR")
 		for _, r := range results {
-			word := cell{"delivered", i.out.good}
+			word := show.Cell{Text: "delivered", Paint: i.Out.Good}
 			if !r.OK {
-				word = cell{"failed", i.out.bad}
+				word = show.Cell{Text: "failed", Paint: i.Out.Bad}
 			}
-			t.add(line(r.Receiver), word, spanOfSeconds(r.Took), line(r.Error))
+			t.Add(show.Line(r.Receiver), word, show.SpanOfSeconds(r.Took), show.Line(r.Error))
 		}
-		t.write(i.Stdout, i.out)
+		i.Table(t)
 	}
 	if failed > 0 {
 		return &lockstep.Error{Kind: lockstep.KindUnavailable, Op: "notify test", Err: fmt.Errorf("%d of %d receivers have not taken it", failed, len(results))}

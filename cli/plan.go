@@ -8,6 +8,7 @@ import (
 
 	"lockstep"
 	"lockstep/planner"
+	"lockstep/show"
 )
 
 const planHelp = `Print what a backup (or, with --restore, a restore) would run, in order.
@@ -36,7 +37,7 @@ func (i *invocation) planCommand() *cobra.Command {
 			}
 			req.Operation, req.ForRestore = lockstep.OperationPlan, o.backup != ""
 			if o.backup == "" && o.any() {
-				return usage("", "plan: --job, --instance, --from, --map and --allow-incomplete go with --restore BACKUP")
+				return usage("", "plan: --job, --instance, --without, --from, --map and --allow-incomplete go with --restore BACKUP")
 			}
 			return i.plan(c, req)
 		},
@@ -58,8 +59,8 @@ func (i *invocation) plan(c *cobra.Command, req lockstep.Request) error {
 	if err != nil {
 		return err
 	}
-	if i.json() {
-		return i.writeJSON(rep)
+	if i.JSON() {
+		return i.WriteJSON(rep)
 	}
 	fmt.Fprint(i.Stdout, i.planText(rep))
 	return nil
@@ -68,13 +69,13 @@ func (i *invocation) plan(c *cobra.Command, req lockstep.Request) error {
 // planText is a plan with what is known of the deployment's past.
 func (i *invocation) planText(rep lockstep.PlanReport) string {
 	var b strings.Builder
-	b.WriteString(clean(planner.Text(rep.Plan)))
+	b.WriteString(show.Clean(planner.Text(rep.Plan)))
 	fmt.Fprintf(&b, "\nDigest\n  %s\n", rep.Digest)
 	switch {
 	case len(rep.Changes) > 0:
 		fmt.Fprintf(&b, "\nChanged since run %s\n", rep.Since)
 		for _, change := range rep.Changes {
-			fmt.Fprintf(&b, "  %s\n", i.out.warn(line(change)))
+			fmt.Fprintf(&b, "  %s\n", i.Out.Warn(show.Line(change)))
 		}
 	case rep.Since != "":
 		fmt.Fprintf(&b, "\nNothing changed since run %s.\n", rep.Since)
@@ -82,7 +83,7 @@ func (i *invocation) planText(rep lockstep.PlanReport) string {
 	if len(rep.Windows) > 0 {
 		var spans []string
 		for _, w := range rep.Windows {
-			spans = append(spans, spanOfSeconds(w))
+			spans = append(spans, show.SpanOfSeconds(w))
 		}
 		fmt.Fprintf(&b, "\nLast lock windows, newest first\n  %s\n", strings.Join(spans, ", "))
 	}

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"lockstep"
+	"lockstep/serve"
+	"lockstep/show"
 )
 
 // Program is one invocation of the command line with its surroundings.
@@ -40,6 +39,10 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	err := root.ExecuteContext(ctx)
 	inv.printError(err)
 	code := exitCodeOf(err)
+	if lost := inv.out.err; lost != nil && err == nil {
+		inv.printError(&lockstep.Error{Op: "write to stdout", Err: lost, Hint: "what was printed is not complete: look at where it goes"})
+		code |= lockstep.ExitError
+	}
 	if err := inv.close(); err != nil {
 		inv.printError(err)
 		code |= lockstep.ExitError
@@ -50,18 +53,38 @@ func (p Program) Run(ctx context.Context, args []string) int {
 // invocation is the state of one Run.
 type invocation struct {
 	Program
-	flags globalFlags
-	// out and err style what goes to stdout and stderr.
-	out, err palette
-	inTTY    bool
-	outTTY   bool
-	errTTY   bool
-	console  *console
-	log      *slog.Logger
-	opened   *Orchestrator
+	*show.Terminal
+	flags  globalFlags
+	inTTY  bool
+	opened *serve.Orchestrator
 	// local: the command is about this host, whatever server is named.
 	local bool
 	lost  lostLines
+	out   *output
+}
+
+// output is stdout. It remembers the first error: what prints tables does not look
+// for any.
+type output struct {
+	io.Writer
+	err error
+}
+
+// Write writes to stdout.
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+// Fd is the file's, if stdout is one.
+func (o *output) Fd() uintptr {
+	if f, ok := o.Writer.(interface{ Fd() uintptr }); ok {
+		return f.Fd()
+	}
+	return ^uintptr(0)
 }
 
 func newInvocation(p Program) *invocation {
@@ -71,19 +94,9 @@ func newInvocation(p Program) *invocation {
 	if p.Version == "" {
 		p.Version = "dev"
 	}
-	i := &invocation{
-		Program: p,
-		inTTY:   isTerminal(p.Stdin), outTTY: isTerminal(p.Stdout), errTTY: isTerminal(p.Stderr),
-		console: &console{to: p.Stderr},
-	}
-	i.log = newLogger(i.console, logOptions{})
-	return i
-}
-
-// isTerminal reports whether a stream is a terminal.
-func isTerminal(stream any) bool {
-	f, ok := stream.(interface{ Fd() uintptr })
-	return ok && term.IsTerminal(int(f.Fd()))
+	out := &output{Writer: p.Stdout}
+	p.Stdout = out
+	return &invocation{Program: p, out: out, Terminal: show.NewTerminal(p.Stdout, p.Stderr, p.Env, p.Now), inTTY: show.IsTerminal(p.Stdin)}
 }
 
 // settle takes the global flags into account, once they are parsed.
@@ -91,11 +104,10 @@ func (i *invocation) settle() error {
 	if err := i.flags.check(); err != nil {
 		return err
 	}
-	plain := i.flags.noColor || i.getenv("NO_COLOR") != "" || i.getenv("TERM") == "dumb"
-	i.out = palette{on: i.outTTY && !plain}
-	i.err = palette{on: i.errTTY && !plain}
-	i.log = newLogger(i.console, logOptions{
-		json: i.flags.logFormat == "json", verbose: i.flags.verbose, color: i.err.on,
+	dumb := i.getenv("TERM") == "dumb"
+	i.Terminal.Settle(show.Look{
+		JSON: i.flags.output == "json", LogJSON: i.flags.logFormat == "json", Verbose: i.flags.verbose,
+		Plain: i.flags.noColor || i.getenv("NO_COLOR") != "" || dumb, Still: dumb,
 	})
 	return nil
 }
@@ -109,9 +121,9 @@ func (i *invocation) getenv(name string) string {
 	return ""
 }
 
-func (i *invocation) options() Options {
-	return Options{
-		ConfigPath: i.flags.config, Getenv: i.getenv, Logger: i.log, Version: i.Version,
+func (i *invocation) options() serve.Options {
+	return serve.Options{
+		ConfigPath: i.flags.config, Getenv: i.getenv, Logger: i.Log, Version: i.Version,
 		Server: i.server(), Lost: i.sayLost,
 	}
 }

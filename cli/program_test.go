@@ -2,39 +2,12 @@ package cli
 
 import (
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"lockstep"
+	"lockstep/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
-
-// golden compares with testdata/golden/NAME.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", "golden", name)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; -update rewrites it):\n%s", path, diff)
-	}
-}
 
 func (r result) String() string {
 	return strings.Join([]string{"-- stdout --", r.stdout + "-- stderr --", r.stderr + "-- exit --", exitStatus(r.code).Error(), ""}, "\n")
@@ -42,37 +15,37 @@ func (r result) String() string {
 
 func TestBackupInPlainLines(t *testing.T) {
 	t.Parallel()
-	golden(t, "backup.txt", runWith(t, newFake(), nil, "backup", "shop").String())
+	golden.Check(t, "golden/backup.txt", runWith(t, newFake(), nil, "backup", "shop").String())
 }
 
 func TestBackupWhoseLockFails(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	f.play.fates["db/0/postgres/pre-backup-lock"] = lockstep.StepFinished{
+	f.play.Fates["db/0/postgres/pre-backup-lock"] = lockstep.StepFinished{
 		Outcome: lockstep.Exited(3), Error: "exit 3", Hint: "see the job's log on db/0",
 	}
 	f.output = []lockstep.StepOutput{
 		{Attempt: 1, Stream: "stdout", Head: []byte("noise\n")},
 		{Attempt: 1, Stream: "stderr", Head: []byte("cannot freeze\x1b[2J\nno space left\n")},
 	}
-	golden(t, "backup_lock_fails.txt", runWith(t, f, nil, "backup", "shop").String())
+	golden.Check(t, "golden/backup_lock_fails.txt", runWith(t, f, nil, "backup", "shop").String())
 }
 
 func TestBackupWhoseUnlockFailsOnce(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	f.play.fates["web/0/web/post-backup-unlock"] = lockstep.StepFinished{Outcome: lockstep.Exited(1)}
+	f.play.Fates["web/0/web/post-backup-unlock"] = lockstep.StepFinished{Outcome: lockstep.Exited(1)}
 	r := runWith(t, f, nil, "backup", "shop")
 	if r.code != lockstep.ExitUnlock {
 		t.Errorf("exit code %d, want %d", r.code, lockstep.ExitUnlock)
 	}
-	golden(t, "backup_unlock_fails_once.txt", r.String())
+	golden.Check(t, "golden/backup_unlock_fails_once.txt", r.String())
 }
 
 func TestRestoreInPlainLines(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	golden(t, "restore.txt", runWith(t, f, nil, "restore", "shop", "latest", "--yes").String())
+	golden.Check(t, "golden/restore.txt", runWith(t, f, nil, "restore", "shop", "latest", "--yes").String())
 }
 
 func TestJSONOfARun(t *testing.T) {
@@ -85,12 +58,12 @@ func TestJSONOfARun(t *testing.T) {
 	if rep.State != lockstep.RunSucceeded || *rep.Data != lockstep.DataVerified || len(rep.Artifacts) != 2 || rep.LockWindow == nil {
 		t.Errorf("got %+v", rep)
 	}
-	golden(t, "backup.json", r.stdout)
+	golden.Check(t, "golden/backup.json", r.stdout)
 }
 
 func TestPlanText(t *testing.T) {
 	t.Parallel()
-	golden(t, "plan.txt", runWith(t, newFake(), nil, "plan", "shop").String())
+	golden.Check(t, "golden/plan.txt", runWith(t, newFake(), nil, "plan", "shop").String())
 }
 
 func TestLogsAsJSON(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 const recoverHelp = `Bring runs whose orchestrator died to their end: stop what they left running,
@@ -74,11 +75,8 @@ func (i *invocation) followAll(ctx context.Context, svc lockstep.Service, runs [
 		if err != nil {
 			continue
 		}
-		rep := newPlainReporter(i)
-		rep.prefix = sum.Deployment + ": "
-		if run.Plan != nil {
-			rep.waves = wavesByStep(run.Plan)
-		}
+		rep := show.NewPlainReporter(i.Terminal)
+		rep.Follow(run, sum.Deployment+": ")
 		f := &follower{invocation: i, svc: svc, id: sum.ID, signal: keepOn, run: run, rep: rep}
 		wg.Go(func() { f.follow(ctx, run.Seq) })
 	}
@@ -115,8 +113,8 @@ func (i *invocation) showSettled(ctx context.Context, svc lockstep.Service, depl
 	if len(held) > 0 {
 		code |= lockstep.ExitHeld
 	}
-	if i.json() {
-		if err := i.writeJSON(list(settled)); err != nil {
+	if i.JSON() {
+		if err := i.WriteJSON(show.List(settled)); err != nil {
 			return err
 		}
 	} else if len(settled) == 0 {
@@ -124,7 +122,7 @@ func (i *invocation) showSettled(ctx context.Context, svc lockstep.Service, depl
 	} else {
 		i.runTable(settled)
 	}
-	i.sayHeld(held)
+	i.SayHeld(held)
 	return status(code)
 }
 
@@ -141,12 +139,4 @@ func abandonedRuns(ctx context.Context, svc lockstep.Service, deployment string)
 		}
 	}
 	return dead, nil
-}
-
-// list is a slice that JSON writes as [] when it is empty.
-func list[T any](s []T) []T {
-	if s == nil {
-		return []T{}
-	}
-	return s
 }

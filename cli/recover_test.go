@@ -19,8 +19,8 @@ func (s settling) Settle(context.Context, lockstep.SettleRequest) ([]lockstep.Ru
 	if s.err != nil {
 		return nil, s.err
 	}
-	s.play.fact(lockstep.RunRecovering{Owner: "me"})
-	s.play.fact(lockstep.RunEnded{Ending: lockstep.Ending{
+	s.play.Fact(lockstep.RunRecovering{Owner: "me"})
+	s.play.Fact(lockstep.RunEnded{Ending: lockstep.Ending{
 		State: lockstep.RunInterrupted, Data: lockstep.DataNone, Locks: lockstep.LocksHeld, ExitCode: 1 | 8 | 32,
 	}})
 	return []lockstep.RunSummary{{ID: "0198c0de-0001", Deployment: "shop", State: lockstep.RunInterrupted, ExitCode: 1 | 8 | 32}}, nil
@@ -29,8 +29,8 @@ func (s settling) Settle(context.Context, lockstep.SettleRequest) ([]lockstep.Ru
 // leftBehind is a service with a run that nobody drives.
 func leftBehind() *fakeService {
 	f := newFake()
-	f.play.open(lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
-	f.play.drive("db/0/postgres/backup")
+	f.play.Open(lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
+	f.play.Drive("db/0/postgres/backup")
 	f.runs = []lockstep.RunSummary{{ID: "0198c0de-0001", Deployment: "shop", State: lockstep.RunRunning, Abandoned: true}}
 	return f
 }

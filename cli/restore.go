@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 const restoreHelp = `Restore a deployment from a backup. This replaces the deployment's data.
@@ -22,6 +23,8 @@ name; elsewhere it wants --yes.
   lockstep restore shop latest                        the newest verified backup
   lockstep restore shop shop_20261122T144241Z --yes
   lockstep restore shop latest --job postgres         a part
+  lockstep restore shop latest --instance db/0 --without cache/0
+                                                      … although cache/0 is dead
   lockstep restore staging latest --from shop         another deployment's backup
   lockstep restore shop latest --map db/0=db/1        into other slots
   lockstep restore shop latest --ask "disk died"      where a second person must
@@ -35,6 +38,7 @@ Exit codes are bits: 0 restored · 1 error · 4 a lock failed · 8 an unlock fai
 type restoreOptions struct {
 	backup          string
 	jobs, instances []string
+	without         []string
 	from            string
 	maps            []string
 	allowIncomplete bool
@@ -46,13 +50,14 @@ func (o *restoreOptions) register(c *cobra.Command) {
 	f := c.Flags()
 	f.StringArrayVar(&o.jobs, "job", nil, "restore only this `JOB`; may be repeated")
 	f.StringArrayVar(&o.instances, "instance", nil, "restore only this instance, as `GROUP/ID`; may be repeated")
+	f.StringArrayVar(&o.without, "without", nil, "leave this dead instance out, as `GROUP/ID`: it is neither contacted nor locked; may be repeated")
 	f.StringVar(&o.from, "from", "", "the backup is one of this other `DEPLOYMENT`")
 	f.StringArrayVar(&o.maps, "map", nil, "put a slot's artifacts elsewhere, as `OLDGROUP/INDEX=NEWGROUP/INDEX`; may be repeated")
 	f.BoolVar(&o.allowIncomplete, "allow-incomplete", false, "take a backup that is not verified")
 }
 
 func (o *restoreOptions) any() bool {
-	return len(o.jobs)+len(o.instances)+len(o.maps) > 0 || o.from != "" || o.allowIncomplete
+	return len(o.jobs)+len(o.instances)+len(o.without)+len(o.maps) > 0 || o.from != "" || o.allowIncomplete
 }
 
 // request is the request that the flags make.
@@ -61,11 +66,12 @@ func (o *restoreOptions) request(deployment string, backup lockstep.BackupID) (l
 		Operation: lockstep.OperationRestore, Deployment: deployment, Backup: backup,
 		Jobs: o.jobs, From: o.from, AllowIncomplete: o.allowIncomplete,
 	}
-	for _, name := range o.instances {
-		if !strings.Contains(name, "/") {
-			return req, usage("write it as GROUP/ID, for example --instance db/0", "restore: --instance %q names no instance", name)
-		}
-		req.Instances = append(req.Instances, lockstep.InstanceID(name))
+	var err error
+	if req.Instances, err = instancesOf("instance", o.instances); err != nil {
+		return req, err
+	}
+	if req.Without, err = instancesOf("without", o.without); err != nil {
+		return req, err
 	}
 	for _, m := range o.maps {
 		from, to, ok := strings.Cut(m, "=")
@@ -78,6 +84,17 @@ func (o *restoreOptions) request(deployment string, backup lockstep.BackupID) (l
 		req.Map[from] = to
 	}
 	return req, nil
+}
+
+func instancesOf(flag string, names []string) ([]lockstep.InstanceID, error) {
+	var out []lockstep.InstanceID
+	for _, name := range names {
+		if !strings.Contains(name, "/") {
+			return nil, usage("write it as GROUP/ID, for example --"+flag+" db/0", "restore: --%s %q names no instance", flag, name)
+		}
+		out = append(out, lockstep.InstanceID(name))
+	}
+	return out, nil
 }
 
 func (i *invocation) restoreCommand() *cobra.Command {
@@ -147,7 +164,7 @@ func (i *invocation) confirmRestore(ctx context.Context, svc lockstep.Service, r
 		return err
 	}
 	req.PlanDigest = rep.Digest
-	i.console.writeString(i.replaceText(backup, rep.Plan))
+	i.Console.WriteString(i.replaceText(backup, rep.Plan))
 	return i.ask(ctx, req.Deployment)
 }
 
@@ -155,22 +172,28 @@ func (i *invocation) confirmRestore(ctx context.Context, svc lockstep.Service, r
 func (i *invocation) replaceText(b lockstep.Backup, p lockstep.Plan) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s replaces the data of %s with backup %s,\ntaken %s (%s), %s.\n\n",
-		i.err.strong("This restore"), i.err.strong(line(p.Deployment)), line(string(b.ID)),
-		when(b.StartedAt), age(i.Now().Sub(b.StartedAt)), i.err.state(string(b.Data)))
-	t := newTable("INSTANCE", "JOB", "ARTIFACT", ">SIZE")
+		i.Err.Strong("This restore"), i.Err.Strong(show.Line(p.Deployment)), show.Line(string(b.ID)),
+		show.When(b.StartedAt), show.Age(i.Now().Sub(b.StartedAt)), i.Err.State(string(b.Data)))
+	for _, k := range b.Skipped {
+		fmt.Fprintf(&s, "%s %s is newer, but %s: %s\n", i.Err.Warn("skipped:"), show.Line(string(k.Backup)), k.Data, show.Line(k.Why))
+	}
+	if b.Proof != nil {
+		fmt.Fprintf(&s, "Its manifest is %s.\n", show.Line(b.Proof.String()))
+	}
+	t := show.NewTable("INSTANCE", "JOB", "ARTIFACT", ">SIZE")
 	for _, a := range p.Artifacts {
 		bytes := "-"
 		if kept, ok := b.Named(a.Name); ok {
-			bytes = size(kept.Bytes)
+			bytes = show.Size(kept.Bytes)
 		}
-		t.add(a.Instance, a.Slot.Job, a.Name, bytes)
+		t.Add(a.Instance, a.Slot.Job, a.Name, bytes)
 	}
-	t.write(&s, i.err)
+	t.Write(&s, i.Err)
 	for _, r := range b.Reasons {
-		fmt.Fprintf(&s, "%s %s\n", i.err.warn("not verified:"), line(r))
+		fmt.Fprintf(&s, "%s %s\n", i.Err.Warn("not verified:"), show.Line(r))
 	}
 	for _, w := range p.Warnings {
-		fmt.Fprintf(&s, "%s %s\n", i.err.warn("warning:"), line(w))
+		fmt.Fprintf(&s, "%s %s\n", i.Err.Warn("warning:"), show.Line(w))
 	}
 	return s.String()
 }

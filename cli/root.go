@@ -28,8 +28,6 @@ func (f globalFlags) check() error {
 	return nil
 }
 
-func (i *invocation) json() bool { return i.flags.output == "json" }
-
 const rootHelp = `Lockstep backs up and restores a whole distributed system as one thing.
 
 A deployment is a set of instances that carry jobs; jobs ship scripts that make
@@ -46,6 +44,7 @@ Begin with:
   lockstep plan shop                 what would be run, in order
   lockstep backup shop
   lockstep restore shop latest
+  lockstep status                    what is locked, what can be restored, what is wrong
 
 Data goes to stdout, progress and logs to stderr. Exit codes are bits; see
 ` + "`lockstep help exit-codes`."
@@ -80,6 +79,7 @@ func (i *invocation) rootCommand() *cobra.Command {
 	f.BoolVar(&i.flags.verbose, "verbose", false, "say more on stderr: every step, and notes for debugging")
 	f.BoolVar(&i.flags.noColor, "no-color", false, "no colours (also with NO_COLOR set)")
 	i.addCommands(root)
+	completeFlags(root, flagValues())
 	return root
 }
 
@@ -95,7 +95,7 @@ func (i *invocation) addCommands(root *cobra.Command) {
 			i.planCommand(), i.checkCommand(), i.backupCommand(), i.restoreCommand(),
 			i.cleanupCommand(), i.recoverCommand(),
 		},
-		"look": {i.runsCommand(), i.backupsCommand(), i.schedulesCommand(), i.notifyCommand()},
+		"look": {i.statusCommand(), i.runsCommand(), i.backupsCommand(), i.repositoryCommand(), i.schedulesCommand(), i.notifyCommand()},
 		"may":  {i.tokensCommand(), i.approvalsCommand(), i.auditCommand()},
 		"self": {
 			i.serveCommand(), i.configCommand(), i.demoCommand(), i.diagnosticCommand(), i.versionCommand(), i.completionCommand(),
@@ -108,7 +108,33 @@ func (i *invocation) addCommands(root *cobra.Command) {
 		}
 	}
 	root.AddCommand(exitCodesTopic(), i.manCommand())
-	root.SetHelpCommandGroupID("self")
+	root.SetHelpCommand(i.helpCommand(root))
+}
+
+// helpCommand is `lockstep help`. Cobra's own says nothing of a topic that there
+// is not.
+func (i *invocation) helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about any command", GroupID: "self",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usage("`lockstep --help` lists the commands", "help: there is no command %q", strings.Join(args, " "))
+			}
+			return c.Help()
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			c, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return nil, noFiles
+			}
+			var names []string
+			for _, sub := range c.Commands() {
+				names = append(names, sub.Name()+"\t"+sub.Short)
+			}
+			return names, noFiles
+		},
+	}
 }
 
 // group is the action of a command that has only subcommands.

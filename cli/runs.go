@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,9 +26,9 @@ const latestRun = "latest"
 // runNamed is the run that somebody named on the command line.
 func runNamed(ctx context.Context, svc lockstep.Service, name string) (lockstep.RunID, error) {
 	if name != latestRun {
-		return lockstep.RunID(name), nil
+		return runOfPrefix(ctx, svc, name)
 	}
-	runs, err := svc.Runs(ctx, lockstep.RunFilter{Limit: 1})
+	runs, err := listedRuns(ctx, svc, lockstep.RunFilter{Limit: 1})
 	if err != nil {
 		return "", err
 	}
@@ -38,4 +39,32 @@ func runNamed(ctx context.Context, svc lockstep.Service, name string) (lockstep.
 		}
 	}
 	return runs[0].ID, nil
+}
+
+// runIDLength is that of a whole id: a UUID.
+const runIDLength = 36
+
+// runOfPrefix is the run whose id begins so: any prefix that no other run has
+// does.
+func runOfPrefix(ctx context.Context, svc lockstep.Service, prefix string) (lockstep.RunID, error) {
+	if len(prefix) >= runIDLength {
+		return lockstep.RunID(prefix), nil
+	}
+	runs, err := svc.Runs(ctx, lockstep.RunFilter{Before: lockstep.RunID(prefix + "~")})
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, r := range runs {
+		if strings.HasPrefix(string(r.ID), prefix) {
+			found = append(found, string(r.ID))
+		}
+	}
+	switch len(found) {
+	case 0:
+		return lockstep.RunID(prefix), nil // whoever looks for it says that it is not there
+	case 1:
+		return lockstep.RunID(found[0]), nil
+	}
+	return "", usage("write more of it: "+strings.Join(found[:min(len(found), 5)], ", "), "%d runs begin with %q", len(found), prefix)
 }

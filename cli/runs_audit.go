@@ -2,10 +2,12 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 const runsAuditHelp = `Judge a run by its journal and by what its instances say: was every lock that was
@@ -32,36 +34,51 @@ func (i *invocation) runsAuditCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			broken, err := svc.Audit(ctx, id)
+			report, err := svc.Audit(ctx, id)
 			if err != nil {
 				return err
 			}
-			return i.showAudit(string(id), broken)
+			return i.showAudit(report)
 		},
 	}
 }
 
-func (i *invocation) showAudit(run string, broken []string) error {
+func (i *invocation) showAudit(a lockstep.RunAudit) error {
 	code := 0
-	if len(broken) > 0 {
+	if len(a.Broken) > 0 {
 		code = lockstep.ExitError
 	}
-	if i.json() {
+	if i.JSON() {
 		report := struct {
-			Run    string   `json:"run"`
-			OK     bool     `json:"ok"`
-			Broken []string `json:"broken"`
-		}{run, len(broken) == 0, list(broken)}
-		if err := i.writeJSON(report); err != nil {
+			Run      lockstep.RunID        `json:"run"`
+			OK       bool                  `json:"ok"`
+			Broken   []string              `json:"broken"`
+			Asked    []lockstep.InstanceID `json:"asked"`
+			NotAsked []lockstep.NotAsked   `json:"not_asked"`
+		}{a.Run, len(a.Broken) == 0, show.List(a.Broken), show.List(a.Asked), show.List(a.NotAsked)}
+		if err := i.WriteJSON(report); err != nil {
 			return err
 		}
 		return status(code)
 	}
-	for _, b := range broken {
-		fmt.Fprintf(i.Stdout, "%s %s\n", i.out.bad("broken:"), line(b))
+	for _, b := range a.Broken {
+		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Bad("broken:"), show.Line(b))
 	}
-	if len(broken) == 0 {
-		fmt.Fprintf(i.Stdout, "run %s kept every promise\n", line(run))
+	if len(a.Broken) == 0 {
+		fmt.Fprintf(i.Stdout, "run %s kept every promise, by its journal%s\n", show.Line(string(a.Run)), asked(a))
+	}
+	for _, n := range a.NotAsked {
+		fmt.Fprintf(i.Stdout, "not asked: %s\n", show.Line(strings.TrimPrefix(string(n.Instance)+": "+n.Why, ": ")))
 	}
 	return status(code)
+}
+
+// asked says whose records were compared with the journal, too.
+func asked(a lockstep.RunAudit) string {
+	switch n := len(a.Asked); n {
+	case 0:
+		return " alone: no instance was asked"
+	default:
+		return " and the records of " + show.Plural(n, "instance")
+	}
 }

@@ -4,6 +4,9 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"lockstep/internal/units"
+	"lockstep/show"
 )
 
 const runsPruneHelp = `Delete the journal of ended runs that are older than --older-than. The last runs of
@@ -23,7 +26,7 @@ func (i *invocation) runsPruneCommand() *cobra.Command {
 			if olderThan == "" {
 				return usage("for example --older-than 90d", "runs prune: --older-than is wanted")
 			}
-			age, err := parseSpan(olderThan)
+			age, err := units.ParseSpan(olderThan)
 			if err != nil {
 				return usage("", "runs prune: --older-than: %w", err)
 			}
@@ -41,10 +44,10 @@ func (i *invocation) runsPruneCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if i.json() {
-				return i.writeJSON(map[string]int{"pruned": n})
+			if i.JSON() {
+				return i.WriteJSON(map[string]int{"pruned": n})
 			}
-			fmt.Fprintf(i.Stdout, "pruned %s\n", plural(n, "run"))
+			fmt.Fprintf(i.Stdout, "pruned %s\n", show.Plural(n, "run"))
 			return nil
 		},
 	}

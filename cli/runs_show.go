@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 const runsShowHelp = `Show one run: how it stands or ended, and every try of every step with its time
@@ -54,28 +56,29 @@ func (i *invocation) runsShowCommand() *cobra.Command {
 			if output != "" {
 				return i.showOutput(ctx, svc, run, lockstep.StepID(output), raw)
 			}
-			return i.showRun(run)
+			seen, err := svc.Runs(ctx, run.ID.Only(run.Opened.Deployment))
+			if err != nil {
+				return err
+			}
+			return i.showRun(run, seen)
 		},
 	}
 	c.Flags().StringVar(&output, "output", "", "print what the script of this `STEP` printed")
+	_ = c.RegisterFlagCompletionFunc("output", i.completeSteps)
 	c.Flags().BoolVar(&raw, "raw", false, "with --output: nothing but the script's bytes")
 	return c
 }
 
-func (i *invocation) showRun(run *lockstep.Run) error {
+func (i *invocation) showRun(run *lockstep.Run, seen []lockstep.RunSummary) error {
 	rep := run.Report(i.Now())
-	if i.json() {
-		return i.writeJSON(rep)
+	if len(seen) > 0 {
+		rep.See(seen[0])
 	}
-	i.summaryTable(rep)
-	if rep.Error != nil {
-		fmt.Fprintf(i.Stdout, "\n%s %s\n", i.out.bad("error:"), indent(clean(*rep.Error), "  "))
+	if i.JSON() {
+		return i.WriteJSON(rep)
 	}
-	for h := range strings.SplitSeq(rep.Hint, "\n") {
-		if h != "" {
-			fmt.Fprintf(i.Stdout, "%s %s\n", i.out.strong("hint:"), line(h))
-		}
-	}
+	i.SummaryTable(rep)
+	i.Failures(rep.Failures)
 	if len(rep.Steps) > 0 {
 		fmt.Fprintln(i.Stdout)
 		i.stepTable(rep.Steps)
@@ -84,7 +87,7 @@ func (i *invocation) showRun(run *lockstep.Run) error {
 }
 
 func (i *invocation) stepTable(steps []lockstep.StepView) {
-	t := newTable("STAGE", "STEP", "TRY", "STATE", "STARTED", ">TOOK", ">SCRIPT", "OUTCOME")
+	t := show.NewTable("STAGE", "STEP", "TRY", "STATE", "STARTED", ">TOOK", ">SCRIPT", "OUTCOME")
 	for _, s := range steps {
 		try, started, script := "", "", ""
 		if s.Attempt > 0 {
@@ -94,26 +97,26 @@ func (i *invocation) stepTable(steps []lockstep.StepView) {
 			started = s.StartedAt.Local().Format("15:04:05.000")
 		}
 		if s.Seconds != nil {
-			script = spanOfSeconds(*s.Seconds)
+			script = show.SpanOfSeconds(*s.Seconds)
 		}
 		stage := string(s.Stage)
 		if s.Wave > 1 {
 			stage = fmt.Sprintf("%s %d", s.Stage, s.Wave)
 		}
-		t.add(stage, s.ID, try, s.State, started, stepTook(s, i.Now()), script, i.outcomeCell(s))
+		t.Add(stage, s.ID, try, s.State, started, show.StepTook(s, i.Now()), script, i.outcomeCell(s))
 	}
-	t.write(i.Stdout, i.out)
+	i.Table(t)
 }
 
 // outcomeCell is how a try ended, with the first line of what was wrong.
-func (i *invocation) outcomeCell(s lockstep.StepView) cell {
+func (i *invocation) outcomeCell(s lockstep.StepView) show.Cell {
 	if s.Outcome == nil {
-		return cell{}
+		return show.Cell{}
 	}
 	text := strings.ReplaceAll(*s.Outcome, "_", " ")
 	switch {
 	case s.ExitCode != nil && *s.ExitCode == 0:
-		return cell{"ok", i.out.good}
+		return show.Cell{Text: "ok", Paint: i.Out.Good}
 	case s.ExitCode != nil:
 		text = fmt.Sprintf("exit %d", *s.ExitCode)
 	case s.Signal != nil:
@@ -121,9 +124,9 @@ func (i *invocation) outcomeCell(s lockstep.StepView) cell {
 	}
 	if s.Error != nil {
 		first, _, _ := strings.Cut(*s.Error, "\n")
-		text += ": " + clip(first, 100)
+		text += ": " + show.Clip(first, 100)
 	}
-	return cell{text, i.out.bad}
+	return show.Cell{Text: text, Paint: i.Out.Bad}
 }
 
 func (i *invocation) showOutput(ctx context.Context, svc lockstep.Service, run *lockstep.Run, id lockstep.StepID, raw bool) error {
@@ -131,16 +134,14 @@ func (i *invocation) showOutput(ctx context.Context, svc lockstep.Service, run *
 	if err != nil {
 		return err
 	}
-	if run.Plan != nil {
-		if _, ok := run.Plan.Step(id); !ok {
-			return &lockstep.Error{
-				Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find step %q of run %s", id, run.ID), Err: fmt.Errorf("not in its plan"),
-				Hint: fmt.Sprintf("`lockstep runs show %s` lists the steps", run.ID),
-			}
-		}
+	if run.Plan == nil {
+		return noStep(run, id, "it had no plan yet")
 	}
-	if i.json() {
-		return i.writeJSON(list(outputs))
+	if _, ok := run.Plan.Step(id); !ok {
+		return noStep(run, id, "not in its plan")
+	}
+	if i.JSON() {
+		return i.WriteJSON(show.List(outputs))
 	}
 	for _, o := range outputs {
 		if err := i.printOutput(o, raw); err != nil {
@@ -148,9 +149,16 @@ func (i *invocation) showOutput(ctx context.Context, svc lockstep.Service, run *
 		}
 	}
 	if len(outputs) == 0 {
-		i.say("no output of %s is kept", id)
+		i.Say("no output of %s is kept", id)
 	}
 	return nil
+}
+
+func noStep(run *lockstep.Run, id lockstep.StepID, why string) error {
+	return &lockstep.Error{
+		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find step %q of run %s", id, run.ID), Err: errors.New(why),
+		Hint: fmt.Sprintf("`lockstep runs show %s` lists the steps", run.ID),
+	}
 }
 
 func (i *invocation) printOutput(o lockstep.StepOutput, raw bool) error {
@@ -158,14 +166,14 @@ func (i *invocation) printOutput(o lockstep.StepOutput, raw bool) error {
 		_, err := i.Stdout.Write(append(append([]byte{}, o.Head...), o.Tail...))
 		return err
 	}
-	text := clean(string(o.Head))
+	text := show.Clean(string(o.Head))
 	if o.Dropped > 0 {
-		text = strings.TrimRight(text, "\n") + "\n" + i.out.faint(fmt.Sprintf("… %s left out …", size(o.Dropped))) + "\n"
+		text = strings.TrimRight(text, "\n") + "\n" + i.Out.Faint(fmt.Sprintf("… %s left out …", show.Size(o.Dropped))) + "\n"
 	}
-	text += clean(string(o.Tail))
+	text += show.Clean(string(o.Tail))
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
-	_, err := fmt.Fprintf(i.Stdout, "%s\n%s", i.out.strong(fmt.Sprintf("try %d, %s:", o.Attempt, line(o.Stream))), text)
+	_, err := fmt.Fprintf(i.Stdout, "%s\n%s", i.Out.Strong(fmt.Sprintf("try %d, %s:", o.Attempt, show.Line(o.Stream))), text)
 	return err
 }

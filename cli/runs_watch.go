@@ -33,7 +33,7 @@ func (i *invocation) runsWatchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return i.summarize(run)
+			return i.ended(run)
 		},
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/serve"
+	"lockstep/show"
 )
 
 const schedulesHelp = `What ` + "`lockstep serve`" + ` does again and again: back up, check, verify the newest
@@ -30,7 +32,7 @@ func (i *invocation) schedulesCommand() *cobra.Command {
 
 // scheduling runs a command that asks about schedules.
 func (i *invocation) scheduling(c *cobra.Command, do func(context.Context, lockstep.Schedules) error) error {
-	return i.managing(c, func(ctx context.Context, m Management) error {
+	return i.managing(c, func(ctx context.Context, m serve.Management) error {
 		if m.Schedules == nil {
 			return &lockstep.Error{Op: c.CommandPath(), Err: errors.New("this build has no schedules")}
 		}
@@ -59,26 +61,26 @@ func (i *invocation) schedulesListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if i.json() {
-					return i.writeJSON(list(all))
+				if i.JSON() {
+					return i.WriteJSON(show.List(all))
 				}
 				if len(all) == 0 {
 					fmt.Fprintln(i.Stdout, "no schedules")
 					return nil
 				}
-				t := newTable("SCHEDULE", "DEPLOYMENT", "OPERATION", "CRON", "ZONE", "NEXT", "LAST", "WAS")
+				t := show.NewTable("SCHEDULE", "DEPLOYMENT", "OPERATION", "CRON", "ZONE", "NEXT", "LAST", "WAS")
 				for _, x := range all {
-					next := when(x.Next)
+					next := show.When(x.Next)
 					if x.Paused {
 						next = "paused"
 					}
 					last, was := "-", "-"
 					if x.Latest != nil {
-						last, was = when(x.Latest.Last), string(x.Latest.State)
+						last, was = show.When(x.Latest.Last), string(x.Latest.State)
 					}
-					t.add(x.Name, x.Deployment, x.Operation, x.Cron, x.Zone, next, last, cell{was, i.out.state})
+					t.Add(x.Name, x.Deployment, x.Operation, x.Cron, x.Zone, next, last, show.Cell{Text: was, Paint: i.Out.State})
 				}
-				t.write(i.Stdout, i.out)
+				i.Table(t)
 				return nil
 			})
 		},
@@ -115,8 +117,8 @@ func (i *invocation) schedulesShowCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if i.json() {
-					return i.writeJSON(scheduleWithSlots{x, list(slots)})
+				if i.JSON() {
+					return i.WriteJSON(scheduleWithSlots{x, show.List(slots)})
 				}
 				i.showSchedule(x, slots)
 				return nil
@@ -132,28 +134,28 @@ func (i *invocation) showSchedule(x lockstep.ScheduleStatus, slots []lockstep.Sl
 		{"schedule", x.Name}, {"deployment", x.Deployment}, {"operation", string(x.Operation)},
 		{"due", x.Cron + " in " + x.Zone}, {"jitter", spanOrNone(x.Jitter)}, {"overlap", string(x.Overlap)}, {"missed", string(x.Missed)},
 		{"keep", keepText(x.Keep)}, {"of", map[lockstep.ScheduleOrigin]string{lockstep.ScheduleOfConfig: "the configuration", lockstep.ScheduleOfAPI: "lockstep schedules set"}[x.Origin]},
-		{"next", when(x.Next)}, {"waiting", when(x.Waiting)}, {"paused", pausedText(x)},
+		{"next", show.When(x.Next)}, {"waiting", show.When(x.Waiting)}, {"paused", pausedText(x)},
 	} {
 		if f.value != "" && f.value != "-" {
-			fmt.Fprintf(i.Stdout, "%-11s %s\n", f.name, line(f.value))
+			fmt.Fprintf(i.Stdout, "%-11s %s\n", f.name, show.Line(f.value))
 		}
 	}
 	if len(slots) == 0 {
 		return
 	}
 	fmt.Fprintln(i.Stdout)
-	t := newTable("SLOT", ">SLOTS", "STATE", "RUN", "REASON")
+	t := show.NewTable("SLOT", ">SLOTS", "STATE", "RUN", "REASON")
 	for _, r := range slots {
-		t.add(when(r.Slot), fmt.Sprint(r.Count), cell{string(r.State), i.out.state}, string(r.Run), line(r.Reason))
+		t.Add(show.When(r.Slot), fmt.Sprint(r.Count), show.Cell{Text: string(r.State), Paint: i.Out.State}, string(r.Run), show.Line(r.Reason))
 	}
-	t.write(i.Stdout, i.out)
+	i.Table(t)
 }
 
 func pausedText(x lockstep.ScheduleStatus) string {
 	if !x.Paused {
 		return ""
 	}
-	return fmt.Sprintf("by %s since %s", x.PausedBy, when(x.PausedAt))
+	return fmt.Sprintf("by %s since %s", x.PausedBy, show.When(x.PausedAt))
 }
 
 // changeScheduleCommand is a command that does one thing to one schedule.
@@ -167,10 +169,10 @@ func (i *invocation) changeScheduleCommand(verb, short string, do func(s lockste
 					return err
 				}
 				done := map[string]string{"pause": "paused", "resume": "resumed", "delete": "deleted"}[verb]
-				if i.json() {
-					return i.writeJSON(map[string]string{done: args[0]})
+				if i.JSON() {
+					return i.WriteJSON(map[string]string{done: args[0]})
 				}
-				fmt.Fprintf(i.Stdout, "%s %s\n", done, line(args[0]))
+				fmt.Fprintf(i.Stdout, "%s %s\n", done, show.Line(args[0]))
 				return nil
 			})
 		},
@@ -201,8 +203,8 @@ func (i *invocation) schedulesNextCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if i.json() {
-					return i.writeJSON(list(next))
+				if i.JSON() {
+					return i.WriteJSON(show.List(next))
 				}
 				for _, u := range next {
 					fmt.Fprintln(i.Stdout, inZone(u.Due, x.Zone))
@@ -234,14 +236,14 @@ func (i *invocation) schedulesRunCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if i.json() {
-					return i.writeJSON(r)
+				if i.JSON() {
+					return i.WriteJSON(r)
 				}
 				if r.Run != "" {
 					fmt.Fprintln(i.Stdout, r.Run)
 					return nil
 				}
-				fmt.Fprintf(i.Stdout, "%s of %s: %s\n", r.Operation, line(r.Deployment), r.State)
+				fmt.Fprintf(i.Stdout, "%s of %s: %s\n", r.Operation, show.Line(r.Deployment), r.State)
 				return nil
 			})
 		},

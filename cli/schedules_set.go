@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/internal/units"
+	"lockstep/show"
 )
 
 const schedulesSetHelp = `Make a schedule, or replace one that was set here. CRON is "MINUTE HOUR DAY MONTH
@@ -35,7 +37,7 @@ func (i *invocation) schedulesSetCommand() *cobra.Command {
 				return usage(helpOf(c), "schedules set: --deployment and --cron are wanted")
 			}
 			if within != "" {
-				d, err := parseSpan(within)
+				d, err := units.ParseSpan(within)
 				if err != nil {
 					return usage("", "schedules set: --keep-within: %w", err)
 				}
@@ -76,10 +78,10 @@ func (i *invocation) setSchedule(ctx context.Context, all lockstep.Schedules, s 
 	if err != nil {
 		return err
 	}
-	if i.json() {
-		return i.writeJSON(x)
+	if i.JSON() {
+		return i.WriteJSON(x)
 	}
-	fmt.Fprintf(i.Stdout, "%s is due next at %s\n", line(s.Name), inZone(x.Next, x.Zone))
+	fmt.Fprintf(i.Stdout, "%s is due next at %s\n", show.Line(s.Name), inZone(x.Next, x.Zone))
 	return nil
 }
 
@@ -95,7 +97,7 @@ func spanOrNone(d time.Duration) string {
 	if d == 0 {
 		return ""
 	}
-	return span(d)
+	return show.Span(d)
 }
 
 func keepText(k *lockstep.KeepRules) string {
@@ -112,7 +114,7 @@ func keepText(k *lockstep.KeepRules) string {
 		}
 	}
 	if k.Within > 0 {
-		words = append(words, "within "+span(k.Within))
+		words = append(words, "within "+show.Span(k.Within))
 	}
 	return strings.Join(words, ", ")
 }

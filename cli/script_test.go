@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"lockstep/internal/golden"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +40,7 @@ func TestScripts(t *testing.T) {
 // scripts completes the parameters of a set of scripts. Where they talk to a
 // server, of gives it.
 func scripts(p testscript.Params, of func(*testscript.TestScript) *served) testscript.Params {
-	p.UpdateScripts, p.RequireExplicitExec = *update, true
+	p.UpdateScripts, p.RequireExplicitExec = golden.Updating(), true
 	setup := p.Setup
 	p.Setup = func(e *testscript.Env) error {
 		e.Setenv("TZ", "UTC")

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/serve"
 )
 
 const serveHelp = `Be an orchestrator that others ask over HTTP: the same deployments, the same
@@ -40,7 +41,7 @@ func (i *invocation) serveCommand() *cobra.Command {
 			if i.Setup.Serve == nil {
 				return &lockstep.Error{Op: "serve", Err: errors.New("this build has no server")}
 			}
-			return i.Setup.Serve(c.Context(), Serving{
+			return i.Setup.Serve(c.Context(), serve.Serving{
 				Options: i.options(), Listen: listen, StopTimeout: stop, Signals: i.Signals,
 				Listening: func(url string) { fmt.Fprintln(i.Stdout, url) },
 			})

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"lockstep"
 )
 
 // localOnly marks commands that are about this host: no server answers them.
@@ -78,8 +80,8 @@ func (l *lostLines) take(text string) bool {
 
 // sayLost tells that a server did not answer.
 func (i *invocation) sayLost(err error, again time.Duration) {
-	text := fmt.Sprintf("%s; asking again in %s. What runs there goes on", message(err), again.Round(10*time.Millisecond))
+	text := fmt.Sprintf("%s; asking again in %s. What runs there goes on", lockstep.MessageOf(err), again.Round(10*time.Millisecond))
 	if !i.lost.take(text) {
-		i.say("%s", text)
+		i.Say("%s", text)
 	}
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // localScripts are chapters about what no server answers.
-var localScripts = []string{"demo.txtar", "recover.txtar", "usage.txtar"}
+var localScripts = []string{"repository_restic.txtar", "moved.txtar", "demo.txtar", "recover.txtar", "usage.txtar"}
 
 // TestScriptsOverAServer runs the same chapters again: every command asks a
 // server and behaves as it does without one.

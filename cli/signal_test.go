@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/serve"
+	"lockstep/show/showtest"
 )
 
 // started begins a command line in another goroutine.
@@ -17,9 +19,9 @@ func started(t *testing.T, f *fakeService, signals chan os.Signal, args ...strin
 	out, errs, ended = &lockedBuffer{}, &lockedBuffer{}, make(chan int, 1)
 	p := Program{
 		Stdin: strings.NewReader(""), Stdout: out, Stderr: errs, Signals: signals,
-		Now: func() time.Time { return begin.Add(time.Minute) },
-		Setup: Setup{Open: func(context.Context, Options) (Orchestrator, error) {
-			return Orchestrator{Service: f}, nil
+		Now: func() time.Time { return showtest.Begin.Add(time.Minute) },
+		Setup: Setup{Open: func(context.Context, serve.Options) (serve.Orchestrator, error) {
+			return serve.Orchestrator{Service: f}, nil
 		}},
 	}
 	ctx := t.Context()
@@ -38,12 +40,13 @@ func until(t *testing.T, b *lockedBuffer, text string) {
 	}
 }
 
+//fault:21 SIGINT, and a second one | the run is canceled and unlocked; the second says what is still locked, and unlocking goes on
 func TestFirstSignalCancelsAndStaysUntilUnlocked(t *testing.T) {
 	t.Parallel()
 	f := newFake()
 	work, unlock := make(chan struct{}), make(chan struct{})
-	f.play.hangs["db/0/postgres/backup"] = work
-	f.play.hangs["web/0/web/post-backup-unlock"] = unlock
+	f.play.Hangs["db/0/postgres/backup"] = work
+	f.play.Hangs["web/0/web/post-backup-unlock"] = unlock
 	signals := make(chan os.Signal, 8)
 	out, errs, ended := started(t, f, signals, "backup", "shop")
 
@@ -75,8 +78,8 @@ func TestFirstSignalCancelsAndStaysUntilUnlocked(t *testing.T) {
 func TestWatchingNeverCancels(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	f.play.open(lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
-	f.play.drive("db/0/postgres/backup")
+	f.play.Open(lockstep.Request{Operation: lockstep.OperationBackup, Deployment: "shop"})
+	f.play.Drive("db/0/postgres/backup")
 	signals := make(chan os.Signal, 8)
 	_, errs, ended := started(t, f, signals, "runs", "watch", "0198c0de-0001")
 	until(t, errs, "work: 2 steps")
@@ -95,10 +98,10 @@ func TestWatchingNeverCancels(t *testing.T) {
 func TestEndOfTheCallersContextCancels(t *testing.T) {
 	t.Parallel()
 	f := newFake()
-	f.play.hangs["db/0/postgres/backup"] = make(chan struct{})
+	f.play.Hangs["db/0/postgres/backup"] = make(chan struct{})
 	var errs, out lockedBuffer
-	p := Program{Stdout: &out, Stderr: &errs, Setup: Setup{Open: func(context.Context, Options) (Orchestrator, error) {
-		return Orchestrator{Service: f}, nil
+	p := Program{Stdout: &out, Stderr: &errs, Setup: Setup{Open: func(context.Context, serve.Options) (serve.Orchestrator, error) {
+		return serve.Orchestrator{Service: f}, nil
 	}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan int, 1)

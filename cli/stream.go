@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/show"
 )
 
 // streamed is what the stream of a run's events hands over.
@@ -114,7 +115,7 @@ func (f *follower) tail(ctx context.Context, e lockstep.Event) []string {
 			if len(end) == 0 {
 				end = o.Head
 			}
-			if lines := lastLines(string(end), tailLines); len(lines) > 0 {
+			if lines := show.LastLines(string(end), tailLines); len(lines) > 0 {
 				return lines
 			}
 		}

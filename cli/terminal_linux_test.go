@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lockstep"
+	"lockstep/serve"
+	"lockstep/show/showtest"
 )
 
 // openTerminal opens a pseudo-terminal of 100 x 30: the side that a person
@@ -58,7 +60,9 @@ func atTerminal(t *testing.T, f *fakeService, signals chan os.Signal, args ...st
 	}()
 	p := Program{
 		Stdin: program, Stdout: out, Stderr: program, Signals: signals, Env: []string{"TERM=xterm-256color"},
-		Setup: Setup{Open: func(context.Context, Options) (Orchestrator, error) { return Orchestrator{Service: f}, nil }},
+		Setup: Setup{Open: func(context.Context, serve.Options) (serve.Orchestrator, error) {
+			return serve.Orchestrator{Service: f}, nil
+		}},
 	}
 	ctx := t.Context()
 	go func() { ended <- p.Run(ctx, args) }()
@@ -73,7 +77,7 @@ func TestRestoreAsksForTheName(t *testing.T) {
 			f := newFake()
 			seen, _, person, ended := atTerminal(t, f, nil, "restore", "shop", "latest")
 			until(t, seen, "to go on: ")
-			if !strings.Contains(seen.String(), string(kept().ID)) || !strings.Contains(seen.String(), " ago)") {
+			if !strings.Contains(seen.String(), string(showtest.Kept().ID)) || !strings.Contains(seen.String(), " ago)") {
 				t.Errorf("it does not say what would be replaced with what:\n%s", seen)
 			}
 			if len(f.started) > 0 {
@@ -88,7 +92,7 @@ func TestRestoreAsksForTheName(t *testing.T) {
 			if (len(f.started) > 0) != (want == 0) {
 				t.Errorf("started %v", f.started)
 			}
-			if want == 0 && (f.started[0].Backup != kept().ID || f.started[0].PlanDigest == "") {
+			if want == 0 && (f.started[0].Backup != showtest.Kept().ID || f.started[0].PlanDigest == "") {
 				t.Errorf("what was confirmed is not pinned: %+v", f.started[0])
 			}
 		})
@@ -111,8 +115,8 @@ func TestLiveViewOnATerminal(t *testing.T) {
 	t.Parallel()
 	f := newFake()
 	work := make(chan struct{})
-	f.play.hangs["db/0/postgres/backup"] = work
-	f.play.fates["files/0/blobs/backup"] = lockstep.StepFinished{Outcome: lockstep.Exited(9)}
+	f.play.Hangs["db/0/postgres/backup"] = work
+	f.play.Fates["files/0/blobs/backup"] = lockstep.StepFinished{Outcome: lockstep.Exited(9)}
 	f.output = []lockstep.StepOutput{{Attempt: 1, Stream: "stderr", Head: []byte("what it said last\n")}}
 	seen, out, _, ended := atTerminal(t, f, nil, "backup", "shop")
 	until(t, seen, "INSTANCE")
@@ -136,11 +140,13 @@ func TestTerminalThatTakesNothingKeepsNobodyFromTheEnd(t *testing.T) {
 	person, program := openTerminal(t)
 	_ = person // nobody reads: the terminal's buffer fills up
 	f := newFake()
-	f.play.fates["files/0/blobs/backup"] = lockstep.StepFinished{Outcome: lockstep.Exited(9), Error: strings.Repeat("x", 1<<20)}
+	f.play.Fates["files/0/blobs/backup"] = lockstep.StepFinished{Outcome: lockstep.Exited(9), Error: strings.Repeat("x", 1<<20)}
 	var out lockedBuffer
 	p := Program{
 		Stdin: program, Stdout: &out, Stderr: program, Env: []string{"TERM=xterm"},
-		Setup: Setup{Open: func(context.Context, Options) (Orchestrator, error) { return Orchestrator{Service: f}, nil }},
+		Setup: Setup{Open: func(context.Context, serve.Options) (serve.Orchestrator, error) {
+			return serve.Orchestrator{Service: f}, nil
+		}},
 	}
 	ended := make(chan int, 1)
 	go func() { ended <- p.Run(context.Background(), []string{"backup", "shop"}) }()

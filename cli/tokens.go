@@ -10,6 +10,9 @@ import (
 
 	"lockstep/access"
 	"lockstep/api"
+	"lockstep/internal/units"
+	"lockstep/serve"
+	"lockstep/show"
 )
 
 const tokensHelp = `Look after the tokens that let others ask a server. A token has a name, roles on
@@ -58,13 +61,13 @@ func (i *invocation) tokensCreateCommand() *cobra.Command {
 				return err
 			}
 			if expires != "" {
-				life, err := parseSpan(expires)
+				life, err := units.ParseSpan(expires)
 				if err != nil {
 					return usage("", "tokens create: --expires: %w", err)
 				}
 				req.Seconds = int64(life / time.Second)
 			}
-			return i.managing(c, func(ctx context.Context, m Management) error {
+			return i.managing(c, func(ctx context.Context, m serve.Management) error {
 				made, err := m.Tokens.CreateToken(ctx, req)
 				if err != nil {
 					return err
@@ -80,11 +83,11 @@ func (i *invocation) tokensCreateCommand() *cobra.Command {
 
 // showNewToken puts the token alone on stdout, for pipes.
 func (i *invocation) showNewToken(made api.NewToken) error {
-	if i.json() {
-		return i.writeJSON(made)
+	if i.JSON() {
+		return i.WriteJSON(made)
 	}
 	fmt.Fprintln(i.Stdout, made.Secret)
-	i.log.Info(fmt.Sprintf("token %s for %s is good until %s; it is not shown again", made.Token.ID, line(made.Token.Name), when(made.Token.ExpiresAt)))
+	i.Log.Info(fmt.Sprintf("token %s for %s is good until %s; it is not shown again", made.Token.ID, show.Line(made.Token.Name), show.When(made.Token.ExpiresAt)))
 	return nil
 }
 
@@ -99,13 +102,13 @@ func (i *invocation) tokensListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List tokens, newest first", Long: tokensListHelp, Args: wants(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return i.managing(c, func(ctx context.Context, m Management) error {
+			return i.managing(c, func(ctx context.Context, m serve.Management) error {
 				tokens, err := m.Tokens.Tokens(ctx)
 				if err != nil {
 					return err
 				}
-				if i.json() {
-					return i.writeJSON(list(tokens))
+				if i.JSON() {
+					return i.WriteJSON(show.List(tokens))
 				}
 				i.tokenTable(tokens)
 				return nil
@@ -119,11 +122,11 @@ func (i *invocation) tokenTable(tokens []api.Token) {
 		fmt.Fprintln(i.Stdout, "no tokens")
 		return
 	}
-	t := newTable("ID", "NAME", "STATE", "ROLES", "CREATED BY", "EXPIRES", "LAST USED")
+	t := show.NewTable("ID", "NAME", "STATE", "ROLES", "CREATED BY", "EXPIRES", "LAST USED")
 	for _, k := range tokens {
-		t.add(k.ID, line(k.Name), tokenState(k, i.Now()), grantsText(k.Grants), line(k.CreatedBy), when(k.ExpiresAt), when(k.UsedAt))
+		t.Add(k.ID, show.Line(k.Name), tokenState(k, i.Now()), grantsText(k.Grants), show.Line(k.CreatedBy), show.When(k.ExpiresAt), show.When(k.UsedAt))
 	}
-	t.write(i.Stdout, i.out)
+	i.Table(t)
 }
 
 func tokenState(k api.Token, now time.Time) string {
@@ -155,14 +158,14 @@ func (i *invocation) tokensRevokeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ID", Short: "End a token", Long: tokensRevokeHelp, Args: wants("ID"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return i.managing(c, func(ctx context.Context, m Management) error {
+			return i.managing(c, func(ctx context.Context, m serve.Management) error {
 				if err := m.Tokens.RevokeToken(ctx, args[0]); err != nil {
 					return err
 				}
-				if i.json() {
-					return i.writeJSON(map[string]string{"revoked": args[0]})
+				if i.JSON() {
+					return i.WriteJSON(map[string]string{"revoked": args[0]})
 				}
-				fmt.Fprintf(i.Stdout, "revoked %s\n", line(args[0]))
+				fmt.Fprintf(i.Stdout, "revoked %s\n", show.Line(args[0]))
 				return nil
 			})
 		},

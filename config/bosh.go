@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"lockstep/internal/redact"
 )
 
 // BOSH says that instances are the machines of a deployment of a BOSH
@@ -71,7 +73,7 @@ func (f fileBOSH) build(d *decoder, at position, name text) *BOSH {
 	if out.Director == "" {
 		d.problem(at, "deployment %q names no director; write for example: bosh: {director: https://10.0.0.6:25555}, or set BOSH_ENVIRONMENT", name.value)
 	} else if why := noDirector(out.Director); why != "" {
-		d.problem(f.Director.atOr(at), "director %q %s; write for example: director: https://10.0.0.6:25555", out.Director, why)
+		d.problem(f.Director.atOr(at), "director %q %s; write for example: director: https://10.0.0.6:25555", redact.Address(out.Director), why)
 	}
 	if out.Client == "" {
 		d.problem(at, "deployment %q does not say who logs in to its director; write for example: client: ops, or set BOSH_CLIENT", name.value)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -75,5 +76,21 @@ func TestACertificateInTheEnvironmentIsTakenAsText(t *testing.T) {
 	}
 	if b := c.Deployments[0].BOSH; b.CACert != "-----BEGIN CERTIFICATE-----" || b.CACertFile != "" {
 		t.Errorf("%+v", b)
+	}
+}
+
+// TestAPasswordInAnAddressIsNotQuoted: what is wrong with an address is said
+// without what stands before its host.
+//
+//fault:password-in-an-address a director's, proxy's or server's address with a password in it is wrong | the message names the address without the password, and so does the diagnostic file
+func TestAPasswordInAnAddressIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	const secret = "s3cret-of-the-director"
+	for _, address := range []string{"https://admin:" + secret + "@10.0.0.6", "http://admin:" + secret + "@h", "admin:" + secret + "@h:25555", "https://a:" + secret + "#x@ h"} {
+		_, err := Parse("/x.yaml", fmt.Appendf(nil, "{repository: {dir: x}, deployments: {cf: {bosh: {director: %q, client: c, all_proxy: %q}}}}", address, address),
+			environment("HOME", "/"))
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: %v", address, err)
+		}
 	}
 }

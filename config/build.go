@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"fmt"
 	"net"
 	"path/filepath"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/spill"
 )
 
 // build makes the Config of what was read, with defaults, and notes what is
@@ -16,9 +19,13 @@ import (
 // that all of a file's problems are told at once; the Config is of no use
 // then.
 func (f *fileConfig) build(d *decoder) *Config {
-	c := &Config{StateDir: f.StateDir.value, Repository: Repository{Dir: f.Repository.value.Dir.value}}
+	c := &Config{StateDir: f.StateDir.value, Repository: f.Repository.value.build(d)}
 	c.Server = f.Server.value.build(d)
 	c.Access = f.Access.value.build(d)
+	c.TransferMemory = int64(f.Memory.or(spill.DefaultBudget>>20)) << 20
+	if c.TransferMemory < spill.MinBudget {
+		d.problem(f.Memory.at, "transfer_memory is %d MiB, and must be at least %d; write for example: transfer_memory: 128", f.Memory.value, spill.MinBudget>>20)
+	}
 	c.Schedules, c.Notify, c.RemindEvery = f.schedules(d), f.receivers(d), f.RemindEvery.or(defaultRemindEvery)
 	if !f.StateDir.set {
 		if home := underHome(d.env, "XDG_STATE_HOME", ".local", "state"); home != "" {
@@ -54,10 +61,10 @@ func (f *fileDeployment) build(d *decoder, name text) Deployment {
 		d.problem(f.LockLease.at, "lock_lease is shorter than %s, which a slow renewal could miss; write for example: lock_lease: 10m", minLease)
 	}
 	f.way(d, &out, name)
-	out.Groups = f.groups(d, name)
+	out.Groups = f.groups(d, out.Reach, name)
 	for _, r := range f.Jobs.value {
 		d.name("job", r.name)
-		out.Jobs = append(out.Jobs, r.value.build(r.name.value))
+		out.Jobs = append(out.Jobs, r.value.build(d, r.name.value))
 	}
 	slices.SortFunc(out.Jobs, func(a, b Job) int { return strings.Compare(a.Name, b.Name) })
 	return out
@@ -67,43 +74,70 @@ func (f *fileDeployment) build(d *decoder, name text) Deployment {
 // tried again.
 const minLease = 5 * time.Second
 
-// way is a key that says how instances are found and reached.
-type way struct {
+// given is a key that says how instances are found and reached.
+type given struct {
 	key string
 	set bool
 	at  position
 }
 
-// way fills in how instances are reached.
+// way is how instances of the deployment are reached, where their group does not
+// say.
 func (f *fileDeployment) way(d *decoder, out *Deployment, name text) {
-	var ways []way
-	for _, w := range []way{{"local", f.Local.set, f.Local.at}, {"ssh", f.SSH.set, f.SSH.at}, {"bosh", f.BOSH.set, f.BOSH.at}} {
-		if w.set {
-			ways = append(ways, w)
-		}
-	}
+	f.one(d, fmt.Sprintf("deployment %q", name.value), given{"bosh", f.BOSH.set, f.BOSH.at})
+	out.Reach = f.fileReach.build(d, text{})
 	switch {
-	case len(ways) > 1:
-		d.problem(ways[1].at, "deployment %q has both %s and %s; keep one", name.value, ways[0].key, ways[1].key)
-	case f.Local.set:
-		out.Local = &Local{Sudo: f.Local.value.Sudo.value}
-	case f.SSH.set:
-		out.SSH = f.SSH.value.build(d)
 	case f.BOSH.set:
 		out.BOSH = f.BOSH.value.build(d, f.BOSH.at, name)
-	default:
-		d.problem(name.at, "deployment %q does not say how its instances are reached; write for example: ssh: {user: ops, identity_file: id_ed25519}, bosh: {director: https://10.0.0.6:25555}, or local: {}", name.value)
+	case out.Reach == (Reach{}) && !f.wayOfSome():
+		d.problem(name.at, "deployment %q does not say how its instances are reached; write for example: ssh: {user: ops, identity_file: id_ed25519}, docker: {project: shop}, bosh: {director: https://10.0.0.6:25555}, or local: {}", name.value)
 	}
-	f.listed(d, name)
+	f.listed(d, out, name)
 }
 
-// listed checks that nothing is written down that a director knows.
-func (f *fileDeployment) listed(d *decoder, name text) {
+// wayOfSome reports whether any group says how its instances are reached.
+func (f *fileDeployment) wayOfSome() bool {
+	return slices.ContainsFunc(f.Groups.value, func(g section[fileGroup]) bool { return g.value.has() })
+}
+
+// has reports whether there is a way.
+func (f *fileReach) has() bool { return f.Local.set || f.SSH.set || f.Docker.set }
+
+// one checks that there is no second way.
+func (f *fileReach) one(d *decoder, of string, more ...given) {
+	all := append([]given{{"local", f.Local.set, f.Local.at}, {"ssh", f.SSH.set, f.SSH.at}, {"docker", f.Docker.set, f.Docker.at}}, more...)
+	all = slices.DeleteFunc(all, func(g given) bool { return !g.set })
+	if len(all) > 1 {
+		d.problem(all[1].at, "%s has both %s and %s; keep one", of, all[0].key, all[1].key)
+	}
+}
+
+// build makes the way that there is; group is whose it is, not set where it is
+// the deployment's.
+func (f *fileReach) build(d *decoder, group text) Reach {
+	switch {
+	case f.Local.set:
+		return Reach{Local: &Local{Sudo: f.Local.value.Sudo.value}}
+	case f.SSH.set:
+		return Reach{SSH: f.SSH.value.build(d)}
+	case f.Docker.set:
+		return Reach{Docker: f.Docker.value.build(d, f.Docker.at, group)}
+	}
+	return Reach{}
+}
+
+// listed checks that instances are written down, unless somebody else knows them.
+func (f *fileDeployment) listed(d *decoder, out *Deployment, name text) {
 	switch {
 	case f.BOSH.set && f.Groups.set:
 		d.problem(f.Groups.at, "the instances of deployment %q are those that its director has; remove instance_groups", name.value)
 	case f.BOSH.set && f.Identity.set:
 		d.problem(f.Identity.at, "deployment %q is known by its director and its name there; remove identity", name.value)
+	case f.BOSH.set || f.Groups.set || out.Reach == (Reach{}):
+	case out.Docker != nil && !out.Docker.Finds():
+		d.problem(f.Docker.at, "deployment %q does not say which containers it has; write for example: docker: {project: shop}, docker: {label: \"backup=shop\"}, or instance_groups: [{name: db, instances: [{id: \"0\", container: shop-db-1}]}]", name.value)
+	case out.Docker == nil:
+		d.problem(name.at, "deployment %q has no instances; write for example: instance_groups: [{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]", name.value)
 	}
 }
 
@@ -138,6 +172,9 @@ func (f fileSSH) build(d *decoder) *SSH {
 // relative one is relative to the login directory there.
 func (f *fileDeployment) locations(d *decoder) lockstep.Locations {
 	l := lockstep.DefaultLocations()
+	if f.hasContainers() {
+		l = lockstep.ContainerLocations()
+	}
 	for _, x := range []struct {
 		from text
 		to   *string
@@ -159,6 +196,11 @@ func (f *fileDeployment) locations(d *decoder) lockstep.Locations {
 	return l
 }
 
+// hasContainers reports whether any instance is a container.
+func (f *fileDeployment) hasContainers() bool {
+	return f.Docker.set || slices.ContainsFunc(f.Groups.value, func(g section[fileGroup]) bool { return g.value.Docker.set })
+}
+
 // unfit says why a folder cannot be one of ours on an instance.
 func unfit(location string) string {
 	switch {
@@ -175,31 +217,85 @@ func unfit(location string) string {
 }
 
 // groups are the instance groups, each instance checked against all others.
-func (f *fileDeployment) groups(d *decoder, name text) []Group {
+func (f *fileDeployment) groups(d *decoder, whole Reach, name text) []Group {
 	if f.Groups.set && len(f.Groups.value) == 0 {
 		d.problem(f.Groups.at, "deployment %q has no instances", name.value)
 	}
 	var groups []Group
 	names := seen{d: d, what: "instance group"}
-	places := seen{d: d, what: "host"}
-	if f.Local.set {
-		places.what = "folder"
-	}
+	places := map[string]*seen{}
+	here := 0
 	for _, g := range f.Groups.value {
 		d.name("instance group", g.value.Name)
 		names.add(g.value.Name)
-		groups = append(groups, Group{Name: g.value.Name.value, Instances: f.instances(d, g.value, &places)})
-		if g.value.Instances.set && len(g.value.Instances.value) == 0 {
-			d.problem(g.value.Instances.at, "instance group %q has no instances", g.value.Name.value)
+		out := Group{Name: g.value.Name.value, Reach: g.value.build(d, g.value.Name)}
+		g.value.one(d, fmt.Sprintf("instance group %q", out.Name))
+		way := cmp.Or(out.Reach, whole)
+		if places[way.space()] == nil {
+			places[way.space()] = way.places(d)
 		}
+		out.Instances = f.instances(d, g.value, way, places[way.space()])
+		if way.Local != nil {
+			here += len(out.Instances)
+		}
+		f.found(d, g, way)
+		groups = append(groups, out)
 	}
-	if f.Local.set && f.instanceCount() > 1 {
-		f.apart(d, name)
+	if here > 1 {
+		f.apart(d, whole, name)
 	}
 	return groups
 }
 
-func (f *fileDeployment) instances(d *decoder, g fileGroup, places *seen) []Instance {
+// space is what a name of an instance's place is unique in.
+func (w Reach) space() string {
+	if w.Docker != nil {
+		return "docker " + w.Docker.Host
+	}
+	return w.kind()
+}
+
+// places notes where instances are that are reached in this way.
+func (w Reach) places(d *decoder) *seen {
+	switch {
+	case w.Docker != nil:
+		return &seen{d: d, what: "container"}
+	case w.Local != nil:
+		return &seen{d: d, what: "folder"}
+	}
+	return &seen{d: d, what: "host"}
+}
+
+// found checks that a group's instances are either listed or found.
+func (f *fileDeployment) found(d *decoder, g section[fileGroup], way Reach) {
+	name, listed := g.value.Name.value, g.value.Instances
+	switch finds := way.Docker != nil && way.Docker.Finds(); {
+	case way == (Reach{}) && !f.wayOfSome(): // told of the deployment
+	case way == (Reach{}):
+		d.problem(g.at, "instance group %q does not say how its instances are reached; write for example: ssh: {user: ops}, docker: {project: shop} or local: {} in it, or in the deployment", name)
+	case finds && !g.value.has():
+		d.problem(g.at, "the instances of instance group %q are those that the engine has; remove it, or write into it how its own are reached", name)
+	case finds && listed.set:
+		d.problem(listed.at, "the instances of instance group %q are those that the engine has; remove instances", name)
+	case !finds && listed.set && len(listed.value) == 0:
+		d.problem(listed.at, "instance group %q has no instances", name)
+	case !finds && !listed.set:
+		d.problem(g.at, "key \"instances\" is missing in instance group %q; write for example: instances: [%s]", name, exampleOf(way))
+	}
+}
+
+// exampleOf is an instance that is reached that way.
+func exampleOf(way Reach) string {
+	switch {
+	case way.Docker != nil:
+		return `{id: "0", container: shop-db-1}`
+	case way.Local != nil:
+		return `{id: "0"}`
+	}
+	return `{id: "0", host: 10.0.0.11}`
+}
+
+func (f *fileDeployment) instances(d *decoder, g fileGroup, way Reach, places *seen) []Instance {
 	var out []Instance
 	ids := seen{d: d, what: "instance id"}
 	indexes := seen{d: d, what: "index"}
@@ -212,42 +308,45 @@ func (f *fileDeployment) instances(d *decoder, g fileGroup, places *seen) []Inst
 		d.name("index", in.Index)
 		ids.add(in.ID)
 		indexes.add(in.Index)
-		f.place(d, in, item.at, places)
-		out = append(out, Instance{ID: in.ID.value, Index: in.Index.value, Host: in.Host.value, Dir: in.Dir.value})
+		in.place(d, way, item.at, places)
+		out = append(out, Instance{ID: in.ID.value, Index: in.Index.value, Host: in.Host.value, Container: in.Container.value, Dir: in.Dir.value})
 	}
 	return out
 }
 
-// place checks where an instance is: a host over SSH, a folder here.
-func (f *fileDeployment) place(d *decoder, in fileInstance, at position, places *seen) {
+// place checks where an instance is: a host over SSH, a container, a folder here.
+func (in fileInstance) place(d *decoder, way Reach, at position, places *seen) {
 	switch {
-	case f.Local.set && in.Host.set:
+	case way.Docker == nil && in.Container.set:
+		d.problem(in.Container.at, "container %q is for instances that are reached with docker", in.Container.value)
+	case way.Docker != nil && !in.Container.set && !way.Docker.Finds():
+		d.problem(at, "instance %q has no container; write for example: {id: %q, container: shop-db-1}", in.ID.value, in.ID.value)
+	case way.Docker != nil && (in.Host.set || in.Dir.set):
+		d.problem(at, "instance %q is a container, which has neither host nor dir", in.ID.value)
+	case way.Docker != nil:
+		places.add(in.Container)
+	case way.Local != nil && in.Host.set:
 		d.problem(in.Host.at, "host %q: instances of a local deployment are on this machine; remove it, or use ssh in place of local", in.Host.value)
-	case f.SSH.set && in.Dir.set:
+	case way.SSH != nil && in.Dir.set:
 		d.problem(in.Dir.at, "dir is for local instances; over SSH locations are relative to the login directory")
-	case f.SSH.set && !in.Host.set:
+	case way.SSH != nil && !in.Host.set:
 		d.problem(at, "instance %q has no host; write for example: {id: %q, host: 10.0.0.11}", in.ID.value, in.ID.value)
-	case f.SSH.set && !isHost(in.Host.value):
+	case way.SSH != nil && !isHost(in.Host.value):
 		d.problem(in.Host.at, `%q is no host; write for example: host: db1, host: "10.0.0.12:2222" or host: "[::1]:22"`, in.Host.value)
-	case f.SSH.set:
+	case way.SSH != nil:
 		places.add(in.Host)
-	case f.Local.set && in.Dir.set:
+	case way.Local != nil && in.Dir.set:
 		places.add(text(in.Dir))
 	}
 }
 
-func (f *fileDeployment) instanceCount() int {
-	n := 0
-	for _, g := range f.Groups.value {
-		n += len(g.value.Instances.value)
-	}
-	return n
-}
-
 // apart checks that several local instances do not share their folders: each
 // is claimed on its own.
-func (f *fileDeployment) apart(d *decoder, name text) {
+func (f *fileDeployment) apart(d *decoder, whole Reach, name text) {
 	for _, g := range f.Groups.value {
+		if !g.value.Local.set && (g.value.has() || whole.Local == nil) {
+			continue
+		}
 		for _, in := range g.value.Instances.value {
 			if !in.value.Dir.set {
 				d.problem(in.at, "deployment %q has several instances on this machine, so each needs a folder; write for example: {id: %q, dir: ./instances/%s}", name.value, in.value.ID.value, in.value.ID.value)
@@ -283,7 +382,7 @@ func isHost(s string) bool {
 	return host != "" && host[0] != '-' && !strings.ContainsAny(host, " \t\r\n/@[]\"'")
 }
 
-func (f *fileJob) build(name string) Job {
+func (f *fileJob) build(d *decoder, name string) Job {
 	j := Job{
 		Name:            name,
 		Replace:         f.Replace.value,
@@ -298,7 +397,45 @@ func (f *fileJob) build(name string) Job {
 			j.LockBefore = append(j.LockBefore, r.value)
 		}
 	}
+	f.brought(d, &j)
 	return j
+}
+
+// brought reads the scripts that are files here.
+func (f *fileJob) brought(d *decoder, j *Job) {
+	if !f.Scripts.set {
+		if f.Groups.set {
+			d.problem(f.Groups.at, "groups are those that scripts are for; write for example: scripts: {backup: ./scripts/%s-backup}", j.Name)
+		}
+		return
+	}
+	x := f.Scripts.value
+	for kind, file := range map[lockstep.ScriptKind]path{
+		lockstep.ScriptPreBackupLock: x.PreBackupLock, lockstep.ScriptBackup: x.Backup, lockstep.ScriptPostBackupUnlock: x.PostBackupUnlock,
+		lockstep.ScriptPreRestoreLock: x.PreRestoreLock, lockstep.ScriptRestore: x.Restore, lockstep.ScriptPostRestoreUnlock: x.PostRestoreUnlock,
+	} {
+		if !file.set {
+			continue
+		}
+		text, err := readFile(file.value)
+		switch {
+		case err != nil:
+			d.problem(file.at, "script %s of job %q cannot be read: %v", kind, j.Name, err)
+		case len(text) == 0 || len(text) > maxSize:
+			d.problem(file.at, "script %s of job %q is empty or larger than 1 MiB: %s", kind, j.Name, file.value)
+		}
+		j.Scripts = append(j.Scripts, Script{Kind: kind, Path: file.value, Text: string(text)})
+	}
+	slices.SortFunc(j.Scripts, func(a, b Script) int {
+		return cmp.Compare(slices.Index(lockstep.ScriptKinds(), a.Kind), slices.Index(lockstep.ScriptKinds(), b.Kind))
+	})
+	for _, g := range f.Groups.value {
+		d.name("instance group", g)
+		j.Groups = append(j.Groups, g.value)
+	}
+	if len(j.Groups) == 0 {
+		j.Groups = []string{j.Name}
+	}
 }
 
 // seen notes values that must be unique and are there twice.

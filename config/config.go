@@ -27,13 +27,22 @@ type Config struct {
 	Notify []Receiver
 	// RemindEvery is positive.
 	RemindEvery time.Duration
-	Access      Access
+	// TransferMemory is what lists of entries take at most, all together, in bytes;
+	// at least spill.MinBudget.
+	TransferMemory int64
+	Access         Access
 }
 
 // Repository says where backups are kept.
 type Repository struct {
-	// Dir is the folder of a plain repository; absolute. It need not exist.
+	// Dir is the folder of a plain repository; absolute. It need not exist. It
+	// is "" where Restic is set.
 	Dir string
+	// Restic, if not nil, is one in restic's format.
+	Restic *Restic
+	// TrustedKeys are public keys of other orchestrators, whose signatures of
+	// backups count here.
+	TrustedKeys []string
 }
 
 // Deployment is the specification of one deployment.
@@ -42,14 +51,14 @@ type Deployment struct {
 	// Identity, if not "", stands for the file's path in the deployment key,
 	// so that the file can move and several machines can share a deployment.
 	Identity string
-	// Exactly one of Local, SSH and BOSH is set: how instances are found and
-	// reached.
-	Local *Local
-	SSH   *SSH
-	BOSH  *BOSH
+	// Reach is how the instances of groups that have none of their own are reached;
+	// none where each has, or where BOSH is set: then a director knows them all.
+	Reach
+	BOSH *BOSH
 
 	Locations lockstep.Locations
-	// Groups are in the order of the file; none where a director knows them.
+	// Groups are in the order of the file; none where a director or an engine
+	// knows them.
 	Groups []Group
 	// Jobs are sorted by name.
 	Jobs []Job
@@ -75,6 +84,26 @@ const (
 	UnlockOnRestoreFailure OnRestoreFailure = "unlock"
 	HoldOnRestoreFailure   OnRestoreFailure = "hold"
 )
+
+// Reach is how instances are reached; at most one is set.
+type Reach struct {
+	Local  *Local
+	SSH    *SSH
+	Docker *Docker
+}
+
+// kind is the key that names the way, or "".
+func (w Reach) kind() string {
+	switch {
+	case w.Local != nil:
+		return "local"
+	case w.SSH != nil:
+		return "ssh"
+	case w.Docker != nil:
+		return "docker"
+	}
+	return ""
+}
 
 // Local says that instances are folders of this machine.
 type Local struct {
@@ -114,7 +143,9 @@ type SSH struct {
 // Group is a named set of instances.
 type Group struct {
 	Name string
-	// Instances are in the order of the file, at least one.
+	// Reach is how its instances are reached, where that is not the deployment's.
+	Reach
+	// Instances are in the order of the file; none where an engine knows them.
 	Instances []Instance
 }
 
@@ -127,6 +158,8 @@ type Instance struct {
 	// Host is where an instance is reached over SSH: "h", "h:2222",
 	// "[::1]:22". It is "" for a local one.
 	Host string
+	// Container is the name or id of a container. It is "" for others.
+	Container string
 	// Dir is the folder in which a local instance's commands start; absolute,
 	// or "" for the home folder.
 	Dir string
@@ -149,6 +182,17 @@ type Job struct {
 	ScriptTimeout time.Duration
 	// Skip: the job is left out, whatever scripts it ships.
 	Skip bool
+	// Scripts are brought along by each run for the instances of Groups, in the
+	// order of lockstep.ScriptKinds.
+	Scripts []Script
+	Groups  []string
+}
+
+// Script is a script that is a file of this machine.
+type Script struct {
+	Kind lockstep.ScriptKind
+	// Path is absolute; Text is what was in the file when it was read.
+	Path, Text string
 }
 
 // Deployment finds a deployment by its name. The error is of KindNotFound and
@@ -176,15 +220,17 @@ func (c *Config) Deployment(name string) (Deployment, error) {
 }
 
 // Source is the key that names how the deployment's instances are found and
-// reached: "local", "ssh" or "bosh".
+// reached: "local", "ssh", "docker" or "bosh"; "mixed" where groups differ.
 func (d Deployment) Source() string {
-	switch {
-	case d.Local != nil:
-		return "local"
-	case d.BOSH != nil:
+	if d.BOSH != nil {
 		return "bosh"
 	}
-	return "ssh"
+	for _, g := range d.Groups {
+		if g.Reach != (Reach{}) {
+			return "mixed"
+		}
+	}
+	return d.Reach.kind()
 }
 
 // Job finds what the specification says of a job.

@@ -131,12 +131,12 @@ func TestFullConfiguration(t *testing.T) {
 		Repository: Repository{Dir: "/etc/x/backups"},
 		Deployments: []Deployment{{
 			Name: "shop", Identity: "prod-shop",
-			SSH: &SSH{
+			Reach: Reach{SSH: &SSH{
 				User: "ops", Port: 2022, Sudo: true,
 				IdentityFiles: []string{"/home/op/.ssh/a", "/etc/x/keys/id"},
 				KnownHosts:    []string{"/etc/x/known_hosts"},
 				ProxyJump:     "j@jump:22", ConfigFile: "none", KeepaliveInterval: 5 * time.Second,
-			},
+			}},
 			Locations: locations,
 			Groups: []Group{{Name: "db", Instances: []Instance{
 				{ID: "x", Index: "0", Host: "10.0.0.11"}, {ID: "y", Index: "7", Host: "[::1]:2222"},
@@ -148,7 +148,7 @@ func TestFullConfiguration(t *testing.T) {
 			ScriptTimeout: time.Hour, MaxLock: 45 * time.Minute,
 			OnRestoreFailure: HoldOnRestoreFailure,
 		}, {
-			Name: "web", Local: &Local{},
+			Name: "web", Reach: Reach{Local: &Local{}},
 			Locations:     lockstep.DefaultLocations(),
 			Groups:        []Group{{Name: "a", Instances: []Instance{{ID: "0", Index: "0"}}}},
 			ScriptTimeout: time.Hour, LockLease: 10 * time.Minute,
@@ -170,7 +170,7 @@ func TestFullConfiguration(t *testing.T) {
 			},
 			SessionIdle: 10 * time.Minute, SessionLife: 12 * time.Hour,
 		},
-		RemindEvery: time.Hour,
+		RemindEvery: time.Hour, TransferMemory: 128 << 20,
 	}
 	if diff := cmp.Diff(want, parse(t, full), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -270,7 +270,7 @@ func TestDeploymentByName(t *testing.T) {
 // TestExamplesAreValid reads every example that an error text offers.
 func TestExamplesAreValid(t *testing.T) {
 	for _, section := range []any{
-		&fileConfig{}, &fileRepository{}, &fileDeployment{}, &fileLocal{}, &fileSSH{}, &fileBOSH{},
+		&fileConfig{}, &fileRepository{}, &fileRestic{}, &fileDeployment{}, &fileLocal{}, &fileSSH{}, &fileBOSH{},
 		&fileGroup{}, &fileInstance{}, &fileJob{}, &fileJobRef{},
 	} {
 		for _, f := range fieldsOf(section) {

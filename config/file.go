@@ -14,6 +14,7 @@ type fileConfig struct {
 	Schedules   table[fileSchedule]         `key:"schedules" example:"{forget-shop: {deployment: shop, operation: forget, cron: \"@daily\", keep: {daily: 7}}}" doc:"what a server does again and again, beside the schedules of deployments, by name"`
 	Notify      list[section[fileReceiver]] `key:"notify" example:"[{name: ops, webhook: {url: \"https://example.com/hook\", secret_file: hook.secret}}]" doc:"who is told by a server what happens"`
 	RemindEvery span                        `key:"remind_every" example:"1h" doc:"how often it is said again that something may still be locked. The default is 1h"`
+	Memory      count                       `key:"transfer_memory" example:"256" doc:"memory, in MiB, for what all transfers together must remember of their artifacts; lists that are longer are sorted in files without names in state_dir. At least 16. The default is 128"`
 	Server      section[fileServer]         `key:"server" example:"{listen: \"127.0.0.1:7420\"}" doc:"how lockstep serve listens"`
 	Access      section[fileAccess]         `key:"access" example:"{restore_approval: [\"prod-*\"]}" doc:"who may do what to a server, beside its tokens"`
 }
@@ -21,19 +22,28 @@ type fileConfig struct {
 func (f *fileConfig) read(d *decoder, n *yaml.Node, c crumb) { d.section(n, f, c) }
 
 type fileRepository struct {
-	Dir path `key:"dir" example:"./backups" required:"true" doc:"folder of plain tar files, one folder a backup"`
+	Dir    path                `key:"dir" example:"./backups" required:"true" unless:"restic" doc:"folder of plain tar files, one folder a backup"`
+	Restic section[fileRestic] `key:"restic" example:"{location: ./backups, password_file: repository.password}" doc:"in place of dir: encrypted, deduplicated, in the format of restic, which can read it too"`
+	Keys   list[text]          `key:"trusted_keys" example:"[\"lockstep-audit+1a2b3c4d+AbCd\"]" doc:"public keys (audit.pub in the folder audit of a state_dir) of other orchestrators, whose signatures of backups count here; the own key always does"`
+}
+
+// fileReach are the keys that say how instances are reached: those of a deployment,
+// or in place of it those of a group.
+type fileReach struct {
+	Local  section[fileLocal]  `key:"local" example:"{}" doc:"instances are folders of this machine"`
+	SSH    section[fileSSH]    `key:"ssh" example:"{user: ops, identity_file: id_ed25519, known_hosts: known_hosts}" doc:"instances are machines reached over SSH; what is not said here is taken from ~/.ssh/config"`
+	Docker section[fileDocker] `key:"docker" example:"{project: shop}" doc:"instances are containers of a Docker engine: those of a Compose project, those with a label, or those that are listed"`
 }
 
 type fileDeployment struct {
-	Local            section[fileLocal]       `key:"local" example:"{}" doc:"instances are folders of this machine"`
-	SSH              section[fileSSH]         `key:"ssh" example:"{user: ops, identity_file: id_ed25519, known_hosts: known_hosts}" doc:"instances are machines reached over SSH; what is not said here is taken from ~/.ssh/config"`
+	fileReach
 	BOSH             section[fileBOSH]        `key:"bosh" example:"{director: \"https://10.0.0.6:25555\", client: admin, client_secret_file: bosh.secret, ca_cert_file: bosh-ca.pem}" doc:"a director knows the instances and makes an SSH user on each for a run"`
-	Identity         text                     `key:"identity" example:"prod-shop" doc:"stands for this file's path in the deployment's identity, so that the file may move; must be the same wherever this deployment is backed up from"`
+	Identity         text                     `key:"identity" example:"prod-shop" doc:"makes the deployment's key, in place of the path of this file when it was first used: tells it from another one of the same name, and is the same wherever it is backed up from"`
 	ScriptLocation   text                     `key:"script_location" example:"/var/vcap/jobs/{job}/bin/bbr" doc:"folder of each job's scripts on instances; {job} stands for the job's name. The default is /var/vcap/jobs/{job}/bin/bbr"`
 	ArtifactLocation text                     `key:"artifact_location" example:"/var/vcap/store/bbr-backup" doc:"folder on instances below which backup scripts leave their artifacts. The default is /var/vcap/store/bbr-backup"`
 	LauncherLocation text                     `key:"launcher_location" example:"/run/lockstep" doc:"folder on instances for what runs the scripts; may be lost at a reboot. The default is /run/lockstep"`
 	ClaimLocation    text                     `key:"claim_location" example:"/var/lib/lockstep" doc:"folder on instances for the claim; must survive a reboot. The default is /var/lib/lockstep"`
-	Groups           list[section[fileGroup]] `key:"instance_groups" example:"[{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]" required:"true" unless:"bosh" doc:"the instances, by group; with bosh its director knows them"`
+	Groups           list[section[fileGroup]] `key:"instance_groups" example:"[{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]" doc:"the instances, by group. A bosh director knows them, and so does an engine that is asked for a project or a label"`
 	Jobs             table[fileJob]           `key:"jobs" example:"{web: {lock_before: [postgres]}}" doc:"what to add to, or put in place of, what jobs' metadata scripts say"`
 	ScriptTimeout    span                     `key:"script_timeout" example:"1h" doc:"longest time for one script. The default is 1h"`
 	MaxLock          spanOrOff                `key:"max_lock" example:"30m" doc:"longest time for the lock and backup scripts together; then they are stopped and all is unlocked. The default is off"`
@@ -67,23 +77,38 @@ type fileSSH struct {
 }
 
 type fileGroup struct {
+	fileReach
 	Name      text                        `key:"name" example:"db" required:"true" doc:"name of the group"`
-	Instances list[section[fileInstance]] `key:"instances" example:"[{id: \"0\", host: 10.0.0.11}]" required:"true" doc:"its instances, in the order of their indexes"`
+	Instances list[section[fileInstance]] `key:"instances" example:"[{id: \"0\", host: 10.0.0.11}]" doc:"its instances, in the order of their indexes; none where an engine is asked for a project or a label"`
 }
 
 type fileInstance struct {
-	ID    text `key:"id" example:"\"0\"" required:"true" doc:"name of the instance in its group"`
-	Host  text `key:"host" example:"10.0.0.11:22" doc:"where it is reached over SSH: a name or address, with or without a port, or an alias of ~/.ssh/config"`
-	Index text `key:"index" example:"\"0\"" doc:"artifacts are matched by group, index and job. The default is the position in the list, from 0"`
-	Dir   path `key:"dir" example:"./instances/db-0" doc:"of a local instance: the folder its commands start in, which relative locations are relative to"`
+	ID        text `key:"id" example:"\"0\"" required:"true" doc:"name of the instance in its group"`
+	Host      text `key:"host" example:"10.0.0.11:22" doc:"where it is reached over SSH: a name or address, with or without a port, or an alias of ~/.ssh/config"`
+	Container text `key:"container" example:"shop-db-1" doc:"name or id of the container"`
+	Index     text `key:"index" example:"\"0\"" doc:"artifacts are matched by group, index and job. The default is the position in the list, from 0"`
+	Dir       path `key:"dir" example:"./instances/db-0" doc:"of a local instance: the folder its commands start in, which relative locations are relative to"`
+}
+
+// fileScripts are the scripts of a job that are files here, in the order of
+// lockstep.ScriptKinds without the first.
+type fileScripts struct {
+	PreBackupLock     path `key:"pre-backup-lock" example:"./scripts/db-lock" doc:"file here that is brought along and run as the job's pre-backup-lock"`
+	Backup            path `key:"backup" example:"./scripts/db-backup" doc:"the same for backup"`
+	PostBackupUnlock  path `key:"post-backup-unlock" example:"./scripts/db-unlock" doc:"the same for post-backup-unlock"`
+	PreRestoreLock    path `key:"pre-restore-lock" example:"./scripts/db-lock" doc:"the same for pre-restore-lock"`
+	Restore           path `key:"restore" example:"./scripts/db-restore" doc:"the same for restore"`
+	PostRestoreUnlock path `key:"post-restore-unlock" example:"./scripts/db-unlock" doc:"the same for post-restore-unlock"`
 }
 
 type fileJob struct {
-	LockBefore      list[jobRef] `key:"lock_before" example:"[postgres]" doc:"jobs that are locked after this one and unlocked before it, in backups and restores: names, or {job: NAME, release: NAME}"`
-	Replace         toggle       `key:"replace" example:"true" doc:"do not ask the job's metadata script; only what is written here holds"`
-	MayBeEmpty      toggle       `key:"may_be_empty" example:"true" doc:"a backup script that leaves nothing is a good one"`
-	OneRestoreAll   toggle       `key:"backup_one_restore_all" example:"true" doc:"restore all instances of this job from the first one's artifact"`
-	RestoreParallel toggle       `key:"restore_parallel" example:"true" doc:"restore scripts of this job may run on all its instances at once"`
-	ScriptTimeout   span         `key:"script_timeout" example:"2h" doc:"in place of the deployment's"`
-	Skip            toggle       `key:"skip" example:"true" doc:"leave the job out"`
+	LockBefore      list[jobRef]         `key:"lock_before" example:"[postgres]" doc:"jobs that are locked after this one and unlocked before it, in backups and restores: names, or {job: NAME, release: NAME}"`
+	Replace         toggle               `key:"replace" example:"true" doc:"do not ask the job's metadata script; only what is written here holds"`
+	MayBeEmpty      toggle               `key:"may_be_empty" example:"true" doc:"a backup script that leaves nothing is a good one"`
+	OneRestoreAll   toggle               `key:"backup_one_restore_all" example:"true" doc:"restore all instances of this job from the first one's artifact"`
+	RestoreParallel toggle               `key:"restore_parallel" example:"true" doc:"restore scripts of this job may run on all its instances at once"`
+	ScriptTimeout   span                 `key:"script_timeout" example:"2h" doc:"in place of the deployment's"`
+	Skip            toggle               `key:"skip" example:"true" doc:"leave the job out"`
+	Scripts         section[fileScripts] `key:"scripts" example:"{backup: ./scripts/db-backup, restore: ./scripts/db-restore}" doc:"files here that each run brings along, in place of what the job ships on the instances"`
+	Groups          list[text]           `key:"groups" example:"[db]" doc:"the instance groups that scripts are for. The default is the one of the job's name"`
 }

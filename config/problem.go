@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"lockstep/internal/redact"
 )
 
 // Problem is one thing that is wrong with a configuration file.
@@ -54,7 +56,7 @@ const maxProblems = 100
 // problem notes that something is wrong.
 func (d *decoder) problem(at position, format string, args ...any) {
 	if len(d.problems) < maxProblems {
-		d.problems = append(d.problems, Problem{d.file, max(at.line, 1), max(at.column, 1), fmt.Sprintf(format, args...)})
+		d.problems = append(d.problems, Problem{d.file, max(at.line, 1), max(at.column, 1), redact.Text(fmt.Sprintf(format, args...))})
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,13 +12,22 @@ import (
 	"lockstep"
 )
 
+// Values are what Show writes, as values for JSON: the keys are those of the file.
+func Values(c *Config) (map[string]any, error) {
+	var out map[string]any
+	if err := yaml.Unmarshal([]byte(Show(c)), &out); err != nil {
+		return nil, fmt.Errorf("read the configuration as it is shown: %w", err)
+	}
+	return out, nil
+}
+
 // Show is the effective configuration as YAML, with every default written out.
 // It names the files of keys and never holds what is in them. Reading it back
 // gives the same Config, but for Path.
 func Show(c *Config) string {
 	root := mapping().
 		add("state_dir", c.StateDir).
-		add("repository", mapping().add("dir", c.Repository.Dir))
+		add("repository", c.Repository.show())
 	deployments := mapping()
 	for _, d := range c.Deployments {
 		deployments.add(d.Name, d.show(c.scheduleOf(d.Name)))
@@ -38,6 +48,7 @@ func Show(c *Config) string {
 	}
 	root.addSet("notify", receivers)
 	root.add("remind_every", c.RemindEvery)
+	root.add("transfer_memory", int(c.TransferMemory>>20))
 	root.add("server", c.Server.show())
 	root.add("access", c.Access.show())
 	var out strings.Builder
@@ -63,14 +74,10 @@ func (c *Config) scheduleOf(deployment string) *lockstep.Schedule {
 
 func (d Deployment) show(s *lockstep.Schedule) *shown {
 	out := mapping()
-	switch {
-	case d.Local != nil:
-		out.add("local", mapping().add("sudo", d.Local.Sudo))
-	case d.BOSH != nil:
+	if d.BOSH != nil {
 		out.add("bosh", d.BOSH.show())
-	default:
-		out.add("ssh", d.SSH.show())
 	}
+	d.Reach.show(out)
 	out.addSet("identity", d.Identity)
 	out.add("script_location", d.Locations.Scripts)
 	out.add("artifact_location", d.Locations.Artifacts)
@@ -127,14 +134,28 @@ func (s *SSH) show() *shown {
 		addSet("max_connections", s.MaxConnections)
 }
 
+// show adds the way, if there is one.
+func (w Reach) show(to *shown) {
+	switch {
+	case w.Local != nil:
+		to.add("local", mapping().add("sudo", w.Local.Sudo))
+	case w.SSH != nil:
+		to.add("ssh", w.SSH.show())
+	case w.Docker != nil:
+		to.add("docker", w.Docker.show())
+	}
+}
+
 func (g Group) show() *shown {
 	var instances []*shown
 	for _, in := range g.Instances {
-		one := mapping().add("id", in.ID).addSet("host", in.Host).add("index", in.Index).addSet("dir", in.Dir)
+		one := mapping().add("id", in.ID).addSet("host", in.Host).addSet("container", in.Container).add("index", in.Index).addSet("dir", in.Dir)
 		one.flow = true
 		instances = append(instances, one)
 	}
-	return mapping().add("name", g.Name).add("instances", instances)
+	out := mapping().add("name", g.Name)
+	g.Reach.show(out)
+	return out.addSet("instances", instances)
 }
 
 func (j Job) show() *shown {
@@ -144,6 +165,13 @@ func (j Job) show() *shown {
 		one.flow = true
 		before = append(before, one)
 	}
+	var scripts *shown
+	for _, s := range j.Scripts {
+		if scripts == nil {
+			scripts = mapping()
+		}
+		scripts.add(string(s.Kind), s.Path)
+	}
 	return mapping().
 		addSet("lock_before", before).
 		addSet("replace", j.Replace).
@@ -151,7 +179,9 @@ func (j Job) show() *shown {
 		addSet("backup_one_restore_all", j.OneRestoreAll).
 		addSet("restore_parallel", j.RestoreParallel).
 		addSet("script_timeout", j.ScriptTimeout).
-		addSet("skip", j.Skip)
+		addSet("skip", j.Skip).
+		addSet("scripts", scripts).
+		addSet("groups", j.Groups)
 }
 
 // shown is a mapping being written, in the order of its adds.
@@ -168,6 +198,16 @@ func (s *shown) node() *yaml.Node {
 		n.Style = yaml.FlowStyle
 	}
 	return n
+}
+
+// without is the content without a key.
+func (s *shown) without(key string) []*yaml.Node {
+	for i := 0; i < len(s.content); i += 2 {
+		if s.content[i].Value == key {
+			return slices.Concat(s.content[:i], s.content[i+2:])
+		}
+	}
+	return s.content
 }
 
 // add writes a key: a text, number, flag, duration, mapping, or a list of

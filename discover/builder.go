@@ -2,6 +2,8 @@ package discover
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,6 +21,8 @@ type builder struct {
 	overrides source.Overrides
 	locations lockstep.Locations
 	version   string // BBR_VERSION
+	paths     bool   // note the paths of what was found
+	lenient   bool   // towards metadata, as the original bbr is
 
 	instance lockstep.Instance
 	notes    []lockstep.Noted
@@ -30,8 +34,11 @@ type builder struct {
 func (b *builder) build(p probed) error {
 	in := b.source
 	b.instance = lockstep.Instance{Group: in.Group, ID: in.ID, Index: in.Index, Address: in.Address, Jobs: []lockstep.Job{}}
+	if b.paths {
+		b.listing(p)
+	}
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(p.scripts)) {
+	for _, name := range b.names(p) {
 		if err := b.job(name, p); err != nil {
 			errs = append(errs, err)
 		}
@@ -43,6 +50,49 @@ func (b *builder) build(p probed) error {
 		return errs[0]
 	}
 	return errors.Join(errs...)
+}
+
+// names are the jobs that ship scripts there, or for which some are brought along,
+// sorted.
+func (b *builder) names(p probed) []string {
+	names := slices.Collect(maps.Keys(p.scripts))
+	for name := range b.overrides.Brought(b.source) {
+		if _, ships := p.scripts[name]; !ships {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// brought is a script that the run brings along.
+func (b *builder) brought(kind lockstep.ScriptKind, text string) lockstep.Script {
+	sum := sha256.Sum256([]byte(text))
+	digest := hex.EncodeToString(sum[:])
+	return lockstep.Script{Kind: kind, Path: b.locations.Pushed(digest), Digest: digest}
+}
+
+// listing notes the paths of all scripts that were found, as find lists them.
+func (b *builder) listing(p probed) {
+	b.note("debug", "", "Attempting to find scripts on %s", b.source.Name())
+	var paths strings.Builder
+	for _, job := range slices.Sorted(maps.Keys(p.scripts)) {
+		for _, kind := range lockstep.ScriptKinds() {
+			if _, ok := p.scripts[job][kind]; ok {
+				paths.WriteString(b.path(job, kind) + "\n")
+			}
+		}
+	}
+	b.note("debug", "", "[find files] stdout: %s", paths.String())
+	b.note("debug", "", "[find files] stderr: ")
+	if paths.Len() == 0 {
+		b.note("debug", "", "No files found for pattern '%s'", b.path("*", "*"))
+	}
+}
+
+// path is where a script lies on the instance.
+func (b *builder) path(job string, kind lockstep.ScriptKind) string {
+	return strings.TrimSuffix(b.locations.ScriptDir(job), "/") + "/" + string(kind)
 }
 
 func (b *builder) note(level, job, format string, args ...any) {
@@ -59,11 +109,13 @@ func (b *builder) job(name string, p probed) error {
 		return nil
 	}
 	j := lockstep.Job{Name: name}
+	brought := b.overrides.Brought(b.source)[name]
 	for _, kind := range lockstep.ScriptKinds() {
-		if digest, ok := p.scripts[name][kind]; ok {
-			path := strings.TrimSuffix(b.locations.ScriptDir(name), "/") + "/" + string(kind)
+		if text, ok := brought[kind]; ok {
+			j.Scripts = append(j.Scripts, b.brought(kind, text))
+		} else if digest, ok := p.scripts[name][kind]; ok {
 			j.Scripts = append(j.Scripts, lockstep.Script{
-				Kind: kind, Path: path, Digest: digest, NotExecutable: slices.Contains(p.idle[name], string(kind)),
+				Kind: kind, Path: b.path(name, kind), Digest: digest, NotExecutable: slices.Contains(p.idle[name], string(kind)),
 			})
 		}
 	}
@@ -110,13 +162,16 @@ func (b *builder) metadata(j lockstep.Job, override source.JobOverride, p probed
 			Hint: fmt.Sprintf("run it there: sudo BBR_VERSION=%s %s; or leave the job out (skip: true in the specification)", b.version, script.Path),
 		}
 	}
-	out, err := parseMetadata(a.stdout)
+	out, err := parseMetadata(a.stdout, b.lenient)
 	if err != nil {
 		return said{}, &lockstep.Error{
 			Kind: lockstep.KindInvalid,
 			Op:   fmt.Sprintf("Parsing metadata from %s failed", where), Err: err,
 			Hint: fmt.Sprintf("look at what %s prints there; the specification can take its place (replace: true)", script.Path),
 		}
+	}
+	for _, p := range out.passed {
+		b.note("warn", j.Name, "metadata of %s: %s", where, p)
 	}
 	return out, nil
 }

@@ -1,9 +1,11 @@
 package discover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +20,19 @@ type Options struct {
 	// Version is what metadata scripts are told in BBR_VERSION. Some refuse
 	// to run unless it is three numbers, at least 1.4.
 	Version string
+	// Paths adds a note of level "debug" for each instance, before its others:
+	// the paths of all scripts that were found there, one a line, those of
+	// disabled jobs too, in the words of the original bbr.
+	Paths bool
+	// Lenient takes metadata that the original bbr takes: what it makes of it is
+	// what we make of it, with a warning.
+	Lenient bool
+	// Cleanup: the run brings nothing along, so that scripts for a group without
+	// instances keep it from nothing.
+	Cleanup bool
+	// Refused, if not nil, is called for each instance whose login let no command of
+	// ours do its work, as soon as that is known, from several goroutines at once.
+	Refused func(lockstep.InstanceID)
 	// Limit bounds the instances probed at once; 0 is 64. How many are dialed
 	// at once is the dialer's choice.
 	Limit int
@@ -63,7 +78,10 @@ func Discover(ctx context.Context, resolved *source.Resolved, o Options) (lockst
 	if err != nil {
 		return d, nil, err
 	}
-	p := prober{options: o, layout: way, sudo: resolved.Sudo, overrides: resolved.Overrides}
+	if err := bringable(resolved); err != nil && !o.Cleanup {
+		return d, nil, err
+	}
+	p := prober{options: o, layout: way, overrides: resolved.Overrides}
 	results := p.all(ctx, resolved.Instances)
 	if ctx.Err() != nil {
 		return d, nil, fmt.Errorf("discover deployment %q: %w", d.Name, context.Cause(ctx))
@@ -72,7 +90,7 @@ func Discover(ctx context.Context, resolved *source.Resolved, o Options) (lockst
 	var notes []lockstep.Noted
 	var findings []finding
 	for i, r := range results {
-		b := builder{source: resolved.Instances[i], overrides: resolved.Overrides, locations: resolved.Locations, version: o.Version}
+		b := builder{source: resolved.Instances[i], overrides: resolved.Overrides, locations: resolved.Locations, version: o.Version, paths: o.Paths, lenient: o.Lenient}
 		if r.err == nil {
 			r.err = b.build(r.probed)
 		}
@@ -87,7 +105,56 @@ func Discover(ctx context.Context, resolved *source.Resolved, o Options) (lockst
 			d.Warnings = append(d.Warnings, n.Message)
 		}
 	}
+	all := len(resolved.Instances) >= len(resolved.Listed) // else one that was left out may have it
+	if w := unknownJobs(resolved.Overrides, results); w != "" && len(findings) == 0 && all {
+		notes, d.Warnings = append(notes, lockstep.Noted{Level: "warn", Message: w}), append(d.Warnings, w)
+	}
 	return d, notes, join(findings, len(results))
+}
+
+// bringable refuses scripts that would be brought to no instance: nobody would
+// miss what they do. An instance that is listed and was left out counts.
+func bringable(resolved *source.Resolved) error {
+	var errs []error
+	for job, o := range resolved.Overrides.Jobs {
+		if len(o.Scripts) == 0 || o.Skip {
+			continue
+		}
+		for _, group := range o.Groups {
+			here := slices.ContainsFunc(resolved.Instances, func(in source.Instance) bool { return in.Group == group })
+			if !here && !slices.ContainsFunc(resolved.Listed, func(l source.Listing) bool { return l.Group == group }) {
+				errs = append(errs, fmt.Errorf("scripts of job %s are for group %s, which has no instances", job, group))
+			}
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindInvalid, Op: "look for scripts", Err: errors.Join(errs...),
+		Hint: "name the groups in the configuration, for example: jobs: {postgres: {groups: [db], scripts: {backup: ./db-backup}}}",
+	}
+}
+
+// unknownJobs says which jobs the specification speaks of that no instance has.
+func unknownJobs(o source.Overrides, results []result) string {
+	there := map[string]bool{}
+	for _, r := range results {
+		for job := range r.probed.scripts {
+			there[job] = true
+		}
+	}
+	var unknown []string
+	for _, job := range slices.Sorted(maps.Keys(o.Jobs)) {
+		if !there[job] && len(o.Jobs[job].Scripts) == 0 { // its scripts are brought
+			unknown = append(unknown, job)
+		}
+	}
+	if len(unknown) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the specification has rules for %s, and no instance has a job of that name: is it spelled right? There are: %s",
+		strings.Join(unknown, ", "), cmp.Or(strings.Join(slices.Sorted(maps.Keys(there)), ", "), "none"))
 }
 
 // result is what came of probing one instance.
@@ -106,6 +173,9 @@ func (p prober) all(ctx context.Context, instances []source.Instance) []result {
 		wg.Go(func() {
 			defer func() { <-slots }()
 			results[i].probed, results[i].err = p.probe(ctx, in)
+			if p.options.Refused != nil && loginFailed(results[i].err) {
+				p.options.Refused(in.Name())
+			}
 		})
 	}
 	wg.Wait()
@@ -118,7 +188,8 @@ type finding struct {
 	err      error
 }
 
-// join makes one error of all findings, with each hint once.
+// join makes one error of all findings. Of hints that differ in an address alone
+// one is given.
 func join(findings []finding, instances int) error {
 	if len(findings) == 0 {
 		return nil
@@ -130,15 +201,13 @@ func join(findings []finding, instances int) error {
 	var hints []string
 	out := &lockstep.Error{Op: fmt.Sprintf("discover %d of %d instances", len(findings), instances)}
 	for _, f := range findings {
-		if hint := lockstep.HintOf(f.err); hint != "" && !slices.Contains(hints, hint) {
-			hints = append(hints, hint)
-		}
+		hints = append(hints, lockstep.HintOf(f.err))
 		if out.Kind == lockstep.KindInternal {
 			out.Kind = lockstep.KindOf(f.err)
 		}
 		errs = append(errs, told{f.err})
 	}
-	out.Err, out.Hint = errors.Join(errs...), strings.Join(hints, "\n")
+	out.Err, out.Hint = errors.Join(errs...), strings.Join(lockstep.OnceEach(hints), "\n")
 	return out
 }
 
@@ -148,3 +217,6 @@ type told struct{ err error }
 
 func (t told) Error() string        { return t.err.Error() }
 func (t told) Is(target error) bool { return errors.Is(t.err, target) }
+
+// Message implements lockstep.Teller.
+func (t told) Message() lockstep.Message { return lockstep.MessageOf(t.err) }

@@ -199,6 +199,7 @@ func TestLocationsOfManyShapes(t *testing.T) {
 	}
 }
 
+//fault:54 jobs and files with names that no shell likes | taken as they are, or refused by name
 func TestNastyNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a b", "a\nb", "a'b", "a\\b", "$(touch x)", "ä", "\xff", "a\"b", "*"} {
@@ -220,4 +221,32 @@ func TestNastyNames(t *testing.T) {
 	m := newMachine(t).script("a\nb c", "note", "").script("good", "backup", "")
 	d, _ := discover(t, deployment(t, m))
 	wantEqual(t, "jobs", []string{"good:backup"}, jobs(d.Instances[0]))
+}
+
+// TestPathsAreListedBeforeAllElseIsTold: whoever asks for them sees all scripts
+// that were found, those of disabled jobs too, before any other note of the
+// instance.
+func TestPathsAreListedBeforeAllElseIsTold(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t).script("a", "backup", "").script("a", "pre-backup-lock", "").
+		script("off", "restore", "").script("off", "metadata", "#!/bin/sh\necho skip_bbr_scripts: true").
+		script("mysql-backup", "backup", "").script("a", "other", "")
+	_, notes, err := Discover(t.Context(), deployment(t, m, newMachine(t)), Options{Version: "1.9.0", Paths: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range notes {
+		got = append(got, n.Level+" "+n.Message)
+	}
+	wantEqual(t, "notes", []string{
+		"debug Attempting to find scripts on g/0",
+		"debug [find files] stdout: jobs/a/hooks/pre-backup-lock\njobs/a/hooks/backup\njobs/off/hooks/metadata\njobs/off/hooks/restore\n",
+		"debug [find files] stderr: ",
+		"info g/0/a/pre-backup-lock", "info g/0/a/backup",
+		"debug Found disabled jobs on instance g/0 jobs: off",
+		"debug Attempting to find scripts on g/1",
+		"debug [find files] stdout: ", "debug [find files] stderr: ",
+		"debug No files found for pattern 'jobs/*/hooks/*'",
+	}, got)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"lockstep/target"
 )
 
 // frame is one piece of a probe's answer; probe.sh lists their names.
@@ -19,12 +21,15 @@ const maxAnswer = 32 << 20
 // errNoAnswer: the probe's marker is not in the output, so it did not run.
 var errNoAnswer = errors.New("the instance did not answer")
 
-// parseFrames reads a probe's output. What a login shell printed before the
-// marker is passed over; what follows the last frame is ignored.
+// parseFrames reads a probe's output. What stands before the marker or after the
+// last frame was printed by the login; there it would be in an artifact.
 func parseFrames(out []byte, marker string) ([]frame, error) {
-	_, rest, found := bytes.Cut(out, []byte(marker+"\x00"))
+	before, rest, found := bytes.Cut(out, []byte(marker+"\x00"))
 	if !found {
 		return nil, errNoAnswer
+	}
+	if len(before) > 0 {
+		return nil, &target.Foreign{Text: target.FirstLine(string(before))}
 	}
 	var frames []frame
 	for {
@@ -33,6 +38,9 @@ func parseFrames(out []byte, marker string) ([]frame, error) {
 			return nil, fmt.Errorf("read frame %d of the answer: %w", len(frames)+1, err)
 		}
 		if frames = append(frames, f); f.name == "end" {
+			if len(after) > 0 {
+				return nil, &target.Foreign{Text: target.FirstLine(string(after)), After: true}
+			}
 			return frames, nil
 		}
 		rest = after

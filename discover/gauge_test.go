@@ -34,7 +34,7 @@ func (g *gauge) Run(ctx context.Context, command string, s target.Streams) (targ
 	var err error
 	g.once.Do(func() {
 		var out bytes.Buffer
-		exit, err = g.Target.Run(ctx, command, target.Streams{Stdout: &out})
+		exit, err = g.Target.Run(ctx, command, target.Streams{Stdin: s.Stdin, Stdout: &out})
 		g.answer = out.Bytes()
 	})
 	if err == nil {

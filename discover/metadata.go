@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"lockstep"
+	"lockstep/internal/oldyaml"
 )
 
 // Bounds of what a metadata script may say. Its output is bounded by probe.sh
@@ -27,11 +28,17 @@ const (
 type said struct {
 	lockstep.Metadata
 	skip bool
+	// passed is what was passed over, for people; only a lenient reader passes
+	// over anything.
+	passed  []string
+	lenient bool
 }
 
 // parseMetadata reads the YAML of a metadata script. Nothing at all is fine,
-// and keys that are not known are ignored.
-func parseMetadata(data []byte) (said, error) {
+// and keys that are not known are ignored. Lenient, it takes all that the
+// original bbr takes: of a key that is there twice the last one counts, and
+// what only we read cannot be wrong.
+func parseMetadata(data []byte, lenient bool) (said, error) {
 	if len(data) > maxMetadata {
 		return said{}, fmt.Errorf("it is longer than %d MiB", maxMetadata>>20)
 	}
@@ -47,20 +54,37 @@ func parseMetadata(data []byte) (said, error) {
 	if err := new(bounds).check(root, 0); err != nil {
 		return said{}, err
 	}
+	out := said{lenient: lenient}
+	if lenient {
+		for _, key := range oldyaml.LastCounts(root) {
+			out.pass("line %d: key %q is there again later, which counts", key.Line, key.Value)
+		}
+	}
 	pairs, err := pairsOf(root)
 	if err != nil {
 		return said{}, err
 	}
-	var out said
 	for _, p := range pairs {
-		if err := out.read(p.key, p.value); err != nil {
+		err := out.read(p.key, p.value)
+		if err == nil {
+			err = out.readOurs(p.key, p.value)
+			if err != nil && lenient {
+				out.pass("line %d: %s: %v", p.value.Line, p.key, err)
+				err = nil
+			}
+		}
+		if err != nil {
 			return said{}, fmt.Errorf("line %d: %s: %w", p.value.Line, p.key, err)
 		}
 	}
 	return out, nil
 }
 
-// read takes over one key.
+func (s *said) pass(format string, args ...any) {
+	s.passed = append(s.passed, fmt.Sprintf(format, args...))
+}
+
+// read takes over one key of the original's.
 func (s *said) read(key string, value *yaml.Node) (err error) {
 	switch key {
 	case "backup_name":
@@ -68,11 +92,18 @@ func (s *said) read(key string, value *yaml.Node) (err error) {
 	case "restore_name":
 		s.DiscontinuedRestoreName, err = notEmpty(value)
 	case "backup_should_be_locked_before":
-		s.BackupBefore, err = refsOf(value)
+		s.BackupBefore, err = s.refsOf(value)
 	case "restore_should_be_locked_before":
-		s.RestoreBefore, err = refsOf(value)
+		s.RestoreBefore, err = s.refsOf(value)
 	case "skip_bbr_scripts":
 		s.skip, err = flagOf(value)
+	}
+	return err
+}
+
+// readOurs takes over one key that only we know.
+func (s *said) readOurs(key string, value *yaml.Node) (err error) {
+	switch key {
 	case "may_be_empty":
 		s.MayBeEmpty, err = flagOf(value)
 	case "restore_parallel":
@@ -109,27 +140,57 @@ type pair struct {
 	value *yaml.Node
 }
 
-// pairsOf are the keys and values of a mapping, in order; an empty value is an
-// empty mapping.
+// pairsOf are the keys and values of a mapping, in order, those that are merged
+// into it last; an empty value is an empty mapping.
 func pairsOf(n *yaml.Node) ([]pair, error) {
 	if n = follow(n); isNull(n) {
 		return nil, nil
 	}
 	if n.Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("line %d: this is no mapping (key: value)", n.Line)
+		return nil, fmt.Errorf("line %d: this is not a mapping (key: value)", n.Line)
 	}
-	var pairs []pair
+	var pairs, merged []pair
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := follow(n.Content[i]), follow(n.Content[i+1])
-		if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
-			return nil, fmt.Errorf("line %d: a key is no plain name", key.Line)
+		if key.Kind != yaml.ScalarNode {
+			return nil, fmt.Errorf("line %d: a key is not a plain name", key.Line)
+		}
+		if key.ShortTag() == "!!merge" {
+			more, err := mergesOf(value)
+			if err != nil {
+				return nil, err
+			}
+			merged = append(merged, more...)
+			continue
 		}
 		if slices.ContainsFunc(pairs, func(p pair) bool { return p.key == key.Value }) {
 			return nil, fmt.Errorf("line %d: key %q is there twice", key.Line, key.Value)
 		}
 		pairs = append(pairs, pair{key.Value, value})
 	}
+	for _, m := range merged {
+		if !slices.ContainsFunc(pairs, func(p pair) bool { return p.key == m.key }) {
+			pairs = append(pairs, m)
+		}
+	}
 	return pairs, nil
+}
+
+// mergesOf are the pairs of a mapping that is merged, or of a list of them, of
+// which the first with a key counts.
+func mergesOf(n *yaml.Node) ([]pair, error) {
+	if n.Kind != yaml.SequenceNode {
+		return pairsOf(n)
+	}
+	var all []pair
+	for _, item := range n.Content {
+		more, err := pairsOf(item)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	return all, nil
 }
 
 func follow(n *yaml.Node) *yaml.Node {
@@ -149,7 +210,7 @@ func notEmpty(n *yaml.Node) (bool, error) {
 // textOf is a scalar as text; null is "".
 func textOf(n *yaml.Node) (string, error) {
 	if n.Kind != yaml.ScalarNode {
-		return "", errors.New("this is no text")
+		return "", errors.New("this is not text")
 	}
 	if isNull(n) {
 		return "", nil
@@ -158,14 +219,14 @@ func textOf(n *yaml.Node) (string, error) {
 }
 
 func flagOf(n *yaml.Node) (bool, error) {
-	var b bool
 	if n.Kind != yaml.ScalarNode {
-		return false, errors.New("this is neither true nor false")
+		return false, errors.New("this is not true or false")
 	}
-	if err := n.Decode(&b); err != nil {
-		return false, fmt.Errorf("%q is neither true nor false", n.Value)
+	truth, ok := oldyaml.Bool(n)
+	if !ok && !isNull(n) {
+		return false, fmt.Errorf("%q is not true or false", n.Value)
 	}
-	return b, nil
+	return truth, nil
 }
 
 func durationOf(n *yaml.Node) (time.Duration, error) {
@@ -175,24 +236,32 @@ func durationOf(n *yaml.Node) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d <= 0 || d > maxTimeout {
-		return 0, fmt.Errorf("%q is no duration with a unit, as 90s or 1h, up to %s", s, maxTimeout)
+		return 0, fmt.Errorf("%q is not a duration with a unit, as 90s or 1h, up to %s", s, maxTimeout)
 	}
 	return d, nil
 }
 
-// refsOf is a list of {job_name, release}.
-func refsOf(n *yaml.Node) ([]lockstep.JobRef, error) {
+// refsOf is a list of {job_name, release}. No job has a name that is not one, so
+// that such an entry means as little as one that names a job that is not there.
+func (s *said) refsOf(n *yaml.Node) ([]lockstep.JobRef, error) {
 	if isNull(n) {
 		return nil, nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		return nil, errors.New("this is no list")
+		return nil, errors.New("this is not a list")
 	}
 	var refs []lockstep.JobRef
 	for _, item := range n.Content {
 		ref, err := refOf(follow(item))
 		if err != nil {
 			return nil, err
+		}
+		if err := errors.Join(lockstep.CheckName("job_name", ref.Job), lockstep.CheckName("release", ref.Release)); err != nil {
+			if !s.lenient {
+				return nil, err
+			}
+			s.pass("line %d: no job is called so: %v", item.Line, err)
+			continue
 		}
 		if !slices.Contains(refs, ref) {
 			refs = append(refs, ref)
@@ -224,5 +293,5 @@ func refOf(n *yaml.Node) (lockstep.JobRef, error) {
 	if ref.Job == "" || ref.Release == "" {
 		return ref, errors.New("both job name and release should be specified for should be locked before")
 	}
-	return ref, errors.Join(lockstep.CheckName("job_name", ref.Job), lockstep.CheckName("release", ref.Release))
+	return ref, nil
 }

@@ -55,31 +55,39 @@ script_timeout: 90s
 			DiscontinuedBackupName: true, DiscontinuedRestoreName: true,
 		}},
 	},
-	"aliases":         {text: "x: &x {job_name: a, release: r}\nbackup_should_be_locked_before: [*x]", want: said{Metadata: lockstep.Metadata{BackupBefore: refs("a@r")}}},
-	"number as name":  {text: "backup_should_be_locked_before: [{job_name: 1, release: 2}]", want: said{Metadata: lockstep.Metadata{BackupBefore: refs("1@2")}}},
-	"no release":      {text: "backup_should_be_locked_before: [{job_name: a}]", err: "both job name and release should be specified for should be locked before"},
-	"no job":          {text: "restore_should_be_locked_before: [{release: a}]", err: "both job name and release should be specified for should be locked before"},
-	"empty entry":     {text: "restore_should_be_locked_before: [{}]", err: "both job name and release should be specified for should be locked before"},
-	"bad name":        {text: "backup_should_be_locked_before: [{job_name: \"a\\nb\", release: r}]", err: `job_name "a\nb"`},
-	"no list":         {text: "backup_should_be_locked_before: a", err: "line 1: backup_should_be_locked_before: this is no list"},
-	"no mapping":      {text: "- a", err: "line 1: this is no mapping"},
-	"text":            {text: "hello", err: "line 1: this is no mapping"},
-	"no YAML":         {text: "a: [", err: "yaml: line 1"},
-	"twice":           {text: "may_be_empty: true\nmay_be_empty: false", err: `line 2: key "may_be_empty" is there twice`},
-	"merge key":       {text: "x: &x {a: b}\n<<: *x", err: "line 2: a key is no plain name"},
-	"no flag":         {text: "may_be_empty: 1", err: `"1" is neither true nor false`},
-	"no duration":     {text: "script_timeout: 90", err: `"90" is no duration`},
-	"negative":        {text: "script_timeout: -1s", err: `"-1s" is no duration`},
+	"aliases":        {text: "x: &x {job_name: a, release: r}\nbackup_should_be_locked_before: [*x]", want: said{Metadata: lockstep.Metadata{BackupBefore: refs("a@r")}}},
+	"number as name": {text: "backup_should_be_locked_before: [{job_name: 1, release: 2}]", want: said{Metadata: lockstep.Metadata{BackupBefore: refs("1@2")}}},
+	"no release":     {text: "backup_should_be_locked_before: [{job_name: a}]", err: "both job name and release should be specified for should be locked before"},
+	"no job":         {text: "restore_should_be_locked_before: [{release: a}]", err: "both job name and release should be specified for should be locked before"},
+	"empty entry":    {text: "restore_should_be_locked_before: [{}]", err: "both job name and release should be specified for should be locked before"},
+	"bad name":       {text: "backup_should_be_locked_before: [{job_name: \"a\\nb\", release: r}]", err: `job_name "a\nb"`},
+	"no list":        {text: "backup_should_be_locked_before: a", err: "line 1: backup_should_be_locked_before: this is not a list"},
+	"no mapping":     {text: "- a", err: "line 1: this is not a mapping"},
+	"text":           {text: "hello", err: "line 1: this is not a mapping"},
+	"no YAML":        {text: "a: [", err: "yaml: line 1"},
+	"twice":          {text: "may_be_empty: true\nmay_be_empty: false", err: `line 2: key "may_be_empty" is there twice`},
+	"merge key": {
+		text: "x: &x {may_be_empty: true, skip_bbr_scripts: false}\ny: &y {restore_parallel: true, may_be_empty: false}\n<<: [*x, *y]\nskip_bbr_scripts: true",
+		want: said{Metadata: lockstep.Metadata{MayBeEmpty: true, RestoreParallel: true}, skip: true},
+	},
+	"merge of a text": {text: "<<: a", err: "line 1: this is not a mapping"},
+	"key of two":      {text: "? [a]\n: b", err: "line 1: a key is not a plain name"},
+	"1.1 flags":       {text: "may_be_empty: On\nskip_bbr_scripts: YES\nrestore_parallel: N", want: said{Metadata: lockstep.Metadata{MayBeEmpty: true}, skip: true}},
+	"flag in quotes":  {text: "skip_bbr_scripts: \"yes\"", err: `"yes" is not true or false`},
+	"no flag":         {text: "may_be_empty: 1", err: `"1" is not true or false`},
+	"no duration":     {text: "script_timeout: 90", err: `"90" is not a duration`},
+	"negative":        {text: "script_timeout: -1s", err: `"-1s" is not a duration`},
 	"alias to itself": {text: "a: &a [*a]", err: "nest too deeply"},
 	"deep":            {text: "a: " + strings.Repeat("[", 100) + strings.Repeat("]", 100), err: "nest too deeply"},
 	"bomb":            {text: bomb(), err: "more than 20000 values"},
 	"too long":        {text: strings.Repeat("#", maxMetadata+1), err: "longer than 1 MiB"},
 }
 
+//fault:49 alias bombs, wrong types, duplicate keys | refused within bounds
 func TestParseMetadata(t *testing.T) {
 	t.Parallel()
 	for name, c := range spoken {
-		got, err := parseMetadata([]byte(c.text))
+		got, err := parseMetadata([]byte(c.text), false)
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s: error %v, want %q", name, err, c.err)
@@ -91,6 +99,48 @@ func TestParseMetadata(t *testing.T) {
 		}
 		wantEqual(t, name, c.want.Metadata, got.Metadata)
 		wantEqual(t, name, c.want.skip, got.skip)
+	}
+}
+
+// TestContract_2_4_LenientIsWhatTheOriginalTakes: it reads with a library that
+// lets the last of equal keys count, knows YAML 1.1 and none of our own keys,
+// and looks at no name.
+func TestContract_2_4_LenientIsWhatTheOriginalTakes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		text   string
+		want   said
+		passed string
+	}{
+		"a key twice": {
+			text:   "skip_bbr_scripts: false\nbackup_should_be_locked_before: [{job_name: a, release: r}]\nskip_bbr_scripts: true\nbackup_should_be_locked_before: [{job_name: b, job_name: c, release: r}]",
+			want:   said{Metadata: lockstep.Metadata{BackupBefore: refs("c@r")}, skip: true},
+			passed: `line 1: key "skip_bbr_scripts" is there again later, which counts;line 2: key "backup_should_be_locked_before" is there again later, which counts;line 4: key "job_name" is there again later, which counts`,
+		},
+		"keys of ours": {
+			text:   "may_be_empty: perhaps\nrestore_parallel: [1]\nscript_timeout: never\nskip_bbr_scripts: On",
+			want:   said{skip: true},
+			passed: `line 1: may_be_empty: "perhaps" is not true or false;line 2: restore_parallel: this is not true or false;line 3: script_timeout: "never" is not a duration with a unit, as 90s or 1h, up to 720h0m0s`,
+		},
+		"names that nobody has": {
+			text:   "restore_should_be_locked_before: [{job_name: a/b, release: r}, {job_name: a, release: my release}, {job_name: a, release: r}]",
+			want:   said{Metadata: lockstep.Metadata{RestoreBefore: refs("a@r")}},
+			passed: `line 1: no job is called so: job_name "a/b": a name has letters, digits, '_', '.' and '-' only and starts with a letter or digit;line 1: no job is called so: release "my release": a name has letters, digits, '_', '.' and '-' only and starts with a letter or digit`,
+		},
+		"nothing odd": {text: "skip_bbr_scripts: false\nx: {y: z}"},
+	} {
+		got, err := parseMetadata([]byte(c.text), true)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		wantEqual(t, name, c.want.Metadata, got.Metadata)
+		wantEqual(t, name, c.want.skip, got.skip)
+		wantEqual(t, name, c.passed, strings.Join(got.passed, ";"))
+	}
+	for _, text := range []string{"skip_bbr_scripts: 1", "backup_should_be_locked_before: [{job_name: a}]", "backup_should_be_locked_before: a", "- a"} {
+		if _, err := parseMetadata([]byte(text), true); err == nil {
+			t.Errorf("%q, which the original refuses, is taken", text)
+		}
 	}
 }
 
@@ -109,7 +159,7 @@ func FuzzParseMetadata(f *testing.F) {
 	f.Add([]byte(bomb()))
 	f.Add([]byte("script_timeout: 1h\nmay_be_empty: off"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := parseMetadata(data)
+		got, err := parseMetadata(data, len(data)%2 == 0)
 		if err != nil {
 			return
 		}
@@ -153,6 +203,8 @@ echo may_be_empty: true
 	}, got)
 }
 
+//fault:49 metadata scripts that fail, print without an end, print YAML that is none | the job and the instance are named, with what the script said; nothing is locked
+//fault:75 metadata scripts that hang or ignore TERM | they are stopped at their limit and named
 func TestMetadataScriptsThatFail(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -22,7 +22,6 @@ var probeScript string
 type prober struct {
 	options   Options
 	layout    layout
-	sudo      bool
 	overrides source.Overrides
 }
 
@@ -42,13 +41,13 @@ func (p prober) quiet() string {
 }
 
 // command is the command line of a probe.
-func (p prober) command(marker string) string {
+func (p prober) command(marker string, sudo bool) string {
 	w := p.layout
-	command := target.QuoteAll("sh", "-c", probeScript, "lockstep", marker,
+	command := target.QuoteAll("sh", "-c", target.ProveInput+probeScript, "lockstep", marker,
 		w.base, w.pattern, w.hidden, w.rest,
 		w.head, w.tail()+"/"+string(lockstep.ScriptMetadata), p.options.Version,
 		strconv.Itoa(max(1, int(p.options.MetadataTimeout.Seconds()))), p.quiet())
-	if p.sudo {
+	if sudo {
 		return "sudo -n -- " + command
 	}
 	return command
@@ -62,13 +61,22 @@ func (p prober) probe(ctx context.Context, in source.Instance) (probed, error) {
 	marker := "lockstep-probe-" + rand.Text()
 	out := &capture{limit: maxAnswer, strict: true}
 	complaint := &capture{limit: 64 << 10}
-	exit, err := in.Target.Run(ctx, p.command(marker), target.Streams{Stdout: out, Stderr: complaint})
+	exit, err := in.Target.Run(ctx, p.command(marker, in.Sudo), target.Streams{
+		Stdin: strings.NewReader(target.Challenge), Stdout: out, Stderr: complaint,
+	})
 	if err != nil {
 		return probed{}, p.unreachable(in, out, err)
 	}
 	frames, err := parseFrames(out.Bytes(), marker)
-	if errors.Is(err, errNoAnswer) {
-		return probed{}, p.refused(in, exit, complaint.String())
+	var foreign *target.Foreign
+	switch {
+	case errors.Is(err, errNoAnswer):
+		return probed{}, p.refused(in, exit, firstSaid(out.String()), complaint.String())
+	case errors.As(err, &foreign):
+		return probed{}, &lockstep.Error{
+			Kind: lockstep.KindInvalid, Op: "look for scripts on " + string(in.Name()), Err: foreign,
+			Hint: target.LoginHint(foreign.Text, complaint.String(), exit),
+		}
 	}
 	if err != nil || !exit.OK() {
 		return probed{}, &lockstep.Error{
@@ -78,6 +86,12 @@ func (p prober) probe(ctx context.Context, in source.Instance) (probed, error) {
 		}
 	}
 	return p.layout.interpret(in.Name(), frames)
+}
+
+// loginFailed reports whether err says that a login is not fit for commands.
+func loginFailed(err error) bool {
+	var foreign *target.Foreign
+	return errors.Is(err, errNoAnswer) || errors.As(err, &foreign)
 }
 
 // unreachable is the error where no exit status arrived.
@@ -102,21 +116,33 @@ func where(in source.Instance) string {
 	return fmt.Sprintf("%s (%s)", in.Name(), in.Address)
 }
 
-// refused is the error where the probe did not even begin.
-func (p prober) refused(in source.Instance, exit target.Exit, complaint string) error {
+// refused is the error where the probe did not even begin. said is what was on
+// standard output, complaint what was on standard error.
+func (p prober) refused(in source.Instance, exit target.Exit, said, complaint string) error {
 	e := &lockstep.Error{
 		Op:   "look for scripts on " + string(in.Name()),
 		Err:  fmt.Errorf("%w: %s: %s", errNoAnswer, exit, cmp.Or(lastLines(complaint), "nothing on stderr")),
-		Hint: fmt.Sprintf("log in to %s by hand and try: sh -c 'echo ok'", where(in)),
+		Hint: fmt.Sprintf("on %s: %s", where(in), target.LoginHint(said, complaint, exit)),
+	}
+	if said != "" {
+		e.Err = fmt.Errorf("%w: %s: it says %.200q", errNoAnswer, exit, said)
 	}
 	switch {
-	case !p.sudo:
+	case !in.Sudo || !strings.Contains(complaint, "sudo"):
 	case exit.Code == 127 || strings.Contains(complaint, "sudo: not found"):
 		e.Hint = "install sudo there, or log in as root with sudo: false"
 	default:
 		e.Hint = "let the user run commands as root without a password (in /etc/sudoers.d: USER ALL=(root) NOPASSWD: ALL), or log in as root"
 	}
 	return e
+}
+
+// firstSaid is the first line of what was said, or "".
+func firstSaid(out string) string {
+	if out == "" {
+		return ""
+	}
+	return target.FirstLine(out)
 }
 
 // lastLines are the last lines of what a program complained about.

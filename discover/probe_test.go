@@ -13,17 +13,38 @@ import (
 
 	"lockstep"
 	"lockstep/target"
+	"lockstep/target/targettest"
 )
 
+// TestNoiseOfALoginShell: what it says on standard error harms nothing.
 func TestNoiseOfALoginShell(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t).script("a", "backup", "")
 	r := deployment(t, m)
 	r.Instances[0].Target = wrapped{r.Instances[0].Target, func(command string) string {
-		return "echo welcome; printf 'end\\0'; echo oh >&2; " + command
+		return "echo welcome >&2; " + command
 	}}
 	d, _ := discover(t, r)
 	wantEqual(t, "jobs", []string{"a:backup"}, jobs(d.Instances[0]))
+}
+
+// TestLoginsThatRunNoCommand: each is told by what it really says, with and
+// without sudo, before anything is done.
+//
+//fault:login-start-files a start file of the login reads, prints, traps or starts another shell; nologin, csh, sftp only | `check` says so at once, with the first line of what came
+func TestLoginsThatRunNoCommand(t *testing.T) {
+	t.Parallel()
+	for _, login := range targettest.Logins() {
+		t.Run(login.Name, func(t *testing.T) {
+			t.Parallel()
+			r := deployment(t, newMachine(t).script("a", "backup", ""))
+			r.Instances[0].Target = login.Through(r.Instances[0].Target)
+			_, _, err := Discover(t.Context(), r, Options{})
+			if err == nil || !strings.Contains(err.Error(), login.Says) || !strings.Contains(lockstep.HintOf(err), login.Hint) {
+				t.Errorf("%v\nhint: %s", err, lockstep.HintOf(err))
+			}
+		})
+	}
 }
 
 // wrapped is a target that changes each command.
@@ -50,13 +71,12 @@ func TestErrorsOfSeveralInstancesAreInOrder(t *testing.T) {
 	r.Instances[1].Target = failing{r.Instances[1].Target}
 	r.Instances[1].Address = "10.0.0.1"
 	r.Instances[3].Target = wrapped{r.Instances[3].Target, func(string) string { return "echo 'sudo: a password is required' >&2; exit 1" }}
-	r.Sudo = false
 	_, notes, err := Discover(t.Context(), r, Options{})
 	want := `discover 2 of 4 instances: look for scripts on g/1: dial 10.0.0.1:22: connection refused: command was not started
 look for scripts on g/3: the instance did not answer: exit 1: sudo: a password is required`
 	wantEqual(t, "error", want, err.Error())
 	wantEqual(t, "hint", `check that g/1 (10.0.0.1) is up and can be logged in to; a machine that is gone for good is taken out of the specification
-log in to g/3 by hand and try: sh -c 'echo ok'`, lockstep.HintOf(err))
+on g/3: `+target.LoginHint("", "", target.Exit{Code: 1}), lockstep.HintOf(err))
 	wantEqual(t, "notes of the others", []string{"g/0/a/backup", "g/2/a/backup"}, messages(notes, "info"))
 	if !errors.Is(err, target.ErrNotStarted) {
 		t.Error("the cause is not to be found in the error")
@@ -67,7 +87,7 @@ func TestSudo(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t).script("a", "backup", "")
 	r := deployment(t, m)
-	r.Sudo = true
+	r.Instances[0].Sudo = true
 	inner := r.Instances[0].Target
 	fake := func(sudo string) target.Target {
 		return wrapped{inner, func(command string) string { return "sudo() { " + sudo + "; }\n" + command }}
@@ -96,7 +116,7 @@ func TestRealSudo(t *testing.T) {
 	m := newMachine(t).script("a", "backup", "")
 	m.script("a", "metadata", `[ "$BBR_VERSION $(id -u)" = "1.9.0 0" ] || exit 1; echo may_be_empty: true`)
 	r := deployment(t, m)
-	r.Sudo = true
+	r.Instances[0].Sudo = true
 	d, _ := discover(t, r)
 	if !d.Instances[0].Jobs[0].Metadata.MayBeEmpty {
 		t.Error("the metadata script was not heard")

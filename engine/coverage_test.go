@@ -24,6 +24,8 @@ func (c *coverage) hit(what string) {
 var injected = []string{
 	"a plan of the planner's", "a fenced orchestrator notices", "a machine refuses a fenced orchestrator", "a lease fires", "a reboot unlocks",
 	"a script ignores TERM", "a try is abandoned", "a try never started", "a worker panics", "an outcome is unknown",
+	"an unlock is tried beside the collect of others: abandoned", "an unlock is tried beside the collect of others: exit",
+	"a recovery while an unlock is tried beside the collect of others", "what did not answer is collected later",
 	"a deploy in the middle is noticed", "a displaced run is refused", "an abandoned try is stopped before its unlock", "cleanup of what was held", "recovery",
 	"a try is stopped: lock", "a try is stopped: work", "a try is stopped: unlock", "a try is stopped: collect",
 	"fault: acknowledgement lost", "fault: cancel", "fault: crash", "fault: disk full", "fault: lease reported",

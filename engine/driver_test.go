@@ -192,7 +192,7 @@ func (f *follower) look() (*lockstep.StepFinished, time.Time) {
 			f.seek = now
 		}
 		limit := deadline.Add(policy.KillGrace)
-		if f.wasBroken || f.stopping {
+		if f.wasBroken || f.stopping || f.task.Step.Stage == lockstep.StageUnlock {
 			limit = later(f.seek, f.brokenAt).Add(policy.AbandonAfter)
 		}
 		if !now.Before(limit) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 )
 
 // Executor does steps. Its methods are called concurrently, once for each try.
@@ -103,6 +104,7 @@ func (d *drive) turn() error {
 	case len(next.Record) > 0:
 		return d.record(next.Record...)
 	case next.End != nil:
+		faultpoint.Hit("engine.run-end.before")
 		return d.record(lockstep.RunEnded{Ending: *next.End})
 	}
 	d.stop(next.Stop)
@@ -130,6 +132,7 @@ func (d *drive) start(attempts []lockstep.Attempt) (bool, error) {
 		tasks[i].Manifest = d.manifest(tasks[i])
 		intents[i] = lockstep.StepStarted{Step: a.Step.ID, Attempt: a.N}
 	}
+	faultpoint.Hit("engine.intents.before")
 	volatile := d.volatile
 	if err := d.record(intents...); err != nil {
 		return true, err
@@ -137,6 +140,7 @@ func (d *drive) start(attempts []lockstep.Attempt) (bool, error) {
 	if d.volatile && !volatile {
 		return true, nil // the journal failed right here: decide anew, without it
 	}
+	faultpoint.Hit("engine.intents.after")
 	for _, t := range tasks {
 		d.work(t, lockstep.OutcomeUnknown, func(ctx context.Context) lockstep.StepFinished {
 			return d.Executor.Do(ctx, t, d.broken)
@@ -159,6 +163,7 @@ func (d *drive) settle(open []lockstep.Settlement) {
 		if _, busy := d.workers[s.Step.ID]; busy {
 			continue
 		}
+		faultpoint.Hit("engine.settle")
 		task := d.run.Task(s.Attempt)
 		d.work(task, lockstep.OutcomeAbandoned, func(ctx context.Context) lockstep.StepFinished {
 			return d.Executor.Settle(ctx, task, s.Stop)
@@ -220,7 +225,10 @@ func (d *drive) wait(wake time.Time) error {
 	}
 	select {
 	case f := <-d.results:
-		return d.record(d.drain(f)...)
+		faultpoint.Hit("engine.ends.before")
+		err := d.record(d.drain(f)...)
+		faultpoint.Hit("engine.ends.after")
+		return err
 	case fact, ok := <-d.inbox:
 		if !ok {
 			d.inbox = nil
@@ -260,6 +268,10 @@ func (d *drive) recordFact(fact lockstep.EventData) error {
 	switch f := fact.(type) {
 	case lockstep.CancelRequested:
 		if d.run.Canceled {
+			return nil
+		}
+	case lockstep.StepStarted:
+		if !f.Adopted || !d.run.Adopts(f) {
 			return nil
 		}
 	case lockstep.LeaseFired:

@@ -27,6 +27,10 @@ var faultKinds = []string{
 	"deploy", "taken over",
 }
 
+var goneKinds = []string{
+	"unreachable for a while", "unreachable for long", "unreachable for long", "unreachable for ever", "reboot",
+}
+
 func newScenario(seed uint64) *scenario {
 	s := &scenario{dice: dice{seed}}
 	s.plan = s.newPlan()
@@ -41,22 +45,42 @@ func newScenario(seed uint64) *scenario {
 	case 4:
 		s.odds = odds{panics: 0.1, lost: 0.15}
 	}
-	steps := 0
-	for _, w := range s.plan.Waves {
-		steps += len(w.Steps)
-	}
-	for i := range s.below(5, "faults") {
-		s.faults = append(s.faults, fault{
-			kind:   faultKinds[s.below(len(faultKinds), "fault", i)],
-			at:     uint64(3 + s.below(2*steps+6, "fault at", i)),
-			before: s.chance(0.5, "fault before", i),
-		})
-	}
+	s.newFaults()
 	s.away = s.delay(10*time.Second, "away")
 	if s.chance(0.4, "away long") {
 		s.away = s.delay(30*time.Minute, "away")
 	}
 	return s
+}
+
+// newFaults decides what goes wrong, and when: anywhere in the run; or, in some
+// backups, an instance goes while it is unlocked, and all else later.
+func (s *scenario) newFaults() {
+	steps := map[lockstep.Stage]int{}
+	all := 0
+	for _, w := range s.plan.Waves {
+		steps[w.Stage] += len(w.Steps)
+		all += len(w.Steps)
+	}
+	begin, width := 3, 2*all+6
+	late := s.plan.Operation == lockstep.OperationBackup && s.chance(0.3, "late")
+	if late {
+		before := 2 * (steps[lockstep.StageCheck] + steps[lockstep.StageLock] + steps[lockstep.StageWork])
+		begin, width = begin+before, width-before
+		s.addFault(goneKinds, begin, 2*(steps[lockstep.StageUnlock]+1))
+	}
+	for range s.below(5, "faults") {
+		s.addFault(faultKinds, begin, width)
+	}
+}
+
+func (s *scenario) addFault(kinds []string, begin, width int) {
+	i := len(s.faults)
+	s.faults = append(s.faults, fault{
+		kind:   kinds[s.below(len(kinds), "fault", i)],
+		at:     uint64(begin + s.below(width, "fault at", i)),
+		before: s.chance(0.5, "fault before", i),
+	})
 }
 
 func (s *scenario) policy(op lockstep.Operation) lockstep.Policy {

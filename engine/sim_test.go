@@ -26,6 +26,23 @@ var (
 // TestSimulation runs whole runs over model machines, with everything going
 // wrong that can, and has the auditor judge each against what the machines
 // really did.
+//
+//fault:1 lock scripts hang, some ignore TERM, over ten thousand random worlds | the script is stopped at its deadline, nothing works, everything attempted is unlocked; the run failed
+//fault:2 backup and restore scripts hang | they are stopped at their deadline, all is unlocked, the data is incomplete
+//fault:3 unlock scripts hang or fail | the unlock is tried again, others go on; if no try helps the job is reported as held
+//fault:8 the connection is lost while a script runs, for a while, for long, for ever | the script is asked for again and goes on; beyond its time it is abandoned and the rest unlocked
+//fault:11 instances reboot while they are locked | what ran there is dead, and its unlock is done when the instance is back, or reported as held
+//fault:18 the orchestrator dies at any record, before or after it is durable | the recovery unlocks all that was attempted; the run ends interrupted
+//fault:19 the recovery dies too, again and again | the next one goes on; when crashes stop, all is unlocked
+//fault:20 another orchestrator takes the run over while the first still lives | the first starts nothing any more and says that it was fenced
+//fault:25 the journal's disk is full in the middle of a run | nothing new is begun, all is unlocked from memory, the run says why
+//fault:29 the worker that waits for a step panics | the outcome is unknown and is settled; all is unlocked; the run failed
+//fault:32 two orchestrators drive one run over one journal | the one with the lower term is refused by journal and instances
+//fault:51 backup scripts leave nothing | the data is incomplete, unless the job may be empty
+//fault:60 some restore scripts fail | no further one is started, the data is partial, all is unlocked or held as the policy says
+//fault:63 the run is canceled at any event, once and twice | it goes on to unlock what was attempted; unlocking is not canceled
+//fault:70 instances are out of reach while they are locked | the others are unlocked now, these by later tries or their lease, or reported as held
+//fault:71 a lease fires while the backup goes on | the data is incomplete although every script ended well
 func TestSimulation(t *testing.T) {
 	seen := &coverage{hits: map[string]int{}}
 	if *oneSeed != 0 {
@@ -96,6 +113,7 @@ func (s *simulation) run() {
 		return
 	}
 	s.judge(s.journal.events, s.truth)
+	s.seeCollects()
 	s.heal()
 	if *oneSeed != 0 {
 		s.t.Logf("journal:\n%s", s.text())
@@ -200,6 +218,34 @@ func (s *simulation) finish(d *driver, run *lockstep.Run) {
 	}
 	if ending.Locks != "" {
 		s.seen.hit("locks: " + string(ending.Locks))
+	}
+}
+
+// seeCollects notes what was collected while the unlock of an instance that does
+// not answer was still tried, and what became of that instance.
+func (s *simulation) seeCollects() {
+	var term uint64
+	collecting, silent := false, map[lockstep.InstanceID]bool{}
+	for _, e := range s.journal.events {
+		if e.Term != term {
+			if len(silent) > 0 {
+				s.seen.hit("a recovery while an unlock is tried beside the collect of others")
+			}
+			term, collecting, silent = e.Term, false, map[lockstep.InstanceID]bool{}
+		}
+		switch d := e.Data.(type) {
+		case lockstep.StepStarted:
+			step, _ := s.plan.Step(d.Step)
+			collecting = collecting || step.Stage == lockstep.StageCollect
+			if step.Stage == lockstep.StageCollect && silent[step.Instance] {
+				s.seen.hit("what did not answer is collected later")
+			}
+		case lockstep.StepFinished:
+			if step, _ := s.plan.Step(d.Step); collecting && step.Stage == lockstep.StageUnlock {
+				silent[step.Instance] = true
+				s.seen.hit("an unlock is tried beside the collect of others: " + string(d.Outcome.Kind))
+			}
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 
@@ -13,11 +14,16 @@ import (
 )
 
 // firstReserve is the free space that is asked for where no earlier backup
-// tells how much will be needed; growth is what is added to an earlier one.
-const (
-	firstReserve int64 = 1 << 30
-	growth             = 1.2
-)
+// tells how much will be needed.
+const firstReserve int64 = 1 << 30
+
+// grown is the size of an earlier backup with a fifth added, or the largest there is.
+func grown(n int64) int64 {
+	if n > math.MaxInt64/6*5 {
+		return math.MaxInt64
+	}
+	return n + n/5
+}
 
 // check asks whether one instance, or the repository, is ready for the run,
 // and arms the instance's lease as the last thing before anything is locked.
@@ -31,6 +37,9 @@ func (e *Executor) check(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 		return e.checkRepository(ctx)
 	}
 	var f lockstep.StepFinished
+	if err := e.cfg.Unfit[t.Step.Instance]; err != nil {
+		return f, err
+	}
 	c, err := e.client(t)
 	if err != nil {
 		return f, err
@@ -39,15 +48,53 @@ func (e *Executor) check(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 	err = atOnce(
 		func() error { return checkTools(ctx, c) },
 		func() error { return e.checkLeftovers(ctx, c, t) },
+		func() error { return checkRoom(ctx, c, t) },
 		func() (err error) { warning, err = e.checkSpace(ctx, c, t); return err },
 	)
 	if warning != "" {
 		f.Warnings = append(f.Warnings, warning)
 	}
+	f.Warnings = append(f.Warnings, e.manyEntries(t)...)
+	if err == nil {
+		err = e.bring(ctx, c, t)
+	}
 	if err != nil {
 		return f, err
 	}
 	return f, e.leases.arm(ctx, c, t)
+}
+
+// bring puts the scripts on the instance that the run brings along for it.
+func (e *Executor) bring(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
+	texts := map[string]string{}
+	for _, w := range t.Plan.Waves {
+		for _, s := range w.Steps {
+			if s.Script == nil || s.Instance != t.Step.Instance || s.Script.Path != t.Plan.Locations.Pushed(s.Script.Digest) {
+				continue
+			}
+			text, ok := e.cfg.Scripts[s.Script.Digest]
+			if !ok {
+				return fmt.Errorf("the script of %s is not the configuration's any more", s.ID)
+			}
+			texts[s.Script.Digest] = text
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	return c.PutScripts(ctx, texts)
+}
+
+// bringUnlock puts the script of a cleanup's unlock on the instance. A cleanup has
+// no check stage, and what it is to run need not be what the run brought along that
+// it cleans up after.
+func (e *Executor) bringUnlock(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
+	s := t.Step.Script
+	text, ok := e.cfg.Scripts[s.Digest]
+	if t.Plan.Operation != lockstep.OperationCleanup || !ok || s.Path != t.Plan.Locations.Pushed(s.Digest) {
+		return nil
+	}
+	return c.PutScripts(ctx, map[string]string{s.Digest: text})
 }
 
 func checkTools(ctx context.Context, c *launcher.Client) error {
@@ -69,11 +116,18 @@ func (e *Executor) checkLeftovers(ctx context.Context, c *launcher.Client, t loc
 	if err != nil || !there {
 		return err
 	}
-	cleanup := "lockstep cleanup " + t.Plan.Deployment
-	if t.Plan.Operation == lockstep.OperationRestore {
-		cleanup += " --restore"
+	if s, err := c.Survey(ctx, dir); err == nil && len(s.Mounts) > 0 {
+		return mountError(t, s.Mounts)
 	}
-	return LeftoverError(dir, t.Step.Instance, "`"+cleanup+"` removes it and unlocks; look into it first if another program made it")
+	return LeftoverError(dir, t.Step.Instance, "`"+cleanupCommand(t)+"` removes it and unlocks; look into it first if another program made it")
+}
+
+// cleanupCommand is what to type to clean up after the task's operation.
+func cleanupCommand(t lockstep.Task) string {
+	if t.Plan.Operation == lockstep.OperationRestore {
+		return "lockstep cleanup " + t.Plan.Deployment + " --restore"
+	}
+	return "lockstep cleanup " + t.Plan.Deployment
 }
 
 // LeftoverError is the refusal to touch an instance that has an artifact folder
@@ -122,9 +176,26 @@ func (e *Executor) needOn(t lockstep.Task) (need int64, known bool) {
 		}
 	}
 	if t.Plan.Operation == lockstep.OperationBackup {
-		need = int64(float64(need) * growth)
+		need = grown(need)
 	}
 	return need, known
+}
+
+// manyEntries warns of the instance's artifacts that had so many entries in the last
+// backup that the next one may have more than an artifact can have.
+func (e *Executor) manyEntries(t lockstep.Task) []string {
+	if e.cfg.Last == nil || t.Plan.Operation == lockstep.OperationRestore {
+		return nil
+	}
+	var warnings []string
+	for _, a := range t.Plan.Artifacts {
+		last, ok := e.cfg.Last.Named(a.Name)
+		if ok && a.Instance == t.Step.Instance && last.Entries > repository.MaxEntries/10*8 {
+			warnings = append(warnings, fmt.Sprintf("artifact %q had %d files, folders and links in backup %s; with more than %d it cannot be kept: let its script pack small files into larger ones",
+				a.Name, last.Entries, e.cfg.Last.ID, repository.MaxEntries))
+		}
+	}
+	return warnings
 }
 
 // checkRepository asks whether the repository can be written and has room for
@@ -137,7 +208,7 @@ func (e *Executor) checkRepository(ctx context.Context) (lockstep.StepFinished, 
 	}
 	need := firstReserve
 	if e.cfg.Last != nil {
-		need = int64(float64(e.cfg.Last.Bytes()) * growth)
+		need = grown(e.cfg.Last.Bytes())
 	} else {
 		f.Warnings = append(f.Warnings, "how much a backup will need is not known yet: this is the first one")
 		if e.cfg.Policy.GuessNoSpace {

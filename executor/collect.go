@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/launcher"
 	"lockstep/repository"
 	"lockstep/target"
@@ -32,9 +33,13 @@ func (e *Executor) collect(ctx context.Context, t lockstep.Task) (lockstep.StepF
 	}
 	defer release()
 	dir := artifactDir(t)
-	size, err := c.Space(ctx, dir)
+	var size launcher.Space
+	err = atOnce(
+		func() (err error) { size, err = c.Space(ctx, dir); return err },
+		func() (err error) { f.Warnings, err = survey(ctx, c, t); return err },
+	)
 	if err != nil {
-		return f, fmt.Errorf("size of %s: %w", dir, err)
+		return f, fmt.Errorf("collect %s: %w", dir, unread(ctx, c, t, err))
 	}
 	returnSpace, err := e.space.reserve(ctx, e.cfg.Repository, size.UsedBytes)
 	if err != nil {
@@ -45,13 +50,18 @@ func (e *Executor) collect(ctx context.Context, t lockstep.Task) (lockstep.StepF
 	if size.UsedBytes <= launcher.WorthPacking {
 		read = e.readPacked
 	}
+	faultpoint.Hit("executor.collect.before")
+	lost := make(chan []string, 1)
+	go func() { lost <- traits(ctx, c, t) }()
 	content, err := read(ctx, c, t, size.UsedBytes)
+	faultpoint.Hit("executor.collect.after")
 	if err != nil {
-		return f, fmt.Errorf("collect %s: %w", dir, err)
+		return f, fmt.Errorf("collect %s: %w", dir, unread(ctx, c, t, err))
 	}
+	f.Warnings = append(f.Warnings, <-lost...)
 	artifact := e.artifact(t, content)
 	f.Artifact = &artifact
-	if artifact.Empty() && !t.Step.MayBeEmpty {
+	if artifact.Empty() && !t.Step.MayBeEmpty && t.Plan.Policy.AllowEmpty { // else the run itself says it
 		f.Warnings = append(f.Warnings, "the backup script left nothing")
 	}
 	return f, nil
@@ -74,9 +84,12 @@ func (e *Executor) readBeside(ctx context.Context, c *launcher.Client, t lockste
 // it: for many small ones that is much less for their instances to do.
 func (e *Executor) readPacked(ctx context.Context, c *launcher.Client, t lockstep.Task, total int64) (repository.Content, error) {
 	return e.transfer(ctx, t, total, func(ctx context.Context, w io.Writer) error {
-		var listed listing
+		listed := newListing(ctx)
+		defer listed.close()
 		err := c.Pack(ctx, artifactDir(t), listed.add, w)
-		e.keepInventory(t.Step.Artifact, &listed)
+		if err == nil {
+			e.keepInventory(t.Step.Artifact, listed)
+		}
 		return err
 	})
 }
@@ -97,7 +110,12 @@ func (e *Executor) transferOnce(ctx context.Context, t lockstep.Task, total int6
 	defer cancel(nil)
 	pr, pw := io.Pipe()
 	go func() {
-		pw.CloseWithError(read(ctx, pw))
+		err := read(ctx, pw)
+		if errors.Is(err, launcher.ErrTouched) {
+			e.dropInventory(t.Step.Artifact) // the verify step takes one of what is there now
+			err = nil
+		}
+		pw.CloseWithError(err)
 	}()
 	meter := e.meter(ctx, t.Step.ID, total)
 	defer meter.stop()
@@ -114,7 +132,7 @@ func (e *Executor) artifact(t lockstep.Task, content repository.Content) lockste
 	planned, _ := t.Plan.Artifact(t.Step.Slot)
 	return lockstep.Artifact{
 		Slot: t.Step.Slot, Instance: t.Step.Instance, Name: t.Step.Artifact, Custom: planned.Custom,
-		Bytes: content.Bytes, Entries: content.Entries.Count(), Digest: content.Entries.Digest(),
+		Bytes: content.Bytes, Entries: content.Entries, Digest: content.Digest,
 	}
 }
 
@@ -134,12 +152,15 @@ func (e *Executor) verify(ctx context.Context, t lockstep.Task) (lockstep.StepFi
 	if err != nil {
 		return f, err
 	}
-	entries, err := inv.wait(ctx)
-	if err != nil {
+	defer inv.drop()
+	if err := inv.wait(ctx); err != nil {
+		if c, none := e.client(t); none == nil {
+			err = unread(ctx, c, t, err)
+		}
 		return f, fmt.Errorf("take inventory of %s: %w", artifactDir(t), err)
 	}
-	if entries.Digest() != t.Artifact.Digest {
-		return f, e.unequal(ctx, t, entries)
+	if inv.digest != t.Artifact.Digest {
+		return f, e.unequal(ctx, t, inv)
 	}
 	return f, nil
 }

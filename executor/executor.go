@@ -25,11 +25,21 @@ type Config struct {
 	Clients map[lockstep.InstanceID]*launcher.Client
 	// Claim, if not nil, is called before anything is started, settled or
 	// removed on an instance, and makes sure that the run owns it.
-	Claim      func(context.Context, lockstep.InstanceID) error
+	Claim func(context.Context, lockstep.InstanceID) error
+	// Spares, if not nil, reports whether an instance has unlocks on its record
+	// that a cleanup does not make: they stay there.
+	Spares     func(lockstep.InstanceID) bool
 	Repository repository.Repository
 	Policy     lockstep.Policy
-	// Root: the launcher is root, so that restored files get their owners.
-	Root bool
+	// Root: where the launcher is root, so that restored files get their owners.
+	Root map[lockstep.InstanceID]bool
+	// Unfit is why nothing may be locked on an instance; the error of its check.
+	Unfit map[lockstep.InstanceID]error
+	// Missing is why instances of the plan may be without a client, where they are
+	// not gone from the deployment; or nil.
+	Missing error
+	// Scripts are the texts of those that the run brings along, by digest.
+	Scripts map[string]string
 	// Last is the deployment's last backup, to estimate sizes by; it may be
 	// nil.
 	Last *lockstep.Backup
@@ -40,6 +50,10 @@ type Config struct {
 	// lockstep.StepInstances, says what has changed. It may be nil where no
 	// plan has that step.
 	Unchanged func(context.Context) error
+	// Seal, if not nil, completes a manifest before it is committed: it judges
+	// and signs it, and makes it known to the journal. Its error is that of the
+	// commit.
+	Seal func(context.Context, *lockstep.Backup) error
 	// Progress is told how far a transfer is.
 	Progress func(lockstep.Progress)
 	// Output is given what a script printed, when it has ended.
@@ -55,10 +69,12 @@ type Executor struct {
 	leases leases
 	// transfers bounds the artifacts that move at once; never scripts.
 	transfers chan struct{}
+	askAlive  time.Duration // see tellSilence
 	patience  time.Duration // with an instance that is out of reach of a transfer
 
 	mu          sync.Mutex
 	inventories map[string]*inventory // by artifact, from collect to verify
+	touched     map[string]bool       // artifacts that changed, in whatever way, while they were read
 }
 
 // maxTransfers bounds how many artifacts move at once: more than that only
@@ -72,7 +88,7 @@ const transferPatience = 10 * time.Minute
 
 // New makes an Executor.
 func New(cfg Config) *Executor {
-	e := &Executor{cfg: cfg, inventories: map[string]*inventory{}, transfers: make(chan struct{}, maxTransfers), patience: transferPatience}
+	e := &Executor{cfg: cfg, inventories: map[string]*inventory{}, touched: map[string]bool{}, transfers: make(chan struct{}, maxTransfers), patience: transferPatience, askAlive: askAlive}
 	e.leases.init(e)
 	return e
 }
@@ -90,13 +106,22 @@ func (e *Executor) Do(ctx context.Context, t lockstep.Task, broken <-chan struct
 		defer giveUp(nil)
 		go e.giveUpOutOfReach(ctx, c, giveUp)
 	}
-	err := e.reach(ctx, t, broken)
 	var f lockstep.StepFinished
-	if err == nil {
+	err := e.reach(ctx, t, broken)
+	switch {
+	case err == nil:
 		f, err = e.doOwn(ctx, t)
+	case ctx.Err() == nil:
+		return abandoned(err)
 	}
 	if err != nil {
 		f.Outcome, f.Error, f.Hint = lockstep.Exited(1), explain(ctx, err), lockstep.HintOf(err)
+		if f.Hint == "" && errors.Is(err, repository.ErrCorrupt) && t.Plan.Operation == lockstep.OperationRestore {
+			f.Hint = fmt.Sprintf("`lockstep backups verify %s` reads all of it and notes that it is damaged; `lockstep backups list %s` shows others", t.Plan.Backup, t.Plan.Deployment)
+		}
+		if f.Error == err.Error() {
+			f.Why = shortly(err)
+		}
 		return f
 	}
 	f.Outcome = lockstep.Exited(0)
@@ -104,10 +129,12 @@ func (e *Executor) Do(ctx context.Context, t lockstep.Task, broken <-chan struct
 }
 
 // reach makes sure that an instance which is to be cleaned after something went
-// wrong is there at all, for the policy's time and no longer.
+// wrong, or collected though it was not unlocked, is there at all, for the
+// policy's time and no longer.
 func (e *Executor) reach(ctx context.Context, t lockstep.Task, broken <-chan struct{}) error {
 	c := e.cfg.Clients[t.Step.Instance]
-	if t.Step.Stage != lockstep.StageClean || c == nil {
+	late := t.Step.Stage == lockstep.StageClean || t.Step.Stage == lockstep.StageCollect && len(t.Owed) > 0
+	if !late || c == nil {
 		return nil
 	}
 	select {
@@ -147,7 +174,7 @@ func (e *Executor) doOwn(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 	case lockstep.StageVerify:
 		return e.verify(ctx, t)
 	case lockstep.StageCommit:
-		return lockstep.StepFinished{}, e.cfg.Repository.Commit(ctx, *t.Manifest)
+		return e.commit(ctx, t)
 	case lockstep.StageRead:
 		return lockstep.StepFinished{}, e.read(ctx, t)
 	case lockstep.StagePlace:
@@ -157,6 +184,17 @@ func (e *Executor) doOwn(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 	case lockstep.StageLock, lockstep.StageWork, lockstep.StageUnlock:
 	}
 	return lockstep.StepFinished{}, fmt.Errorf("step %s: a %s step without a script", t.Step.ID, t.Step.Stage)
+}
+
+// commit makes the backup exist.
+func (e *Executor) commit(ctx context.Context, t lockstep.Task) (lockstep.StepFinished, error) {
+	manifest := *t.Manifest
+	if e.cfg.Seal != nil {
+		if err := e.cfg.Seal(ctx, &manifest); err != nil {
+			return lockstep.StepFinished{}, err
+		}
+	}
+	return lockstep.StepFinished{Suspect: manifest.Suspect}, e.cfg.Repository.Commit(ctx, manifest)
 }
 
 // explain is err for people; where ctx ended the step it says why.
@@ -170,6 +208,9 @@ func explain(ctx context.Context, err error) string {
 // client is the launcher of the step's instance.
 func (e *Executor) client(t lockstep.Task) (*launcher.Client, error) {
 	c, ok := e.cfg.Clients[t.Step.Instance]
+	if !ok && e.cfg.Missing != nil {
+		return nil, fmt.Errorf("reach instance %s: %w", t.Step.Instance, e.cfg.Missing)
+	}
 	if !ok {
 		return nil, &lockstep.Error{
 			Op: fmt.Sprintf("reach instance %s", t.Step.Instance), Err: errors.New("the deployment has no such instance any more"),
@@ -188,27 +229,38 @@ func (e *Executor) owned(ctx context.Context, t lockstep.Task) (*launcher.Client
 	return c, err
 }
 
-// clean removes what the run left on an instance and lets go of it.
+// clean removes what the run left on an instance and lets go of it. What cannot
+// be removed keeps nobody out: the claim goes all the same, and the next cleanup
+// tries again.
 func (e *Executor) clean(ctx context.Context, t lockstep.Task) (lockstep.StepFinished, error) {
 	var f lockstep.StepFinished
 	c, err := e.owned(ctx, t)
 	if err != nil {
 		return f, err
 	}
+	var left error
 	if t.Artifacts {
-		if err := c.RemoveDir(ctx, t.Plan.Locations.Artifacts); err != nil {
+		if err := c.RemoveDir(ctx, t.Plan.Locations.Artifacts); errors.Is(err, launcher.ErrFenced) {
 			return f, fmt.Errorf("remove artifacts: %w", err)
+		} else if err != nil {
+			left = notRemoved(t, err)
 		}
 	}
 	e.leases.drop(t.Step.Instance)
-	if t.Plan.Operation == lockstep.OperationCleanup && len(t.Owed) == 0 {
-		return f, c.Release(ctx, launcher.ReleaseAll) // every unlock that anybody owed has been done
+	return f, errors.Join(left, e.letGo(ctx, c, t))
+}
+
+// letGo ends the run's claim. What it owes stays on the instance's record.
+func (e *Executor) letGo(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
+	spares := e.cfg.Spares != nil && e.cfg.Spares(t.Step.Instance)
+	if t.Plan.Operation == lockstep.OperationCleanup && len(t.Owed) == 0 && !spares {
+		return c.Release(ctx, launcher.ReleaseAll) // every unlock that anybody owed has been done
 	}
 	owed := make([]string, len(t.Owed))
 	for i, id := range t.Owed {
 		owed[i] = string(id)
 	}
-	return f, c.Release(ctx, launcher.ReleaseDone, owed...)
+	return c.Release(ctx, launcher.ReleaseDone, owed...)
 }
 
 // acquire takes a transfer's place, or ends with ctx.

@@ -15,20 +15,22 @@ import (
 	"lockstep"
 	"lockstep/launcher"
 	"lockstep/repository/mem"
+	"lockstep/target"
 	"lockstep/target/local"
 )
 
 // world is one real instance (this machine, in a folder of its own) with the
 // real launcher, and a repository in memory.
 type world struct {
-	t     *testing.T
-	root  string
-	exec  *Executor
-	plan  *lockstep.Plan
-	repo  *mem.Repository
-	mu    sync.Mutex
-	facts []lockstep.EventData
-	out   []lockstep.StepOutput
+	t      *testing.T
+	root   string
+	exec   *Executor
+	plan   *lockstep.Plan
+	repo   *mem.Repository
+	target target.Target
+	mu     sync.Mutex
+	facts  []lockstep.EventData
+	out    []lockstep.StepOutput
 }
 
 const theRun = lockstep.RunID("run-1")
@@ -41,7 +43,8 @@ func newWorld(t *testing.T, change func(*lockstep.Policy)) *world {
 	if change != nil {
 		change(&policy)
 	}
-	client := launcher.New(local.New(w.root), launcher.Config{RunDir: "run", StateDir: "lib"})
+	w.target = local.New(w.root)
+	client := launcher.New(w.target, launcher.Config{RunDir: "run", StateDir: "lib"})
 	t.Cleanup(func() { client.Close() })
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -98,7 +101,7 @@ func TestScriptEnds(t *testing.T) {
 	}
 	bad := w.task(lockstep.StageUnlock, w.script(lockstep.ScriptPostBackupUnlock, "#!/bin/sh\necho out; echo it broke >&2; exit 3"))
 	f := w.do(bad)
-	if f.Outcome != lockstep.Exited(3) || f.Error != "it broke - exit code 3" {
+	if f.Outcome != lockstep.Exited(3) || f.Error != "exit code 3" || f.Said != "it broke" {
 		t.Fatalf("script that exits 3: %+v", f)
 	}
 	if len(w.out) != 2 || string(w.out[0].Head) != "out\n" || string(w.out[1].Head) != "it broke\n" {
@@ -106,6 +109,7 @@ func TestScriptEnds(t *testing.T) {
 	}
 }
 
+//fault:76 a script is changed between plan and run | it is never started: `has changed since it was planned`; for an unlock, `lockstep cleanup` runs it as it is now
 func TestScriptChangedSincePlanned(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -121,6 +125,7 @@ func TestScriptChangedSincePlanned(t *testing.T) {
 	}
 }
 
+//fault:4 a lock script that ignores TERM | it is killed after the grace: `ran longer than` its limit
 func TestScriptStoppedAtItsDeadline(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -209,6 +214,7 @@ func TestArtifactGoesThereAndBack(t *testing.T) {
 	}
 }
 
+//fault:55 a backup script leaves a named pipe | the collect fails and names it; nothing blocks
 func TestFIFOIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -229,6 +235,7 @@ func TestFIFOIsRefusedByName(t *testing.T) {
 	}
 }
 
+//fault:77 the artifact folder of an earlier run is there | the check refuses before anything is locked: `already exists on instance`
 func TestCheckRefusesLeftovers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -265,6 +272,7 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+//fault:46 a script prints 4 MB | the first 256 KiB and the last MiB are kept, the rest counted
 func TestOutputKeepsHeadAndTail(t *testing.T) {
 	o := &output{}
 	var all []byte
@@ -281,8 +289,29 @@ func TestOutputKeepsHeadAndTail(t *testing.T) {
 	if string(k.Head) != string(all[:keepHead]) || string(k.Tail) != string(all[len(all)-keepTail:]) || k.Dropped != int64(len(all)-keepHead-keepTail) {
 		t.Fatalf("head %d, tail %d, dropped %d", len(k.Head), len(k.Tail), k.Dropped)
 	}
-	if got := o.stderrTail(5); got != string(all[len(all)-5:]) {
-		t.Fatalf("tail is %q", got)
+	if got := o.lastWords(5); got != cut+string(all[len(all)-5:]) {
+		t.Fatalf("the last words are %q", got)
+	}
+}
+
+func TestLastWordsAreWholeLines(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		said string
+		most int
+		want string
+	}{
+		{"\n  disk full\n\n", 100, "disk full"},
+		{"one line\ntwo lines\n", 100, "one line\ntwo lines"},
+		{"one line\ntwo lines\n", 12, cut + "\ntwo lines"},
+		{"one line\ntwo lines\n", 9, cut + "\ntwo lines"},
+		{"one line\ntwo lines\n", 5, cut + "lines"},
+	} {
+		o := &output{}
+		o.write(launcher.Stderr, []byte(tt.said))
+		if got := o.lastWords(tt.most); got != tt.want {
+			t.Errorf("the last %d bytes of %q: %q, want %q", tt.most, tt.said, got, tt.want)
+		}
 	}
 }
 
@@ -325,5 +354,28 @@ func TestLettingGoStopsNothing(t *testing.T) {
 	}
 	if _, err := c.Kill(t.Context(), refOf(task), 0); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRestoreThatDoesNotFit: an instance with less room than its artifact needs
+// is named by the check, before anything is placed or locked.
+//
+//fault:59 the artifact disk of the instance is smaller than what is restored | the check refuses and says how much is needed and free; nothing was placed
+func TestRestoreThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.plan.Operation = lockstep.OperationRestore
+	task := w.task(lockstep.StageCheck, nil)
+	task.Manifest = &lockstep.Backup{Artifacts: []lockstep.Artifact{{Name: "db-0-pg", Bytes: 1 << 60}}}
+	f := w.do(task)
+	if f.Outcome.OK() || !strings.Contains(f.Error, "instance db/0") || f.Hint == "" {
+		t.Fatalf("check of an instance without room: %+v", f)
+	}
+	if _, err := os.Stat(filepath.Join(w.root, "store")); err == nil {
+		t.Error("the artifact folder was made")
+	}
+	task.Manifest.Artifacts[0].Bytes = 1
+	if f := w.do(task); !f.Outcome.OK() {
+		t.Errorf("check of an instance with room: %+v", f)
 	}
 }

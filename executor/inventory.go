@@ -7,15 +7,47 @@ import (
 
 	"lockstep"
 	"lockstep/launcher"
+	"lockstep/spill"
 	"lockstep/target"
 )
 
 // inventory is what an instance says that a folder holds, once it has.
 type inventory struct {
-	done    chan struct{}
-	cancel  context.CancelFunc
-	entries lockstep.EntryList
+	done   chan struct{}
+	cancel context.CancelFunc
+	digest string
+	// entries are nil where there are more than remembered: inventories wait for
+	// the verify step, all of a run at once.
+	entries *spill.List
 	err     error
+}
+
+// remembered is up to how many entries an inventory is kept, to say in what it
+// differs. That two are equal their digests say.
+const remembered = 10_000
+
+// keep keeps of a list, which it takes over, what the verify step needs.
+func (i *inventory) keep(list *spill.List, err error) {
+	i.entries.Close()
+	i.digest, i.entries, i.err = "", nil, err
+	if err != nil {
+		return
+	}
+	i.digest = list.Digest()
+	if list.Len() <= remembered && list.Wait() {
+		i.entries = list
+	} else {
+		list.Close()
+	}
+}
+
+// drop ends the use of an inventory that is done, or will never be.
+func (i *inventory) drop() {
+	i.cancel()
+	go func() {
+		<-i.done
+		i.entries.Close()
+	}()
 }
 
 // beginInventory has the instance list and digest a folder, while others move
@@ -28,26 +60,44 @@ func (e *Executor) beginInventory(ctx context.Context, c *launcher.Client, artif
 		defer close(inv.done)
 		defer cancel()
 		for try := 1; ; try++ {
-			inv.entries, inv.err = takeInventory(ctx, c, dir)
+			inv.keep(takeInventory(ctx, c, dir))
 			if inv.err == nil || try == collectTries || ctx.Err() != nil || !errors.Is(inv.err, target.ErrLost) {
 				return
 			}
 		}
 	}()
+	e.setInventory(artifact, inv)
+	return inv
+}
+
+// setInventory puts an inventory in place of one that an earlier try took.
+func (e *Executor) setInventory(artifact string, inv *inventory) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if old := e.inventories[artifact]; old != nil {
+		old.drop()
+	}
 	e.inventories[artifact] = inv
-	return inv
 }
 
 // keepInventory keeps for the verify step what was listed on the way.
 func (e *Executor) keepInventory(artifact string, l *listing) {
 	inv := &inventory{done: make(chan struct{}), cancel: func() {}}
-	inv.entries, inv.err = l.list()
+	inv.keep(l.list())
 	close(inv.done)
+	e.setInventory(artifact, inv)
+}
+
+// dropInventory forgets what was begun or kept beside a transfer of something that
+// changed: it may be of another moment than the artifact.
+func (e *Executor) dropInventory(artifact string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.inventories[artifact] = inv
+	e.touched[artifact] = true
+	if inv := e.inventories[artifact]; inv != nil {
+		inv.drop()
+		delete(e.inventories, artifact)
+	}
 }
 
 // takeInventory finds the inventory that the collect step began, or begins
@@ -71,57 +121,65 @@ func (e *Executor) takeInventory(ctx context.Context, t lockstep.Task) (*invento
 	return inv, nil
 }
 
-func (i *inventory) wait(ctx context.Context) (lockstep.EntryList, error) {
+func (i *inventory) wait(ctx context.Context) error {
 	select {
 	case <-i.done:
-		return i.entries, i.err
+		return i.err
 	case <-ctx.Done():
 		i.cancel()
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 }
 
 // takeInventory lists and digests a folder on an instance, as an entry list.
-func takeInventory(ctx context.Context, c *launcher.Client, dir string) (lockstep.EntryList, error) {
-	var l listing
+func takeInventory(ctx context.Context, c *launcher.Client, dir string) (*spill.List, error) {
+	l := newListing(ctx)
+	defer l.close()
 	if err := c.Inventory(ctx, dir, l.add); err != nil {
 		return nil, err
 	}
 	return l.list()
 }
 
-// listing makes an entry list of a launcher's items. Its zero value is ready.
+// listing makes an entry list of a launcher's items.
 type listing struct {
-	entries []lockstep.Entry
-	first   map[inode]string // the first path seen of each file with several
-	err     error            // the first one
+	entries *spill.Builder
+	last    inode  // of the file with several names that came last
+	first   string // the name of it that came first
+	err     error  // the first one
 }
+
+func newListing(ctx context.Context) *listing {
+	return &listing{entries: spill.NewBuilder(ctx, spill.Shared())}
+}
+
+func (l *listing) close() { l.entries.Close() }
 
 func (l *listing) add(i launcher.Item) {
-	if l.first == nil {
-		l.first = map[inode]string{}
+	if l.err != nil || i.Type == 's' {
+		return // no archive has a socket; the collect step says so
 	}
-	e, err := entryOf(i, l.first)
-	l.entries = append(l.entries, e)
-	if l.err == nil {
-		l.err = err
+	e, err := l.entryOf(i)
+	if err == nil {
+		err = l.entries.Add(e)
 	}
+	l.err = err
 }
 
-func (l *listing) list() (lockstep.EntryList, error) {
+func (l *listing) list() (*spill.List, error) {
 	if l.err != nil {
 		return nil, l.err
 	}
-	return lockstep.NewEntryList(l.entries)
+	return l.entries.List()
 }
 
 type inode struct{ dev, ino uint64 }
 
-// entryOf is one item as an entry. Of several names of one file the first that
-// comes is the file, the others link to it; the list's canonical form does not
-// depend on which.
-func entryOf(i launcher.Item, first map[inode]string) (lockstep.Entry, error) {
-	e := lockstep.Entry{Path: i.Path, Mode: i.Mode, UID: int(i.UID), GID: int(i.GID), MTime: i.ModTime.UnixNano()}
+// entryOf is one item as an entry. Of several names of one file, which come one after
+// another, the first is the file and the others link to it; the list's canonical form
+// does not depend on which.
+func (l *listing) entryOf(i launcher.Item) (lockstep.Entry, error) {
+	e := lockstep.Entry{Path: i.Path, Mode: i.Mode, UID: int(i.UID), GID: int(i.GID), MTime: lockstep.EntryTime(i.ModTime)}
 	if e.Path == "" {
 		e.Path = "."
 	}
@@ -131,16 +189,18 @@ func entryOf(i launcher.Item, first map[inode]string) (lockstep.Entry, error) {
 	case 'l':
 		e.Type, e.Link, e.MTime, e.Mode = lockstep.EntrySymlink, i.Link, 0, 0o777
 	case 'f':
-		id := inode{i.Dev, i.Inode}
-		if home, ok := first[id]; ok && i.Links > 1 {
-			e.Type, e.Link, e.MTime = lockstep.EntryHardlink, home, 0
-			return e, nil
+		if i.Links > 1 { // only then there may be another name
+			id := inode{i.Dev, i.Inode}
+			if id == l.last && l.first != "" {
+				e.Type, e.Link, e.MTime = lockstep.EntryHardlink, l.first, 0
+				return e, nil
+			}
+			l.last, l.first = id, i.Path
 		}
-		first[id] = i.Path
 		e.Type, e.Size, e.Sum = lockstep.EntryFile, i.Size, i.SHA256
 	default:
 		return e, &lockstep.Error{
-			Op: fmt.Sprintf("entry %q", i.Path), Err: fmt.Errorf("a file of type %q (device, FIFO or socket) cannot be kept", i.Type),
+			Op: fmt.Sprintf("entry %q", i.Path), Err: fmt.Errorf("a file of type %q (device or FIFO) cannot be kept", i.Type),
 			Hint: "the backup script must leave files, folders and links only",
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/launcher"
 )
 
@@ -43,10 +44,12 @@ func (l *leases) arm(ctx context.Context, c *launcher.Client, t lockstep.Task) e
 	if t.Armed {
 		duration = t.Plan.Policy.Lease
 	}
+	faultpoint.Hit("executor.arm.before")
 	sent := time.Now()
 	err := c.Arm(ctx, launcher.Lease{
 		Duration: duration, WaveGap: t.Plan.Policy.LeaseWaveGap, Grace: t.Plan.Policy.KillGrace, Unlocks: unlocks,
 	})
+	faultpoint.Hit("executor.arm.after")
 	if err != nil || !t.Armed {
 		return err
 	}

@@ -46,6 +46,8 @@ func (f *forgetful) Run(ctx context.Context, command string, streams target.Stre
 
 // TestCollectOverALostConnection: the connection took the inventory, or the
 // artifact, or both, with it; they are begun anew.
+//
+//fault:10 the connection dies in the middle of a transfer | the transfer is begun anew; what is kept is whole
 func TestCollectOverALostConnection(t *testing.T) {
 	t.Parallel()
 	t.Run("inventory", func(t *testing.T) { collectOver(t, "inventory", 2<<20) })

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"bytes"
 	"sync"
 
 	"lockstep"
@@ -32,12 +33,28 @@ func (o *output) write(stream launcher.Stream, b []byte) {
 	o.streams[i].write(b)
 }
 
-// stderrTail is the end of stderr, n bytes at most.
-func (o *output) stderrTail(n int) string {
+// cut stands where lines before the last were left out.
+const cut = "…"
+
+// lastWords is the end of stderr, n bytes at most: whole lines, without empty
+// ones around them. Where there were lines before, or the only line is too long,
+// it begins with a mark.
+func (o *output) lastWords(n int) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	all := append(append([]byte{}, o.streams[1].head...), o.streams[1].ordered()...)
-	return string(all[max(0, len(all)-n):])
+	all := bytes.TrimSpace(append(append([]byte{}, o.streams[1].head...), o.streams[1].ordered()...))
+	if len(all) <= n {
+		return string(all)
+	}
+	end := all[len(all)-n:]
+	if all[len(all)-n-1] != '\n' { // it begins within a line
+		i := bytes.IndexByte(end, '\n')
+		if i < 0 {
+			return cut + string(end)
+		}
+		end = end[i+1:]
+	}
+	return cut + "\n" + string(end)
 }
 
 // kept is what is kept of both streams, those that said nothing left out.

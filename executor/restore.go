@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"lockstep"
 	"lockstep/launcher"
 	"lockstep/repository"
+	"lockstep/spill"
 	"lockstep/target"
 )
 
@@ -27,7 +29,20 @@ func (e *Executor) read(ctx context.Context, t lockstep.Task) error {
 	m := e.meter(ctx, t.Step.ID, t.Artifact.Bytes)
 	defer m.stop()
 	_, err = repository.Verify(ctx, e.cfg.Repository, t.Plan.Backup, *t.Artifact, &m.n)
+	e.rememberDamage(ctx, t, err)
 	return err
+}
+
+// rememberDamage keeps with the backup that an artifact was found damaged, so
+// that nobody takes it for a good one any more. That it cannot be kept does not
+// make the restore's own error another one.
+func (e *Executor) rememberDamage(ctx context.Context, t lockstep.Task, err error) {
+	if ctx.Err() != nil || !repository.Damage(err) {
+		return
+	}
+	_ = e.cfg.Repository.RecordVerify(ctx, t.Plan.Backup, lockstep.Verification{
+		At: time.Now().UTC(), Problems: []string{err.Error()}, Artifacts: 1, By: fmt.Sprintf("restore, run %s", t.Run),
+	})
 }
 
 // place unpacks an artifact on an instance and compares every file there. What
@@ -45,16 +60,21 @@ func (e *Executor) place(ctx context.Context, t lockstep.Task) error {
 		return err
 	}
 	defer release()
+	if err := c.MakeDir(ctx, t.Plan.Locations.Artifacts, t.Plan.Locations.Artifacts); err != nil {
+		return err
+	}
 	for try := 1; ; try++ {
 		err = e.upload(ctx, c, t)
 		if err == nil || try == collectTries || ctx.Err() != nil || !errors.Is(err, target.ErrLost) {
 			break
 		}
-		if err := c.RemoveDir(ctx, artifactDir(t)); err != nil {
-			return fmt.Errorf("remove what a lost connection left: %w", err)
+		if undo := c.RemoveDir(ctx, artifactDir(t)); undo != nil {
+			err = fmt.Errorf("%w; what it left could not be removed: %w", err, undo)
+			break
 		}
 	}
 	if err != nil {
+		e.rememberDamage(ctx, t, err)
 		return fmt.Errorf("place artifact %q: %w", t.Artifact.Name, err)
 	}
 	return e.comparePlaced(ctx, c, t)
@@ -86,23 +106,30 @@ func (e *Executor) comparePlaced(ctx context.Context, c *launcher.Client, t lock
 	if err != nil {
 		return fmt.Errorf("take inventory of %s: %w", artifactDir(t), err)
 	}
+	defer got.Close()
 	if t.Artifact.Digest == "" {
 		return e.comparePlacedForeign(ctx, t, got)
 	}
-	if e.cfg.Root && got.Digest() == t.Artifact.Digest {
+	root := e.cfg.Root[t.Step.Instance]
+	if root && got.Digest() == t.Artifact.Digest {
 		return nil
 	}
 	want, err := e.cfg.Repository.Entries(ctx, t.Plan.Backup, t.Artifact.Name)
 	if err != nil {
 		return err
 	}
-	if diffs := want.Differences(got, !e.cfg.Root); len(diffs) > 0 {
+	defer want.Close()
+	diffs, err := spill.Compare(want, got, !root)
+	if err != nil {
+		return err
+	}
+	if diffs.Count > 0 {
 		return fmt.Errorf("place artifact %q in %s: %s", t.Artifact.Name, artifactDir(t), repository.Summarize(diffs))
 	}
 	return nil
 }
 
-func (e *Executor) comparePlacedForeign(ctx context.Context, t lockstep.Task, got lockstep.EntryList) error {
+func (e *Executor) comparePlacedForeign(ctx context.Context, t lockstep.Task, got *spill.List) error {
 	f, ok := e.cfg.Repository.(repository.Foreign)
 	if !ok {
 		return errors.New("no checksums are recorded")
@@ -111,7 +138,13 @@ func (e *Executor) comparePlacedForeign(ctx context.Context, t lockstep.Task, go
 	if err != nil {
 		return err
 	}
-	for _, entry := range got {
+	if a := t.Artifact; a.Checksums != "" && a.Checksums != repository.ChecksumsDigest(want) {
+		return fmt.Errorf("its checksums were changed since the plan was made: %w", repository.ErrCorrupt)
+	}
+	for entry, err := range got.All() {
+		if err != nil {
+			return err
+		}
 		if entry.Type == lockstep.EntryFile && want["./"+entry.Path] != hex.EncodeToString(entry.Sum[:]) {
 			return fmt.Errorf("place artifact %q in %s: checksums don't match for %q", t.Artifact.Name, artifactDir(t), entry.Path)
 		}

@@ -12,9 +12,12 @@ import (
 	"lockstep/launcher"
 )
 
-// maxErrorText bounds how much of a script's stderr goes into an event: the
-// end of it, where scripts say what went wrong.
+// maxErrorText bounds how much of a script's stderr goes into an event, in bytes:
+// the end of it, where scripts say what went wrong.
 const maxErrorText = 4 << 10
+
+// ranLonger says of a script that its time was over.
+const ranLonger = "the script ran longer than "
 
 // runScript runs one script to its end, over as many connections as it takes.
 func (e *Executor) runScript(ctx context.Context, t lockstep.Task, broken <-chan struct{}) lockstep.StepFinished {
@@ -22,11 +25,12 @@ func (e *Executor) runScript(ctx context.Context, t lockstep.Task, broken <-chan
 	if err != nil {
 		return abandoned(err)
 	}
-	running, cancel := context.WithTimeoutCause(ctx, t.Step.Timeout, fmt.Errorf("the script ran longer than %s", t.Step.Timeout))
+	running, cancel := context.WithTimeoutCause(ctx, t.Step.Timeout, errors.New(ranLonger+t.Step.Timeout.String()))
 	defer cancel()
 	running, giveUp := context.WithCancelCause(running)
 	defer giveUp(nil)
 	go e.giveUpUnreachable(running, c, t, giveUp, broken)
+	go e.tellSilence(running, c, t)
 
 	out := &output{}
 	status, err := e.startAndWait(running, c, t, out)
@@ -53,19 +57,29 @@ func (e *Executor) startAndWait(ctx context.Context, c *launcher.Client, t locks
 		return launcher.Status{}, err
 	}
 	if t.Step.Script.Kind == lockstep.ScriptBackup {
-		if err := c.MakeDir(ctx, artifactDir(t)); err != nil {
+		if err := c.MakeDir(ctx, t.Plan.Locations.Artifacts, artifactDir(t)); err != nil {
 			return launcher.Status{}, fmt.Errorf("make the artifact's folder: %w", err)
 		}
 	}
+	// It may be there all the same: what cannot be brought is tried.
+	brought := e.bringUnlock(ctx, c, t)
 	env, err := absoluteEnv(ctx, c, t)
 	if err != nil {
 		return launcher.Status{}, err
 	}
 	step := launcher.Step{StepRef: refOf(t), Path: t.Step.Script.Path, Digest: t.Step.Script.Digest, Env: env}
-	if _, err := c.Start(ctx, step); err != nil {
+	_, err = c.Start(ctx, step)
+	if err != nil && !errors.Is(err, launcher.ErrUnanswered) {
 		return launcher.Status{}, err
 	}
-	return c.Wait(ctx, refOf(t), out.write)
+	status, waited := c.Wait(ctx, refOf(t), out.write)
+	if err != nil && status.Absent { // that nobody answered was the truth
+		return launcher.Status{}, err
+	}
+	if waited == nil && brought != nil && !status.Outcome.OK() {
+		return status, brought
+	}
+	return status, waited
 }
 
 // absoluteEnv is the task's environment with the artifact's folder absolute:
@@ -234,8 +248,8 @@ func (e *Executor) settleScript(ctx context.Context, c *launcher.Client, t locks
 // that made it, and only a commit may have taken effect.
 func (e *Executor) settleOwn(ctx context.Context, t lockstep.Task) lockstep.StepFinished {
 	if t.Step.Stage == lockstep.StageCommit {
-		if _, err := e.cfg.Repository.Get(ctx, t.Plan.Backup); err == nil {
-			return lockstep.StepFinished{Outcome: lockstep.Exited(0)}
+		if b, err := e.cfg.Repository.Get(ctx, t.Plan.Backup); err == nil {
+			return lockstep.StepFinished{Outcome: lockstep.Exited(0), Suspect: b.Suspect}
 		}
 	}
 	return lockstep.StepFinished{
@@ -253,8 +267,16 @@ func ref(t lockstep.Task, id lockstep.StepID, attempt int) launcher.StepRef {
 
 func abandoned(err error) lockstep.StepFinished {
 	return lockstep.StepFinished{
-		Outcome: lockstep.Outcome{Kind: lockstep.OutcomeAbandoned}, Error: err.Error(), Hint: lockstep.HintOf(err),
+		Outcome: lockstep.Outcome{Kind: lockstep.OutcomeAbandoned}, Error: err.Error(), Why: shortly(err), Hint: lockstep.HintOf(err),
 	}
+}
+
+// shortly is an error in few words, or "" where it has no more.
+func shortly(err error) string {
+	if m := lockstep.MessageOf(err); m.Chain != "" {
+		return m.String()
+	}
+	return ""
 }
 
 // displaced is the end of a try on an instance that another run owns now.
@@ -274,7 +296,7 @@ func finished(s launcher.Status, out *output, cause error) lockstep.StepFinished
 		f.Outcome = lockstep.Outcome{Kind: lockstep.OutcomeAbandoned}
 	}
 	if !f.Outcome.OK() {
-		f.Error = scriptError(f.Outcome, reason(s), out, cause)
+		f.Error, f.Said = scriptError(f.Outcome, reason(s), cause), out.lastWords(maxErrorText)
 	}
 	return f
 }
@@ -287,13 +309,18 @@ func reason(s launcher.Status) string {
 	return s.Reason
 }
 
-// withHint says what to type where a script is not the planned one any more.
+// withHint says what to type where a script is not the planned one any more, or
+// cannot be run by what its first line names.
 func withHint(t lockstep.Task, s launcher.Status, f lockstep.StepFinished) lockstep.StepFinished {
 	cleanup := "`lockstep cleanup " + t.Plan.Deployment
 	if t.Plan.Operation == lockstep.OperationRestore {
 		cleanup += " --restore"
 	}
 	switch {
+	case f.Outcome.Kind == lockstep.OutcomeSignal && strings.Contains(f.Error, ranLonger):
+		f.Hint = fmt.Sprintf("look why it is slow; if it needs longer: script_timeout of job %s, or of the deployment", t.Step.Job())
+	case noInterpreter(t, f):
+		f.Hint = fmt.Sprintf("its first line names a program that is not on the instance: `head -n 1 %s` there; install that, or mend the line (a carriage return at its end does the same)", t.Step.Script.Path)
 	case !strings.HasPrefix(s.Reason, "digest:"):
 	case t.Step.Stage == lockstep.StageUnlock:
 		f.Hint = "if it was mended: when this run has ended, " + cleanup + "` runs it as it is now"
@@ -303,23 +330,30 @@ func withHint(t lockstep.Task, s launcher.Status, f lockstep.StepFinished) locks
 	return f
 }
 
-// scriptError says what a script said last and how it ended.
-func scriptError(o lockstep.Outcome, message string, out *output, cause error) string {
-	said := strings.TrimSpace(out.stderrTail(maxErrorText))
-	parts := []string{}
-	for _, p := range []string{said, message} {
-		if p != "" {
-			parts = append(parts, p)
-		}
+// noInterpreter reports whether a shell said, on our behalf, that it could not
+// run the script itself.
+func noInterpreter(t lockstep.Task, f lockstep.StepFinished) bool {
+	if f.Outcome.Kind != lockstep.OutcomeExit || f.Outcome.Code != 126 && f.Outcome.Code != 127 {
+		return false
 	}
+	last := f.Said[strings.LastIndexByte(f.Said, '\n')+1:]
+	_, after, ok := strings.Cut(last, t.Step.Script.Path+": ")
+	return ok && (strings.HasPrefix(after, "not found") || strings.HasPrefix(after, "No such file") || strings.Contains(after, "bad interpreter"))
+}
+
+// scriptError says how a script ended, and why where we know it.
+func scriptError(o lockstep.Outcome, message string, cause error) string {
 	ended := o.String()
 	if o.Kind == lockstep.OutcomeExit {
 		ended = fmt.Sprintf("exit code %d", o.Code)
 	}
-	if cause != nil && !errors.Is(cause, context.Canceled) {
-		ended += ": " + cause.Error()
+	if message != "" {
+		ended += ": " + message
 	}
-	return strings.Join(append(parts, ended), " - ")
+	if cause != nil && !errors.Is(cause, context.Canceled) {
+		return fmt.Sprintf("%v (%s)", cause, ended)
+	}
+	return ended
 }
 
 // keepOutput hands what the script printed to whoever keeps it.

@@ -6,17 +6,34 @@ import (
 
 	"lockstep"
 	"lockstep/repository"
+	"lockstep/spill"
 )
 
 // unequal says what it means that a collected artifact is not what its instance
 // said that it has: either the artifact did not keep still, or the repository
 // did not keep it.
-func (e *Executor) unequal(ctx context.Context, t lockstep.Task, said lockstep.EntryList) error {
+func (e *Executor) unequal(ctx context.Context, t lockstep.Task, inv *inventory) error {
 	out := &lockstep.Error{Op: fmt.Sprintf("compare %s with artifact %q", artifactDir(t), t.Artifact.Name)}
 	now, err := e.inventoryNow(ctx, t)
-	if moved := said.Differences(now, false); err == nil && len(moved) > 0 {
-		out.Err = fmt.Errorf("something still writes to it: %s", repository.Summarize(moved))
+	defer now.Close()
+	said := inv.entries
+	switch {
+	case err == nil && now.Digest() == inv.digest:
+		said = now
+	case err == nil:
+		moved := "too many entries were there to name those that changed"
+		if said != nil {
+			diffs, err := spill.Compare(said, now, false)
+			if err != nil {
+				return err
+			}
+			moved = repository.Summarize(diffs)
+		}
+		out.Err = fmt.Errorf("something still writes to it: %s", moved)
 		out.Hint = "its backup script must have ended all writing there when it ends"
+		return out
+	case said == nil:
+		out.Err = fmt.Errorf("its digests differ, and in what cannot be told: %w", err)
 		return out
 	}
 	staged, ok := e.cfg.Repository.(repository.Staging)
@@ -29,8 +46,20 @@ func (e *Executor) unequal(ctx context.Context, t lockstep.Task, said lockstep.E
 		out.Err = err
 		return out
 	}
-	what := repository.Summarize(said.Differences(kept, false))
-	if changed(kept, said) {
+	defer kept.Close()
+	diffs, err := spill.Compare(said, kept, false)
+	if err != nil {
+		return err
+	}
+	moved, err := changed(kept, said)
+	if err != nil {
+		return err
+	}
+	what := repository.Summarize(diffs)
+	e.mu.Lock()
+	touched := e.touched[t.Step.Artifact]
+	e.mu.Unlock()
+	if touched || moved {
 		out.Err = fmt.Errorf("it changed while it was read: %s", what)
 		out.Hint = "its backup script must have ended all writing there when it ends"
 		return out
@@ -40,7 +69,7 @@ func (e *Executor) unequal(ctx context.Context, t lockstep.Task, said lockstep.E
 	return out
 }
 
-func (e *Executor) inventoryNow(ctx context.Context, t lockstep.Task) (lockstep.EntryList, error) {
+func (e *Executor) inventoryNow(ctx context.Context, t lockstep.Task) (*spill.List, error) {
 	c, err := e.client(t)
 	if err != nil {
 		return nil, err
@@ -50,17 +79,17 @@ func (e *Executor) inventoryNow(ctx context.Context, t lockstep.Task) (lockstep.
 
 // changed reports whether the difference between what was read and what there
 // is shows in more than contents: a file that is written to gets another time.
-func changed(kept, there lockstep.EntryList) bool {
-	byPath := make(map[string]lockstep.Entry, len(kept))
-	for _, k := range kept {
-		byPath[k.Path] = k
-	}
-	for _, h := range there {
-		k, ok := byPath[h.Path]
-		k.Sum = h.Sum
-		if !ok || k != h {
-			return true
+func changed(kept, there *spill.List) (bool, error) {
+	for p, err := range spill.Pairs(kept, there) {
+		if err != nil {
+			return false, err
+		}
+		if p.Want == nil || p.Got == nil {
+			return true, nil
+		}
+		if p.Want.Sum = p.Got.Sum; *p.Want != *p.Got {
+			return true, nil
 		}
 	}
-	return len(kept) != len(there)
+	return false, nil
 }

@@ -1,44 +1,54 @@
 package executor
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"lockstep"
 	"lockstep/repository"
+	"lockstep/spill"
 )
 
 // staging is a repository that can show what was put into it; with rot a bit
 // of every file has turned since.
 type staging struct {
 	repository.Repository
-	put lockstep.EntryList
+	tar bytes.Buffer
 	rot bool
 }
 
 func (s *staging) Put(ctx context.Context, id lockstep.BackupID, name string, tar io.Reader) (repository.Content, error) {
-	content, err := s.Repository.Put(ctx, id, name, tar)
-	s.put = slices.Clone(content.Entries)
-	return content, err
+	s.tar.Reset()
+	return s.Repository.Put(ctx, id, name, io.TeeReader(tar, &s.tar))
 }
 
-func (s *staging) StagedEntries(context.Context, lockstep.BackupID, string) (lockstep.EntryList, error) {
-	if s.rot {
-		for i := range s.put {
-			s.put[i].Sum[0] ^= 1
+func (s *staging) StagedEntries(ctx context.Context, _ lockstep.BackupID, _ string) (*spill.List, error) {
+	list, _, err := repository.ReadTar(ctx, &s.tar)
+	if err != nil || !s.rot {
+		return list, err
+	}
+	rotten := spill.NewBuilder(ctx, spill.Shared())
+	for e := range list.All() {
+		e.Sum[0] ^= 1
+		if err := rotten.Add(e); err != nil {
+			return nil, err
 		}
 	}
-	return s.put, nil
+	return rotten.List()
 }
 
 // TestVerifySaysWhatIsWrong: it tells a file that something still writes to
 // from a repository that has lost what it was given, and names the file.
+//
+//fault:6 something writes to the artifact after its script has ended | the verify fails: `something still writes to it`, with the file
+//fault:53 a file changes while it is read | the verify fails: `it changed while it was read`, with the file
+//fault:45 the repository gives back other bytes than it was given | the verify fails: `content differs`, with the file
 func TestVerifySaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -49,9 +59,24 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 		"written to all the time": {
 			func(w *world, dir string) {
 				// What was said was said of another moment than the next look.
-				w.exec.inventories["db-0-pg"].entries = entriesOf(w, dir, "in the meantime")
+				w.exec.inventories["db-0-pg"].keep(entriesOf(w, dir, "in the meantime"), nil)
 			},
 			[]string{"something still writes to it", `"data"`}, false,
+		},
+		"written to all the time, and large": {
+			func(w *world, dir string) {
+				inv := w.exec.inventories["db-0-pg"]
+				inv.keep(entriesOf(w, dir, "in the meantime"), nil)
+				inv.entries = nil
+			},
+			[]string{"something still writes to it", "too many entries"}, false,
+		},
+		"rotten, and large": {
+			func(w *world, _ string) {
+				w.exec.cfg.Repository.(*staging).rot = true
+				w.exec.inventories["db-0-pg"].entries = nil
+			},
+			[]string{`"data": content differs`, repository.ErrCorrupt.Error()}, true,
 		},
 		"written to once": {
 			func(w *world, dir string) {
@@ -110,7 +135,7 @@ func put(w *world, dir, text string) {
 }
 
 // entriesOf is what an instance would say while the file has that text.
-func entriesOf(w *world, dir, text string) lockstep.EntryList {
+func entriesOf(w *world, dir, text string) *spill.List {
 	w.t.Helper()
 	was, err := os.ReadFile(filepath.Join(dir, "data"))
 	if err != nil {
@@ -123,4 +148,47 @@ func entriesOf(w *world, dir, text string) lockstep.EntryList {
 	}
 	put(w, dir, string(was))
 	return list
+}
+
+// TestALargeInventoryIsNotKept: what waits for the verify step is small, however
+// many entries there are.
+func TestALargeInventoryIsNotKept(t *testing.T) {
+	t.Parallel()
+	for n, kept := range map[int]bool{remembered: true, remembered + 1: false} {
+		b := spill.NewBuilder(t.Context(), spill.Shared())
+		for i := range n {
+			if err := b.Add(lockstep.Entry{Path: fmt.Sprint(i), Type: lockstep.EntryFile}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list, err := b.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest := list.Digest()
+		var inv inventory
+		inv.keep(list, nil)
+		if inv.digest != digest || (inv.entries != nil) != kept {
+			t.Errorf("of %d entries: kept %t, digest %s", n, inv.entries != nil, inv.digest)
+		}
+	}
+}
+
+// TestManyEntriesAreTold: before anything is locked, by the last backup.
+//
+//fault:entries-many an artifact comes near the number of entries that one can have | `check` says so, by the last backup
+func TestManyEntriesAreTold(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{0: 0, 800_000: 0, 800_001: 1, repository.MaxEntries: 1} {
+		w := newWorld(t, nil)
+		w.exec.cfg.Last = &lockstep.Backup{ID: "shop_0", Artifacts: []lockstep.Artifact{{Name: "db-0-pg", Entries: n}}}
+		task := w.task(lockstep.StageCheck, nil)
+		got := w.exec.manyEntries(task)
+		if len(got) != want || want == 1 && !strings.Contains(got[0], "more than 1000000") {
+			t.Errorf("of %d entries it says %q", n, got)
+		}
+		if task.Plan.Operation = lockstep.OperationRestore; len(w.exec.manyEntries(task)) > 0 {
+			t.Error("a restore is warned")
+		}
+	}
 }

@@ -28,8 +28,9 @@ type Journal interface {
 
 	// Events returns the run's events with a number above after, in order. An
 	// unknown run has none. An event of an unknown version or type ends the
-	// list with an error that wraps lockstep.ErrUnknownEvent; those before it
-	// are returned beside it.
+	// list with an error that wraps lockstep.ErrUnknownEvent; one that is not as
+	// it was appended, or is missing, with one that wraps ErrDamaged; those before
+	// it are returned beside it.
 	Events(ctx context.Context, run lockstep.RunID, after uint64) ([]lockstep.Event, error)
 
 	// Runs lists runs, newest first: by descending id, which is the order of
@@ -41,6 +42,16 @@ type Journal interface {
 	// locked, oldest first.
 	Held(ctx context.Context, key lockstep.DeploymentKey) ([]lockstep.Hold, error)
 
+	// Lost lists the losses that are known of a run, "" for those of all runs:
+	// what was found when the journal was opened, or mended. They stay until the
+	// run is pruned.
+	Lost(ctx context.Context, run lockstep.RunID) ([]Loss, error)
+
+	// Mend lets a run go on whose events are damaged, from the last good one:
+	// those after it are set aside, and the loss is kept. A sound run is left as
+	// it is. Only the owner of the run's key calls it.
+	Mend(ctx context.Context, run lockstep.RunID) error
+
 	// PutOutput keeps what one try of a step printed, replacing what was kept
 	// for the same try and stream; Outputs returns all that is kept for a step,
 	// by try, stdout before stderr. Output is not part of the events, need not
@@ -50,8 +61,8 @@ type Journal interface {
 	Outputs(ctx context.Context, run lockstep.RunID, step lockstep.StepID) ([]lockstep.StepOutput, error)
 
 	// Prune deletes one ended run with its output. A run that has not ended,
-	// or that holds a job, is refused with an error that wraps ErrConflict. A
-	// run that is not stored is no error.
+	// or that holds a job, is refused with an error that wraps ErrConflict. A run
+	// that is not stored is no error: what is known of its loss is forgotten.
 	Prune(ctx context.Context, run lockstep.RunID) error
 
 	// RequestCancel leaves word for whoever drives the run, in any process,
@@ -71,6 +82,15 @@ type Journal interface {
 	// Owner says who drives the key's runs now, "" if nobody does. It never
 	// makes an Own of somebody else fail.
 	Owner(ctx context.Context, key lockstep.DeploymentKey) (owner string, err error)
+
+	// PutRecord keeps a record, durably, replacing the one of its kind and name.
+	// Records of a kind are listed by name. They belong to no run and are never
+	// pruned with one.
+	PutRecord(ctx context.Context, r Record) error
+	Records(ctx context.Context, kind string) ([]Record, error)
+
+	// Record is one of them; ok is false if there is none.
+	Record(ctx context.Context, kind, name string) (r Record, ok bool, err error)
 
 	// Close lets go of what is owned through this value. It may be called
 	// twice; every other call after it fails.

@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lockstep"
+	"lockstep/internal/faultpoint"
 )
 
 // ClaimRequest asks to own an instance.
@@ -81,6 +84,9 @@ func (c *Client) Claim(ctx context.Context, req ClaimRequest) (ClaimReply, error
 	if err != nil {
 		return ClaimReply{}, fmt.Errorf("claim instance: %w", err)
 	}
+	if req.Term > lockstep.MaxTerm {
+		return ClaimReply{}, fmt.Errorf("claim instance: term %d is beyond %d", req.Term, lockstep.MaxTerm)
+	}
 	takeOver := "0"
 	if req.TakeOver {
 		takeOver = "1"
@@ -95,16 +101,20 @@ func (c *Client) Claim(ctx context.Context, req ClaimRequest) (ClaimReply, error
 		"=" + escapeName(req.Key), "=" + escapeName(req.Owner), run,
 		strconv.FormatUint(req.Term, 10), takeOver, over,
 	}
+	faultpoint.Hit("launcher.claim.before")
 	var reply ClaimReply
-	err = c.steady(ctx, func(s *session) error {
-		a := claimAnswer{session: s, run: req.Run, reply: ClaimReply{Displaced: reply.Displaced}}
-		err := s.ask(ctx, line("claim", words), a.take)
+	err = c.steady(ctx, func(s *session, silence time.Duration) error {
+		a := claimAnswer{session: s, run: req.Run, term: req.Term, reply: ClaimReply{Displaced: reply.Displaced}}
+		err := s.ask(ctx, question{
+			line: line("claim", words), on: a.take, silence: silenceOf("claim", silence), late: lateOf("claim", c.patience),
+		})
 		reply = a.reply
 		return err
 	})
 	if err != nil {
 		return ClaimReply{}, fmt.Errorf("claim instance: %w", err)
 	}
+	faultpoint.Hit("launcher.claim.after")
 	c.claimed(run, req.Term)
 	return reply, nil
 }
@@ -113,6 +123,7 @@ func (c *Client) Claim(ctx context.Context, req ClaimRequest) (ClaimReply, error
 type claimAnswer struct {
 	session *session
 	run     string
+	term    uint64 // that was asked for
 	reply   ClaimReply
 	rows    int
 }
@@ -126,6 +137,9 @@ func (a *claimAnswer) take(f frame) (bool, error) {
 	switch f.kind {
 	case "held":
 		record, err := parseClaim(f.words[min(1, len(f.words)):])
+		if err == nil && record.Run == a.run {
+			err = lockstep.CheckTerm(record.Term, a.term)
+		}
 		if err != nil {
 			return true, err
 		}
@@ -145,6 +159,9 @@ func (a *claimAnswer) take(f frame) (bool, error) {
 	term, err := strconv.ParseUint(f.word(0), 10, 64)
 	if err != nil {
 		return true, fmt.Errorf("%w: term %q", errFrame, f.word(0))
+	}
+	if err := lockstep.CheckTerm(term, a.term); err != nil {
+		return true, err
 	}
 	a.reply.Term, a.reply.BootID = term, f.word(1)
 	return true, nil
@@ -239,7 +256,9 @@ func (c *Client) Release(ctx context.Context, mode ReleaseMode, owed ...string) 
 		}
 		words = append(words, word)
 	}
+	faultpoint.Hit("launcher.release.before")
 	_, _, err := c.do(ctx, "release", words...)
+	faultpoint.Hit("launcher.release.after")
 	return err
 }
 

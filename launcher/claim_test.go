@@ -50,7 +50,7 @@ func TestClaimRefusedAndTakenOver(t *testing.T) {
 		}
 		i.fenced("r1")
 		st, err := other.Kill(i.ctx(), s.StepRef, time.Second)
-		if err != nil || st.Outcome.Kind != lockstep.OutcomeSignal {
+		if err != nil || st.Outcome != signalled(sh, "TERM", 15) {
 			t.Errorf("kill of the displaced run's step: %+v, %v", st, err)
 		}
 		if err := other.Release(i.ctx(), ReleaseAll); err != nil {
@@ -71,7 +71,7 @@ func (i *instance) fenced(run string) {
 	err6 := i.Release(i.ctx(), ReleaseDone)
 	i.script("theirs", "")
 	err7 := i.RemoveDir(i.ctx(), i.dir+"/theirs")
-	err8 := i.MakeDir(i.ctx(), i.dir+"/ours")
+	err8 := i.MakeDir(i.ctx(), i.dir+"/ours", i.dir+"/ours")
 	for n, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8} {
 		if !errors.Is(err, ErrFenced) {
 			i.t.Errorf("verb %d of a displaced run: %v", n, err)
@@ -118,6 +118,7 @@ func TestClaimIsRepeatable(t *testing.T) {
 	})
 }
 
+//fault:74 the launcher's folder is somebody else's, or a link | the launcher refuses to use it
 func TestFolderOfSomebodyElse(t *testing.T) {
 	for name, spoil := range map[string]func(string) error{
 		"symlink": func(dir string) error {
@@ -159,6 +160,7 @@ func TestFolderOfSomebodyElse(t *testing.T) {
 	}
 }
 
+//fault:17 sudo asks for a password, wants a terminal, or refuses the user | an error with sudo's own words and a hint, before anything is locked
 func TestSudoProblemsHaveHints(t *testing.T) {
 	for _, text := range []string{"sudo: a password is required", "sudo: sorry, you must have a tty to run sudo", "bob is not in the sudoers file."} {
 		i := newInstance(t, "sh")

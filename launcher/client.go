@@ -32,6 +32,10 @@ type Client struct {
 	target target.Target
 	cfg    Config
 	shell  string // the sh of the instance; tests use others
+	// answerWithin bounds the start of a control session; tests use less.
+	answerWithin time.Duration
+	// patience is verbWithin; tests have less.
+	patience time.Duration
 
 	mu     sync.Mutex
 	cur    *session
@@ -58,7 +62,10 @@ func New(t target.Target, cfg Config) *Client {
 	if cfg.StateDir == "" {
 		cfg.StateDir = "/var/lib/lockstep"
 	}
-	return &Client{target: t, cfg: cfg, shell: "sh", over: make(chan struct{})}
+	return &Client{
+		target: t, cfg: cfg, shell: "sh", answerWithin: answerWithin, patience: verbWithin,
+		over: make(chan struct{}),
+	}
 }
 
 // Close ends the control session. Running scripts, the claim and the lease
@@ -75,6 +82,18 @@ func (c *Client) Close() error {
 		s.close(3 * time.Second)
 	}
 	return nil
+}
+
+// GiveUp ends a control session that has not said hello, and does nothing to one that
+// has, or where there is none: somebody knows that the login lets no command do its
+// work. It may be called at any time, concurrently.
+func (c *Client) GiveUp() {
+	c.mu.Lock()
+	s := c.cur
+	c.mu.Unlock()
+	if s != nil {
+		s.giveUp()
+	}
 }
 
 // claimed notes for whom this client speaks from now on, and sees to it that it
@@ -112,8 +131,8 @@ func (c *Client) ping() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pingEvery)
 	defer cancel()
-	// A session that is lost is whoever needs it to notice.
-	_ = s.ask(ctx, line("ping", []string{run}), func(f frame) (bool, error) { return true, finalError(f) })
+	// A session that does not answer is ended by that; whoever needs one makes another.
+	_ = s.ask(ctx, question{line: line("ping", []string{run}), silence: c.patience, on: func(f frame) (bool, error) { return true, finalError(f) }})
 }
 
 // session gives a session that has said hello; it starts one if need be.
@@ -131,36 +150,67 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 		}
 	}
 	if c.cur == nil {
-		c.cur = openSession(c.target, c.bootCommand(), text())
+		c.cur = openSession(c.target, c.bootCommand(), text(), c.answerWithin)
 	}
 	s := c.cur
 	c.mu.Unlock()
 
+	if err := c.await(ctx, s); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.met = true
+	return s, nil
+}
+
+// await waits for a session's hello.
+func (c *Client) await(ctx context.Context, s *session) error {
+	silent := time.NewTimer(greeting * c.patience)
+	defer silent.Stop()
 	select {
 	case <-s.ready:
-		c.mu.Lock()
-		c.met = true
-		c.mu.Unlock()
-		return s, nil
+		return nil
 	case <-s.done:
-		return nil, s.err
+		return s.err
+	case <-silent.C:
+		s.cancel()
+		c.leave(s)
+		return fmt.Errorf("%w: no word from its control session within %s", ErrUnanswered, greeting*c.patience)
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 }
 
-// steady calls try with a session, again and again while sessions get lost.
-func (c *Client) steady(ctx context.Context, try func(*session) error) error {
-	pause := 20 * time.Millisecond
+// leave makes the next verb ask on another session than that one.
+func (c *Client) leave(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cur == s {
+		c.cur = nil
+	}
+}
+
+// steady calls try with a session, again and again while sessions get lost, and
+// on a few more while they do not answer, each time with more patience.
+func (c *Client) steady(ctx context.Context, try func(*session, time.Duration) error) error {
+	pause, unanswered := 20*time.Millisecond, 0
 	for {
 		s, err := c.session(ctx)
 		if err == nil {
-			err = try(s)
-			if err == nil || !errors.Is(err, errLost) {
+			err = try(s, c.patience<<unanswered)
+			switch {
+			case errors.Is(err, ErrUnanswered):
+				c.leave(s)
+				unanswered++
+			case err == nil || !errors.Is(err, errLost):
 				return err
 			}
 			pause = 20 * time.Millisecond
 		} else if isPermanent(err) || !c.hasMet() {
+			return err
+		}
+		if unanswered == answerTries {
 			return err
 		}
 		select {
@@ -185,11 +235,14 @@ func (c *Client) hasMet() bool {
 func (c *Client) do(ctx context.Context, verb string, words ...string) (frame, *session, error) {
 	var answer frame
 	var on *session
-	err := c.steady(ctx, func(s *session) error {
+	err := c.steady(ctx, func(s *session, silence time.Duration) error {
 		on = s
-		return s.ask(ctx, line(verb, words), func(f frame) (bool, error) {
-			answer = f
-			return true, finalError(f)
+		return s.ask(ctx, question{
+			line: line(verb, words), silence: silenceOf(verb, silence), late: lateOf(verb, c.patience),
+			on: func(f frame) (bool, error) {
+				answer = f
+				return true, finalError(f)
+			},
 		})
 	})
 	if err != nil {

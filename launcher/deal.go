@@ -28,6 +28,7 @@ func (c *Client) dealOut(ctx context.Context, word string, w io.Writer) error {
 	defer cancel(nil)
 	group := new(errgroup.Group)
 	var lost firstLost
+	var touched error // of the channel that deals
 	t := newTable(channels, w)
 	defer context.AfterFunc(ctx, func() { t.fail(context.Cause(ctx)) })()
 	for i := range channels {
@@ -37,6 +38,9 @@ func (c *Client) dealOut(ctx context.Context, word string, w io.Writer) error {
 		}
 		group.Go(func() error {
 			err := c.stream(ctx, verb, target.Streams{Stdin: hang{ctx}, Stdout: seat{t, i}}, words...)
+			if errors.Is(err, ErrTouched) {
+				touched, err = err, nil
+			}
 			if err == nil {
 				err = t.leave(i)
 			}
@@ -53,6 +57,9 @@ func (c *Client) dealOut(ctx context.Context, word string, w io.Writer) error {
 		return lost.err
 	case cause != nil:
 		return cause
+	}
+	if err == nil {
+		err = touched
 	}
 	return err
 }

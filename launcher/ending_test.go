@@ -32,6 +32,8 @@ func gone(pid int) bool {
 	return err != nil || strings.Contains(string(b), ") Z ")
 }
 
+//fault:4 a script and all that it started ignore TERM, HUP and INT | all of them are killed after the grace
+//fault:5 a script that forks twice, and into sessions of its own, is stopped | all that it started is found and ended
 func TestKillWhatDoesNotWantToDie(t *testing.T) {
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)
@@ -51,7 +53,7 @@ while :; do sleep 1; done
 			pids = append(pids, i.pid(name))
 		}
 		st, err := i.Kill(i.ctx(), s.StepRef, 200*time.Millisecond)
-		if err != nil || st.Outcome != (lockstep.Outcome{Kind: lockstep.OutcomeSignal, Signal: "KILL"}) {
+		if err != nil || st.Outcome != signalled(sh, "KILL", 9) {
 			t.Errorf("%+v, %v", st, err)
 		}
 		for n, pid := range pids {
@@ -155,6 +157,7 @@ func (i *instance) supervisors(pid int) (found []int) {
 	}
 }
 
+//fault:11 the instance has another boot id than when the script was started | the script is dead, for certain, because of a reboot
 func TestReboot(t *testing.T) {
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)
@@ -163,7 +166,7 @@ func TestReboot(t *testing.T) {
 		i.start(s)
 		i.until("the record", func() bool {
 			b, _ := os.ReadFile(filepath.Join(i.dir, "run/lockstep/r-r1/s-s@1.record"))
-			return len(b) > 0
+			return strings.HasPrefix(string(b), "run ")
 		})
 		for _, name := range []string{"run/lockstep/r-r1/s-s@1.record", "var/lockstep/r-r1/boot", "var/lockstep/claim"} {
 			path := filepath.Join(i.dir, name)

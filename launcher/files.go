@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // LoginDir is the folder that relative paths are relative to.
@@ -18,7 +19,7 @@ func (c *Client) LoginDir(ctx context.Context) (string, error) {
 // anySession waits for a control session.
 func (c *Client) anySession(ctx context.Context) (*session, error) {
 	var found *session
-	err := c.steady(ctx, func(s *session) error {
+	err := c.steady(ctx, func(s *session, _ time.Duration) error {
 		found = s
 		return nil
 	})
@@ -47,19 +48,27 @@ func checkDir(dir string) error {
 	return nil
 }
 
-// MakeDir makes a folder and its parents; one that exists is left as it is.
-// Errors: ErrFenced when another run than that of the last claim owns the
-// instance.
-func (c *Client) MakeDir(ctx context.Context, dir string) error {
+// MakeDir makes a folder and its parents; one that exists is left as it is. What
+// is made is marked at top, the folder of all artifacts, which dir is or lies in:
+// RemoveDir removes nothing else. Errors: ErrFenced when another run than that of
+// the last claim owns the instance.
+func (c *Client) MakeDir(ctx context.Context, top, dir string) error {
 	run, term := c.owner()
-	if _, err := c.onDir(ctx, "mkdir", dir, run, term); err != nil {
+	word, err := encodeWord(top)
+	if err == nil {
+		_, err = c.onDir(ctx, "mkdir", dir, run, term, word)
+	}
+	if err != nil {
 		return fmt.Errorf("make folder %q: %w", dir, err)
 	}
 	return nil
 }
 
-// RemoveDir removes a folder with all that is in it; none is no error. Errors:
-// ErrFenced, as for MakeDir.
+// RemoveDir removes a folder with all that is in it; none is no error. What still
+// unpacks into it for this run is stopped first. Links are removed, never followed,
+// and nothing is removed where anything is mounted in it (ErrMounted), or where it
+// was not made by MakeDir (ErrForeign), unless it has the name that the contract of
+// BOSH Backup and Restore gives it. ErrFenced as for MakeDir.
 func (c *Client) RemoveDir(ctx context.Context, dir string) error {
 	run, term := c.owner()
 	if _, err := c.onDir(ctx, "rmdir", dir, run, term); err != nil {
@@ -104,6 +113,29 @@ func (c *Client) Space(ctx context.Context, dir string) (Space, error) {
 		return Space{}, fmt.Errorf("measure space for %q: %w: %.80q", dir, errFrame, f.words)
 	}
 	return Space{FreeBytes: free, UsedBytes: used}, nil
+}
+
+// Room is how much can still be noted of runs on an instance.
+type Room struct {
+	// Dir is the run folder.
+	Dir string
+	// FreeBytes and FreeNames, that is files, of its file system.
+	FreeBytes, FreeNames int64
+}
+
+// Room measures the file system of the run folder, in which every step leaves
+// its record. It is small, as a rule, and shared with others.
+func (c *Client) Room(ctx context.Context) (Room, error) {
+	f, s, err := c.do(ctx, "room")
+	if err != nil {
+		return Room{}, fmt.Errorf("measure the room for runs: %w", err)
+	}
+	bytes, err1 := strconv.ParseInt(f.word(0), 10, 64)
+	names, err2 := strconv.ParseInt(f.word(1), 10, 64)
+	if err1 != nil || err2 != nil || bytes < 0 || names < 0 {
+		return Room{}, fmt.Errorf("measure the room for runs: %w: %.80q", errFrame, f.words)
+	}
+	return Room{Dir: s.runDir, FreeBytes: bytes, FreeNames: names}, nil
 }
 
 // Tools names the programs that the launcher needs and the instance lacks.

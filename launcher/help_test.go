@@ -3,6 +3,7 @@ package launcher
 import (
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep"
 	"lockstep/target/local"
 )
 
@@ -27,18 +29,57 @@ type instance struct {
 	*Client
 }
 
-// shells are the shells in which the launcher must work.
+// inShells are the shells in which the tests run that call shells: dash and bash
+// are what sh is on most machines. `make shells` names more.
+var inShells = flag.String("shells", "dash,bash", "run the tests of the launcher's text in these shells")
+
+// shells runs a test in each of the shells in which the launcher must work,
+// beside other tests.
 func shells(t *testing.T, test func(t *testing.T, shell string)) {
-	for _, sh := range []string{"dash", "bash"} {
-		if _, err := exec.LookPath(sh); err != nil {
-			t.Logf("no %s here", sh)
+	t.Parallel()
+	inEachShell(t, test)
+}
+
+func inEachShell(t *testing.T, test func(t *testing.T, shell string)) {
+	for _, name := range strings.Split(*inShells, ",") {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			if *inShells != flag.Lookup("shells").DefValue {
+				t.Errorf("no %s here", name)
+			}
+			t.Logf("no %s here", name)
 			continue
 		}
-		t.Run(sh, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, sh)
+			test(t, asSh(t, path))
 		})
 	}
+}
+
+// asSh gives a shell the name by which instances know it: some behave otherwise
+// under their own.
+func asSh(t testing.TB, shell string) string {
+	t.Helper()
+	link := filepath.Join(t.TempDir(), "sh")
+	if err := os.Symlink(shell, link); err != nil {
+		t.Fatal(err)
+	}
+	return link
+}
+
+// signalled is the outcome of a script that a signal ended. A zsh that is called
+// sh tells of an exit with the number and 128 in its place.
+func signalled(sh, name string, number int) lockstep.Outcome {
+	if isZsh(sh) {
+		return lockstep.Exited(128 + number)
+	}
+	return lockstep.Outcome{Kind: lockstep.OutcomeSignal, Signal: name}
+}
+
+func isZsh(sh string) bool {
+	path, _ := os.Readlink(sh)
+	return filepath.Base(path) == "zsh"
 }
 
 func newInstance(t testing.TB, shell string) *instance {

@@ -2,8 +2,8 @@ package launcher
 
 import (
 	"bufio"
+	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"lockstep/spill"
 	"lockstep/target"
 )
 
@@ -62,92 +63,55 @@ func fieldReader(r io.Reader) (br *bufio.Reader, giveBack func()) {
 
 var errInventory = errors.New("the inventory makes no sense")
 
-// Inventory lists every entry of the folder, the folder first, in find's
-// order, and calls each with it. Contents are digested on the instance, each
-// inode once, on all its cores. Anything that cannot be read is an error, and
-// then each has not been called.
+// Inventory lists every entry of the folder, the folder first, and calls each with
+// it: by path, but files that have several names last, all names of one together.
+// Contents are digested on the instance, each inode once, on all its cores. Anything
+// that cannot be read is an error; what each was given is worthless then.
 func (c *Client) Inventory(ctx context.Context, dir string, each func(Item)) error {
-	items, err := c.inventory(ctx, dir)
-	if err != nil {
+	if err := c.inventory(ctx, dir, each); err != nil {
 		return fmt.Errorf("list folder %q: %w", dir, err)
-	}
-	for _, item := range items {
-		each(item)
 	}
 	return nil
 }
 
-func (c *Client) inventory(ctx context.Context, dir string) ([]Item, error) {
+func (c *Client) inventory(ctx context.Context, dir string, each func(Item)) error {
 	word, err := c.streamDir(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	g := gather(ctx)
+	defer g.close()
 	pr, pw := io.Pipe()
-	type result struct {
-		items []Item
-		err   error
-	}
-	parsed := make(chan result, 1)
+	parsed := make(chan error, 1)
 	go func() {
-		items, err := parseInventory(pr)
+		err := g.takeAll(pr)
 		// What comes after an error is not wanted, but must not block.
 		_ = pr.CloseWithError(errors.Join(err, errInventory))
-		parsed <- result{items, err}
+		parsed <- err
 	}()
 	err = c.stream(ctx, "inventory", target.Streams{Stdout: pw}, word)
 	_ = pw.Close()
-	r := <-parsed
-	if err != nil {
-		return nil, err
+	perr := <-parsed
+	if errors.Is(perr, spill.ErrSpill) {
+		err = perr // the stream only saw its output refused
 	}
-	return r.items, r.err
+	if err = cmp.Or(err, perr); err != nil {
+		return err
+	}
+	return g.each(each)
 }
 
-// inode tells files apart.
-type inode struct{ dev, ino uint64 }
-
-// parseInventory reads the launcher's listing and digests.
-func parseInventory(r io.Reader) ([]Item, error) {
+// takeAll is take of what ends there.
+func (g *gathering) takeAll(r io.Reader) error {
 	br, giveBack := fieldReader(r)
 	defer giveBack()
-	items, err := parseListing(br)
-	if err != nil {
-		return nil, err
-	}
-	byInode := make(map[inode][]int)
-	for i, item := range items {
-		if item.Type == 'f' {
-			key := inode{item.Dev, item.Inode}
-			byInode[key] = append(byInode[key], i)
-		}
-	}
-	if err := parseDigests(br, items, byInode); err != nil {
-		return nil, err
+	if err := g.take(br); err != nil {
+		return err
 	}
 	if _, err := br.ReadByte(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: something follows its end", errInventory)
+		return fmt.Errorf("%w: something follows its end", errInventory)
 	}
-	return items, nil
-}
-
-// parseListing reads all entries, up to the field that ends them.
-func parseListing(br *bufio.Reader) ([]Item, error) {
-	var items []Item
-	names := 0
-	for {
-		item, last, err := parseItem(br)
-		if err != nil {
-			return nil, err
-		}
-		if last {
-			return items, nil
-		}
-		names += len(item.Path) + len(item.Link)
-		if len(items) == maxItems || names > maxNames {
-			return nil, fmt.Errorf("%w: more than %d entries, or %d bytes of names", errInventory, maxItems, maxNames)
-		}
-		items = append(items, item)
-	}
+	return nil
 }
 
 // parseItem reads one entry: three fields ended by NUL.
@@ -216,26 +180,6 @@ func parseTime(s string) (time.Time, error) {
 	return time.Unix(sec, nsec).UTC(), nil
 }
 
-// parseDigests reads lines "DEV:INODE HEX" up to "done". Every regular file
-// must get one.
-func parseDigests(br *bufio.Reader, items []Item, byInode map[inode][]int) error {
-	err := eachDigest(br, func(line string) error {
-		key, sum, err := parseDigest(line)
-		for _, i := range byInode[key] {
-			items[i].SHA256 = sum
-		}
-		delete(byInode, key)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, names := range byInode {
-		return fmt.Errorf("%q changed or vanished while it was listed", items[names[0]].Path)
-	}
-	return nil
-}
-
 // eachDigest hands every line up to "done" to take, whose error ends it.
 func eachDigest(br *bufio.Reader, take func(line string) error) error {
 	for {
@@ -254,18 +198,4 @@ func eachDigest(br *bufio.Reader, take func(line string) error) error {
 			return err
 		}
 	}
-}
-
-func parseDigest(line string) (inode, [32]byte, error) {
-	var sum [32]byte
-	key, digits, ok := strings.Cut(line, " ")
-	dev, ino, ok2 := strings.Cut(key, ":")
-	d, err1 := strconv.ParseUint(dev, 10, 64)
-	i, err2 := strconv.ParseUint(ino, 10, 64)
-	raw, err3 := hex.DecodeString(digits)
-	if !ok || !ok2 || err1 != nil || err2 != nil || err3 != nil || len(raw) != len(sum) {
-		return inode{}, sum, fmt.Errorf("%w: digest %.120q", errInventory, line)
-	}
-	copy(sum[:], raw)
-	return inode{d, i}, sum, nil
 }

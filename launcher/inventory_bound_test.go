@@ -22,9 +22,10 @@ func (e endless) Read(p []byte) (int, error) {
 
 const endlessEntry = "d 755 0 0 1.0000000000 0 1 1 1\x00x\x00\x00"
 
+//fault:57 an inventory without an end | it is refused at its bound
 func TestInventoryIsBounded(t *testing.T) {
 	t.Parallel()
-	_, err := parseInventory(endless{strings.NewReader(endlessEntry)})
+	err := parseInventory(t.Context(), endless{strings.NewReader(endlessEntry)}, func(Item) {})
 	if !errors.Is(err, errInventory) || !strings.Contains(err.Error(), "more than") {
 		t.Fatalf("a listing without end: %v", err)
 	}

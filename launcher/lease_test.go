@@ -43,6 +43,7 @@ func (i *instance) arm(l Lease) {
 	}
 }
 
+//fault:71 a lease fires while a backup script runs | the instance stops the script and unlocks by itself
 func TestLeaseFires(t *testing.T) {
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)
@@ -68,7 +69,7 @@ func TestLeaseFires(t *testing.T) {
 		if !gone(pid) {
 			t.Error("the work script still runs")
 		}
-		if st, _ := i.wait(work); st.Outcome != (lockstep.Outcome{Kind: lockstep.OutcomeSignal, Signal: "KILL"}) {
+		if st, _ := i.wait(work); st.Outcome != signalled(sh, "KILL", 9) {
 			t.Errorf("work: %+v", st)
 		}
 		// The orchestrator finds what the lease did where it would have done it.
@@ -123,9 +124,14 @@ func TestLeaseFiresByItself(t *testing.T) {
 		i := newInstance(t, sh)
 		i.claim("r1")
 		s := step("r1", "lock-a", i.logScript("lock", ""))
-		i.arm(Lease{Duration: 500 * time.Millisecond, Unlocks: i.unlocks()})
+		i.arm(Lease{Duration: time.Hour, Unlocks: i.unlocks()})
 		i.start(s)
 		i.wait(s)
+		// The timer wakes once an hour: it must be another one that is short.
+		i.endWatcher("r1")
+		if _, err := i.Renew(i.ctx(), 500*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
 		i.drop()
 		i.until("the unlock", func() bool { return strings.Contains(i.log(), "unlock-c") })
 		other := i.another(sh)
@@ -149,14 +155,16 @@ func TestLeaseRenewedDoesNotFire(t *testing.T) {
 		if state, err := i.Renew(i.ctx(), time.Hour); err != nil || state != LeaseOff {
 			t.Errorf("before: %v, %v", state, err)
 		}
-		i.arm(Lease{Duration: time.Second, Unlocks: i.unlocks()})
+		const first = 5 * time.Second // long enough for a loaded machine to renew it in time
+		armed := time.Now()
+		i.arm(Lease{Duration: first, Unlocks: i.unlocks()})
 		if state, err := i.Renew(i.ctx(), time.Hour); err != nil || state != LeaseArmed {
 			t.Errorf("renew: %v, %v", state, err)
 		}
 		s := step("r1", "lock-a", i.logScript("lock", ""))
 		i.start(s)
 		i.wait(s)
-		time.Sleep(1200 * time.Millisecond) // past the first deadline
+		time.Sleep(time.Until(armed.Add(first + 2*time.Second))) // past the first deadline
 		if i.exists("run/lockstep/r-r1/fired") || i.log() != "lock\n" {
 			t.Errorf("fired: %q", i.log())
 		}
@@ -281,16 +289,25 @@ func TestAFullDiskTakesNoLeaseAway(t *testing.T) {
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)
 		i.claim("r1")
-		i.arm(Lease{Duration: 2 * time.Second, Grace: 200 * time.Millisecond, Unlocks: i.unlocks()[:1]})
+		i.arm(Lease{Duration: time.Hour, Grace: 200 * time.Millisecond, Unlocks: i.unlocks()[:1]})
 		i.locked("r1")
 		full := filepath.Join(i.dir, "run/lockstep/r-r1/lease.new")
 		if err := os.Symlink("/dev/full", full); err != nil {
 			t.Fatal(err)
 		}
-		for _, duration := range []time.Duration{time.Hour, 0} {
-			if state, err := i.Renew(i.ctx(), duration); err == nil {
-				t.Errorf("renewed for %s: %v", duration, state)
-			}
+		if state, err := i.Renew(i.ctx(), time.Hour); err != nil || state != LeaseArmed {
+			t.Errorf("renewed in place: %v, %v", state, err)
+		}
+		read := func() string {
+			b, _ := os.ReadFile(filepath.Join(i.dir, "run/lockstep/r-r1/lease"))
+			return string(b)
+		}
+		far := read()
+		if err := os.Symlink("/dev/full", full); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := i.Renew(i.ctx(), 0); err != nil || read() == far {
+			t.Errorf("brought forward in place: %v", err)
 		}
 		i.drop()
 		i.fired("r1")
@@ -307,7 +324,7 @@ func TestASessionThatCannotBeMarkedStillAnswers(t *testing.T) {
 		i := newInstance(t, sh)
 		i.claim("r1")
 		i.arm(Lease{Duration: time.Hour, Unlocks: i.unlocks()[:1]})
-		mark, err := filepath.Glob(filepath.Join(i.dir, "run/lockstep/sess-*/run"))
+		mark, err := filepath.Glob(filepath.Join(i.dir, "run/lockstep/sess-*/for-r1"))
 		if err != nil || len(mark) != 1 {
 			t.Fatalf("%v, %v", mark, err)
 		}

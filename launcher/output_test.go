@@ -22,6 +22,7 @@ func (i *instance) drop() {
 	<-s.done
 }
 
+//fault:8 the session is lost in the middle of a script | each byte of output comes once, and the script's own exit status
 func TestConnectionLostInTheMiddle(t *testing.T) {
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)
@@ -63,6 +64,8 @@ exit 7
 
 // TestMuchOutput: 20 MB are taken without filling the disk; a client that was
 // not there gets the head and the tail.
+//
+//fault:46 a script prints 20 MB, with and without a reader | all of it comes to who reads, head and tail to who comes later; the disk is not filled
 func TestMuchOutput(t *testing.T) {
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)
@@ -120,6 +123,7 @@ func TestOutputRemovedWhileRead(t *testing.T) {
 	})
 }
 
+//fault:5 a script's child keeps its output open | the step ends with its script's exit status; what it started stays
 func TestDaemonKeepsOutputOpen(t *testing.T) {
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)

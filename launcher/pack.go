@@ -1,7 +1,6 @@
 package launcher
 
 import (
-	"bufio"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -26,13 +25,13 @@ func (c *Client) Pack(ctx context.Context, dir string, each func(Item), w io.Wri
 		pr, pw := io.Pipe()
 		parsed := make(chan error, 1)
 		go func() {
-			err := unpack(pr, each, w)
+			err := unpack(ctx, pr, each, w)
 			_ = pr.CloseWithError(errors.Join(err, errInventory))
 			parsed <- err
 		}()
 		err = c.stream(ctx, "pack", target.Streams{Stdout: pw}, word)
 		_ = pw.Close()
-		if perr := <-parsed; err == nil || !errors.Is(perr, io.ErrUnexpectedEOF) && perr != nil {
+		if perr := <-parsed; err == nil || errors.Is(err, ErrTouched) && perr != nil || !errors.Is(perr, io.ErrUnexpectedEOF) && perr != nil {
 			err = perr // the stream only saw its output refused
 		}
 	}
@@ -43,47 +42,20 @@ func (c *Client) Pack(ctx context.Context, dir string, each func(Item), w io.Wri
 }
 
 // unpack takes apart what the launcher's pack prints.
-func unpack(r io.Reader, each func(Item), w io.Writer) error {
+func unpack(ctx context.Context, r io.Reader, each func(Item), w io.Writer) error {
 	br, giveBack := fieldReader(r)
 	defer giveBack()
-	items, err := parseListing(br)
+	g := gather(ctx)
+	err := g.take(br)
+	if err == nil {
+		err = g.each(each)
+	}
+	g.close()
 	if err != nil {
 		return err
-	}
-	if err := parseSums(br, items); err != nil {
-		return err
-	}
-	for _, item := range items {
-		each(item)
 	}
 	_, err = io.Copy(w, br)
 	return err
-}
-
-// parseSums reads lines of sha256sum up to "done". Every regular file must get
-// one.
-func parseSums(br *bufio.Reader, items []Item) error {
-	files := make(map[string]*Item, len(items))
-	for i := range items {
-		if items[i].Type == 'f' {
-			files[items[i].Path] = &items[i]
-		}
-	}
-	err := eachDigest(br, func(line string) error {
-		path, sum, err := parseSum(line)
-		if file := files[path]; file != nil {
-			file.SHA256 = sum
-			delete(files, path)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for path := range files {
-		return fmt.Errorf("%q changed or vanished while it was listed", path)
-	}
-	return nil
 }
 
 // sumEscapes are how sha256sum writes a name in a line that begins with a

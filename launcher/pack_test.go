@@ -1,8 +1,11 @@
 package launcher
 
 import (
+	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lockstep/target"
 )
 
 // TestPackIsInventoryAndArchive, whatever the names are.
@@ -24,10 +29,10 @@ func TestPackIsInventoryAndArchive(t *testing.T) {
 			t.Fatal(err)
 		}
 		var want, got []Item
-		var tar, packed bytes.Buffer
+		var archive, packed bytes.Buffer
 		if err := errors.Join(
 			i.Inventory(i.ctx(), dir, func(it Item) { want = append(want, it) }),
-			i.TarOut(i.ctx(), dir, 0, &tar),
+			i.TarOut(i.ctx(), dir, 0, &archive),
 			i.Pack(i.ctx(), dir, func(it Item) { got = append(got, it) }, &packed),
 		); err != nil {
 			t.Fatal(err)
@@ -35,24 +40,54 @@ func TestPackIsInventoryAndArchive(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || len(got) < 20 {
 			t.Errorf("%d entries; (-inventory +pack)\n%s", len(got), diff)
 		}
-		if !bytes.Equal(tar.Bytes(), packed.Bytes()) {
-			t.Errorf("archives of %d and %d bytes differ", tar.Len(), packed.Len())
+		if diff := cmp.Diff(members(t, archive.Bytes()), members(t, packed.Bytes())); diff != "" || archive.Len() != packed.Len() {
+			t.Errorf("archives of %d and %d bytes differ: (-tar +pack)\n%s", archive.Len(), packed.Len(), diff)
 		}
 		i.leavesNothing()
 	})
 }
 
-// TestWhatTheEnvironmentSays of tar and cd is not asked for.
+// members are an archive's, each with what is in it.
+func members(t *testing.T, archive []byte) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for r := tar.NewReader(bytes.NewReader(archive)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[h.Name] = fmt.Sprintf("%c %o %d:%d %v %s %x", h.Typeflag, h.Mode, h.Uid, h.Gid, h.ModTime, h.Linkname, sha256.Sum256(content))
+	}
+}
+
+// TestWhatTheEnvironmentSays of tar and cd, and to tools in general, is not asked
+// for.
+//
+//fault:tools-environment a login exports POSIXLY_CORRECT, TAR_OPTIONS, CDPATH or what else changes what tools do | backup and restore do not change; the scripts see it
 func TestWhatTheEnvironmentSays(t *testing.T) {
-	i := newInstance(t, "sh")
+	inEachShell(t, whatTheEnvironmentSays)
+}
+
+func whatTheEnvironmentSays(t *testing.T, shell string) {
+	i := newInstance(t, shell)
 	for _, dir := range []string{"store", "other/store"} {
 		if err := errors.Join(os.MkdirAll(filepath.Join(i.dir, dir), 0o755),
 			os.WriteFile(filepath.Join(i.dir, dir, filepath.Dir(dir)+"f"), []byte("x"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv("TAR_OPTIONS", "--exclude=*f")
-	t.Setenv("CDPATH", filepath.Join(i.dir, "other"))
+	i.Client.target = login{i.target, "export POSIXLY_CORRECT=1 _POSIX2_VERSION=199209 BLOCK_SIZE=human DF_BLOCK_SIZE=M TAPE=/dev/null " +
+		"QUOTING_STYLE=c TAR_OPTIONS='--exclude=*f' CDPATH=" + target.Quote(filepath.Join(i.dir, "other")) + "; "}
+	if s, err := i.Space(i.ctx(), "store"); err != nil || s.FreeBytes < 1<<20 {
+		t.Errorf("space: %+v, %v", s, err)
+	}
 	var listed, packed []string
 	var out, pack bytes.Buffer
 	if err := errors.Join(
@@ -101,7 +136,7 @@ func TestUnpackRefuses(t *testing.T) {
 	entry := "f 644 0 0 1.5 0 1 2 1\x00a\\b\x00\x00end\x00"
 	good := entry + `\` + sum + `  ./a\\b` + "\ndone\ntar"
 	var out bytes.Buffer
-	if err := unpack(strings.NewReader(good), func(Item) {}, &out); err != nil || out.String() != "tar" {
+	if err := unpack(t.Context(), strings.NewReader(good), func(Item) {}, &out); err != nil || out.String() != "tar" {
 		t.Fatalf("%v %q", err, out.String())
 	}
 	for name, text := range map[string]string{
@@ -112,9 +147,14 @@ func TestUnpackRefuses(t *testing.T) {
 		"no path":            entry + sum + "\ndone\ntar",
 		"digests end early":  entry + `\` + sum + `  ./a\\b` + "\n",
 		"a line of no end":   entry + strings.Repeat("x", 2*maxField),
+		"another's too":      entry + `\` + sum + `  ./a\\b` + "\n" + sum + "  ./b\ndone\ntar",
 		"an unknown listing": "hello\x00a\x00b\x00end\x00done\n",
 	} {
-		err := unpack(strings.NewReader(text), func(Item) { t.Errorf("%s: an entry", name) }, io.Discard)
+		var out bytes.Buffer
+		err := unpack(t.Context(), strings.NewReader(text), func(Item) {}, &out)
+		if out.Len() > 0 {
+			t.Errorf("%s: %q was given", name, out.String())
+		}
 		if err == nil || !errors.Is(err, errInventory) && name != "no digest" && name != "another's digest" {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -1,6 +1,7 @@
 package launcher
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -44,6 +45,7 @@ func (i *instance) endWatcher(run string) {
 	if err := syscall.Kill(-watcher, syscall.SIGKILL); err != nil {
 		i.t.Fatal(err)
 	}
+	i.until("the end of the timer", func() bool { return gone(watcher) })
 }
 
 // TestUnlockAfterReboot: an instance that was locked and then rebooted is
@@ -81,5 +83,41 @@ func TestUnlockAfterReboot(t *testing.T) {
 		if i.exists("var/lockstep") {
 			t.Error("the claim is left")
 		}
+	})
+}
+
+// TestAContainerThatIsRestarted keeps what lies on its volume, the folder of runs
+// among it: what was locked may be unlocked now, so nothing goes on there.
+//
+//fault:restarted-between-scripts a container is restarted, or replaced, while no script of its own runs | its lease is off, neither lock nor work starts there, and the run ends without a backup; it is unlocked
+func TestAContainerThatIsRestarted(t *testing.T) {
+	shells(t, func(t *testing.T, sh string) {
+		i := newInstance(t, sh)
+		i.claim("r1")
+		i.arm(Lease{Duration: time.Hour, Unlocks: i.unlocks()[:1]})
+		i.locked("r1")
+		if err := os.WriteFile(filepath.Join(i.dir, "run/lockstep/r-r1/s-lost@1.lock"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		i.drop()
+		i.endWatcher("r1")
+		if err := os.WriteFile(filepath.Join(i.dir, "var/lockstep/r-r1/boot"), []byte("an-earlier-boot\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := i.Renew(i.ctx(), time.Hour); err != nil || state != LeaseOff {
+			t.Errorf("renewed: %v, %v", state, err)
+		}
+		if _, err := i.Start(i.ctx(), step("r1", "work", i.logScript("work", ""))); !errors.Is(err, ErrFired) {
+			t.Errorf("work was started: %v", err)
+		}
+		if st, err := i.Settle(i.ctx(), StepRef{Run: "r1", ID: "lost"}); err != nil || st.Outcome.Kind != lockstep.OutcomeDead {
+			t.Errorf("a step whose record is lost: %+v, %v", st, err)
+		}
+		u := i.unlocks()[0].Step
+		i.start(u)
+		if st, _ := i.wait(u); !st.Outcome.OK() {
+			t.Errorf("unlock: %+v", st)
+		}
+		i.leavesNothing()
 	})
 }

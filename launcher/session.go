@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lockstep/target"
@@ -23,9 +24,15 @@ type session struct {
 	cancel context.CancelFunc
 	input  chan string   // lines, taken by the one who reads its input
 	ready  chan struct{} // closed after the hello
-	done   chan struct{} // closed when err is set
-	eof    chan struct{} // closed to end the session in good order
-	once   sync.Once
+	// listening is closed when the bootstrap has read the challenge.
+	listening    chan struct{}
+	answerWithin time.Duration
+	silent       atomic.Bool   // it was given up before the hello
+	began        time.Time     // when it was opened
+	gaveUp       atomic.Int64  // how long after that, in nanoseconds
+	done         chan struct{} // closed when err is set
+	eof          chan struct{} // closed to end the session in good order
+	once         sync.Once
 
 	// Set before ready is closed.
 	runDir string
@@ -46,56 +53,40 @@ type call struct {
 }
 
 // openSession starts the command; it does not wait for the hello.
-func openSession(t target.Target, command, text string) *session {
+func openSession(t target.Target, command, text string, within time.Duration) *session {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &session{
 		cancel: cancel, input: make(chan string), ready: make(chan struct{}), done: make(chan struct{}),
 		eof: make(chan struct{}), calls: make(map[uint64]*call),
+		listening: make(chan struct{}), answerWithin: within, began: time.Now(),
 	}
 	stdoutR, stdoutW := io.Pipe()
 	stderr := &tail{}
 	parsed := make(chan error, 1)
 	go func() {
 		err := s.read(stdoutR)
+		if !errors.Is(err, io.EOF) {
+			cancel() // what speaks there is not the launcher
+		}
 		_ = stdoutR.CloseWithError(err)
 		parsed <- err
 	}()
 	go func() {
-		exit, err := t.Run(ctx, command, target.Streams{Stdin: &input{s, text}, Stdout: stdoutW, Stderr: stderr})
+		exit, err := t.Run(ctx, command, target.Streams{Stdin: &input{session: s, rest: target.Challenge, text: text}, Stdout: stdoutW, Stderr: stderr})
 		_ = stdoutW.Close()
 		perr := <-parsed
-		s.end(exit, err, perr, stderr.String())
+		s.end(exit, err, perr, strings.TrimSpace(stderr.String()))
 		cancel()
 	}()
 	return s
 }
 
-// input is what the launcher reads: its text, then lines as they are asked.
-// It is read from one goroutine.
-type input struct {
-	session *session
-	rest    string
-}
-
-// Read blocks until there is a line, or the session is to end.
-func (in *input) Read(p []byte) (int, error) {
-	for in.rest == "" {
-		select {
-		case in.rest = <-in.session.input:
-		case <-in.session.eof:
-			return 0, io.EOF
-		case <-in.session.done:
-			return 0, io.EOF
-		}
-	}
-	n := copy(p, in.rest)
-	in.rest = in.rest[n:]
-	return n, nil
-}
-
 // read hands frames to their calls until the output ends.
 func (s *session) read(r io.Reader) error {
 	br := bufio.NewReaderSize(r, usualLine)
+	if err := s.awaitListening(br); err != nil {
+		return err
+	}
 	for {
 		f, err := readFrame(br)
 		if err != nil {
@@ -143,7 +134,10 @@ func (s *session) end(exit target.Exit, err, parse error, stderr string) {
 		greeted = true
 	default:
 	}
+	channel := s.channelError(exit, parse, stderr)
 	switch {
+	case !greeted && channel != nil:
+		s.err = channel
 	case parse != nil && errors.Is(parse, errFrame):
 		s.err = parse
 	case err != nil:
@@ -151,69 +145,9 @@ func (s *session) end(exit target.Exit, err, parse error, stderr string) {
 	case greeted:
 		s.err = fmt.Errorf("%w: %v", errLost, exit)
 	default:
-		s.err = bootError(exit, strings.TrimSpace(stderr))
+		s.err = bootError(exit, stderr)
 	}
 	close(s.done)
-}
-
-// send writes one line; it gives up when ctx or the session ends.
-func (s *session) send(ctx context.Context, line string) error {
-	select {
-	case s.input <- line:
-		return nil
-	case <-s.done:
-		return s.err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// ask sends a verb and hands every frame of the answer to on until that says
-// it was the last one, or an error.
-func (s *session) ask(ctx context.Context, verb string, on func(frame) (bool, error)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	c := &call{frames: make(chan frame, 16), gone: ctx.Done()}
-	s.mu.Lock()
-	s.nextID++
-	id := s.nextID
-	s.calls[id] = c
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.calls, id)
-		s.mu.Unlock()
-	}()
-	if err := s.send(ctx, fmt.Sprintf("%d %s\n", id, verb)); err != nil {
-		return err
-	}
-	for {
-		select {
-		case f := <-c.frames:
-			if last, err := on(f); last || err != nil {
-				return err
-			}
-		case <-s.done:
-			return s.drain(c, on)
-		case <-ctx.Done():
-			s.forget(id)
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// drain takes the frames that arrived before the session ended.
-func (s *session) drain(c *call, on func(frame) (bool, error)) error {
-	for {
-		select {
-		case f := <-c.frames:
-			if last, err := on(f); last || err != nil {
-				return err
-			}
-		default:
-			return s.err
-		}
-	}
 }
 
 // forget tells the launcher that nobody waits for that answer any more. It is

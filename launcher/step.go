@@ -3,7 +3,6 @@ package launcher
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 )
 
 // StepRef names one try of a step. Attempt counts from 1; 0 means 1.
@@ -84,7 +84,9 @@ func (c *Client) Start(ctx context.Context, step Step) (StartReply, error) {
 		return StartReply{}, fmt.Errorf("start step %q: %w: this client has not claimed for run %q", step.ID, ErrFenced, step.Run)
 	}
 	words := append(append(ref, term, "client"), script...)
+	faultpoint.Hit("launcher.start.before")
 	f, _, err := c.do(ctx, "start", words...)
+	faultpoint.Hit("launcher.start.after")
 	if err != nil {
 		return StartReply{}, fmt.Errorf("start step %q: %w", step.ID, err)
 	}
@@ -266,68 +268,4 @@ func (s Stream) String() string {
 		return "stderr"
 	}
 	return "stdout"
-}
-
-// Wait waits for the end of a step and gives its final status; an Absent step
-// is given as it is. Output is handed to output (nil: discarded) as it comes,
-// each byte once even when sessions are lost, from one goroutine; the slice
-// is output's to keep. output must not block for long: it holds up all other
-// answers of this instance. Only ctx ends Wait early.
-func (c *Client) Wait(ctx context.Context, ref StepRef, output func(Stream, []byte)) (Status, error) {
-	words, err := ref.words()
-	if err != nil {
-		return Status{}, fmt.Errorf("wait for step %q: %w", ref.ID, err)
-	}
-	w := &waiting{ref: ref, output: output}
-	err = c.steady(ctx, func(s *session) error {
-		w.session = s
-		offsets := []string{strconv.FormatInt(w.seen[Stdout], 10), strconv.FormatInt(w.seen[Stderr], 10)}
-		return s.ask(ctx, line("wait", append(words[:3:3], offsets...)), w.take)
-	})
-	if err != nil {
-		return Status{}, fmt.Errorf("wait for step %q: %w", ref.ID, err)
-	}
-	w.status.Dropped = w.dropped
-	return w.status, nil
-}
-
-// waiting is the state of one Wait over all its sessions.
-type waiting struct {
-	ref     StepRef
-	output  func(Stream, []byte)
-	session *session
-	seen    [3]int64 // by Stream: offset of the next byte wanted
-	dropped int64
-	status  Status
-}
-
-// take handles one frame of a wait's answer.
-func (w *waiting) take(f frame) (bool, error) {
-	switch f.kind {
-	case "out":
-		return false, w.data(Stdout, f)
-	case "err":
-		return false, w.data(Stderr, f)
-	}
-	if err := finalError(f); err != nil {
-		return true, err
-	}
-	st, err := parseStatus(w.session, w.ref, f.words)
-	w.status = st
-	return true, err
-}
-
-var errOffset = errors.New("output offset goes backwards")
-
-func (w *waiting) data(stream Stream, f frame) error {
-	off, err := strconv.ParseInt(f.word(0), 10, 62)
-	if err != nil || off < w.seen[stream] {
-		return fmt.Errorf("%w: %w", errFrame, errOffset)
-	}
-	w.dropped += off - w.seen[stream]
-	w.seen[stream] = off + int64(len(f.payload))
-	if w.output != nil && len(f.payload) > 0 {
-		w.output(stream, f.payload)
-	}
-	return nil
 }

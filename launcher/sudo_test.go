@@ -97,6 +97,7 @@ func telling(text, end string) []string {
 	return slices.DeleteFunc(parts, func(part string) bool {
 		name, _, found := strings.Cut(part, ":\t")
 		inherited := []string{"Uid", "Gid", "Groups", "Umask", "NoNewPrivs", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff", "CapBnd"}
-		return found && !slices.Contains(inherited, name) || strings.HasPrefix(part, "LOCKSTEP_STEP=")
+		return found && !slices.Contains(inherited, name) || strings.HasPrefix(part, "LOCKSTEP_STEP=") ||
+			strings.HasPrefix(part, "_=") // zsh's own
 	})
 }

@@ -26,10 +26,10 @@ const (
 var deals = make(chan struct{}, 2)
 
 // TarOut writes the folder to w as an archive in posix (pax) format: times to
-// the nanosecond, numeric owners, names relative to the folder ("./x"), no
-// extended attributes. A file that changed while it was read is an error, and
-// so is anything else that tar complains about. It is not retried: what was
-// written is worthless after an error. size is about how many bytes will come;
+// the nanosecond, numeric owners, names relative to the folder ("./x"), holes as
+// holes, no extended attributes. A file that changed while it was read is
+// ErrTouched, anything else that tar complains about an error after which what was
+// written is worthless. It is not retried. size is about how many bytes will come;
 // it only serves to choose the way.
 func (c *Client) TarOut(ctx context.Context, dir string, size int64, w io.Writer) error {
 	word, err := c.streamDir(dir)
@@ -55,14 +55,16 @@ func (c *Client) TarOut(ctx context.Context, dir string, size int64, w io.Writer
 
 // TarIn makes the folder if it is not there and unpacks the archive that r
 // gives into it, with modes, times and, for root, numeric owners. An error of
-// r is an error of TarIn. Names in the archive are the instance's tar's
+// r is the error of TarIn, whatever it made of the unpacking. Names in the archive are the instance's tar's
 // business: it refuses those that lead out of the folder.
 func (c *Client) TarIn(ctx context.Context, dir string, r io.Reader) error {
 	word, err := c.streamDir(dir)
 	if err == nil {
 		source := &source{from: r}
 		err = c.stream(ctx, "tar-in", target.Streams{Stdin: source}, word)
-		err = errors.Join(source.fault(err == nil), err)
+		if fault := source.fault(err == nil); fault != nil {
+			err = fault // what its stream's end did to tar, or to the connection, is told by it
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("unpack into folder %q: %w", dir, err)
@@ -125,6 +127,9 @@ func (c *Client) stream(ctx context.Context, verb string, streams target.Streams
 	}
 	if exit.Code == exitFenced {
 		return fmt.Errorf("%w: %s", ErrFenced, strings.TrimSpace(stderr.String()))
+	}
+	if exit.Code == exitTouched {
+		return fmt.Errorf("%w: %s", ErrTouched, strings.TrimSpace(stderr.String()))
 	}
 	if !exit.OK() {
 		return fmt.Errorf("%v: %s", exit, strings.TrimSpace(stderr.String()))

@@ -46,32 +46,70 @@ var digest = sync.OnceValue(func() string {
 
 // Exit codes of the bootstrap, see its text.
 const (
-	exitFolder = 91
-	exitDigest = 92
-	exitStore  = 93
-	exitFenced = 96 // of a stream
+	exitFolder  = 91
+	exitDigest  = 92
+	exitStore   = 93
+	exitTools   = 95
+	exitFenced  = 96 // of a stream
+	exitTouched = 97 // of a stream that is whole
 )
 
-// bootstrap receives the launcher and becomes it. It has no single quote in
-// it, so that every login shell hands it over as it is. Its words: length,
-// digest, run folder, state folder, shell.
-const bootstrap = `um=$(umask); umask 077
-case $3 in /*) r=$3 ;; *) r=$PWD/$3 ;; esac
-case $4 in /*) s=$4 ;; *) s=$PWD/$4 ;; esac
-mkdir -p -- "$r" || exit 93
-for d in "$r" "$s"; do
-  [ -e "$d" ] || [ -L "$d" ] || continue
-  m=$(stat -c %a -- "$d")
-  if [ -L "$d" ] || [ ! -d "$d" ] || [ ! -O "$d" ] || [ "${m%00}" = "$m" ]; then
-    printf "%s must be a folder of our own with mode 0700\n" "$d" >&2; exit 91
-  fi
+// bootstrap proves that its input is ours, then receives the launcher and becomes
+// it. target.Quote hands it over as it is, whatever the login shell. Its words:
+// length, digest, run folder, state folder, shell. A login may have closed its
+// standard error.
+//
+// Descriptor 3 is the run folder with a shared lock: see lks_leave. A launcher
+// that is there is not stored again, so that a full file system keeps nobody
+// from a run that is under way. Who leaves without one leaves no folder either,
+// unless another session has it.
+const bootstrap = target.ProveInput + `
+[ -e /proc/self/fd/2 ] || exec 2>/dev/null
+for lks_d in setsid flock sha256sum stat head mkfifo sync date; do
+  command -v "$lks_d" >/dev/null || { printf "%s is missing\n" "$lks_d" >&2; exit 95; }
 done
-t=$r/new-$$
-head -c "$1" >"$t" || { rm -f "$t"; exit 93; }
-sum=$(sha256sum <"$t")
-[ "${sum%% *}" = "$2" ] || { rm -f "$t"; exit 92; }
-mv -f "$t" "$r/launcher-$2" || exit 93
-exec "$5" "$r/launcher-$2" serve "$r" "$s" "$um" - "$5"`
+setsid -f -w -V >/dev/null 2>&1 || { printf "setsid -f -w does not work, as that of busybox does not\n" >&2; exit 95; }
+"$5" -c "exec 7>/dev/null; \"\$0\" -c \"true >&7 || exit 9; [ -n \\\"\\\$1\\\" ] || exit 8\" - \"\$1\"" "$5" "$(printf "\377")" 2>/dev/null
+case $? in
+  0) ;;
+  8) printf "sh loses bytes that are not text, as yash does\n" >&2; exit 95 ;;
+  *) printf "sh does not hand its descriptors on, as mksh does not\n" >&2; exit 95 ;;
+esac
+printf "0 listening 0\n"
+lks_um=$(umask); umask 077
+case $3 in /*) lks_r=$3 ;; *) lks_r=$PWD/$3 ;; esac
+case $4 in /*) lks_s=$4 ;; *) lks_s=$PWD/$4 ;; esac
+lks_n=0
+until [ "$lks_r" -ef /proc/self/fd/3 ]; do
+  mkdir -p -- "$lks_r" && [ "$lks_n" -lt 50 ] || exit 93
+  for lks_d in "$lks_r" "$lks_s"; do
+    [ -e "$lks_d" ] || [ -L "$lks_d" ] || continue
+    lks_m=$(stat -c %a -- "$lks_d")
+    if [ -L "$lks_d" ] || [ ! -d "$lks_d" ] || [ ! -O "$lks_d" ] || [ "${lks_m%00}" = "$lks_m" ]; then
+      printf "%s must be a folder of our own with mode 0700\n" "$lks_d" >&2; exit 91
+    fi
+  done
+  lks_n=$((lks_n + 1))
+  { command exec 3<"$lks_r"; } 2>/dev/null || continue
+  flock -s -w 10 3 || [ $? != 1 ] || { printf "%s stays locked by a session that ends\n" "$lks_r" >&2; exit 93; }
+done
+lks_f=$lks_r/launcher-$2 lks_t=
+lks_quit() {
+  [ -z "$lks_t" ] || rm -f "$lks_t"
+  flock -n 3 && rmdir "$lks_r" 2>/dev/null
+  exit "$1"
+}
+lks_sum=$(sha256sum 2>/dev/null <"$lks_f")
+if [ "${lks_sum%% *}" = "$2" ]; then
+  lks_sum=$(head -c "$1" | sha256sum)
+else
+  lks_t=$lks_r/new-$$
+  head -c "$1" >"$lks_t" || lks_quit 93
+  lks_sum=$(sha256sum <"$lks_t")
+fi
+[ "${lks_sum%% *}" = "$2" ] || lks_quit 92
+[ -z "$lks_t" ] || mv -f "$lks_t" "$lks_f" || lks_quit 93
+exec "$5" "$lks_f" serve "$lks_r" "$lks_s" "$lks_um" - "$5"`
 
 // bootCommand is the command line of the control session.
 func (c *Client) bootCommand() string {

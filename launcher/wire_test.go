@@ -3,6 +3,7 @@ package launcher
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"strings"
 	"testing"
@@ -44,7 +45,7 @@ func TestEveryByteReachesTheShell(t *testing.T) {
 	shells(t, func(t *testing.T, sh string) {
 		i := newInstance(t, sh)
 		name := i.dir + "/" + strings.ReplaceAll(string(allBytes()), "/", "")
-		if err := i.MakeDir(i.ctx(), name); err != nil {
+		if err := i.MakeDir(i.ctx(), name, name); err != nil {
 			t.Fatal(err)
 		}
 		if !i.exists(strings.TrimPrefix(name, i.dir)) {
@@ -80,7 +81,7 @@ func FuzzReadFrame(f *testing.F) {
 func FuzzInventory(f *testing.F) {
 	f.Add([]byte("f 644 0 0 1.5 3 1 2 1\x00a\nb\x00\x00end\x001:2 " + strings.Repeat("ab", 32) + "\ndone\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, _ = parseInventory(io.LimitReader(bytes.NewReader(data), 1<<20))
+		_ = parseInventory(t.Context(), io.LimitReader(bytes.NewReader(data), 1<<20), func(Item) {})
 	})
 }
 
@@ -108,4 +109,14 @@ func TestLongFrame(t *testing.T) {
 			t.Fatalf("%d: next is %v, %v", size, next, err)
 		}
 	}
+}
+
+// parseInventory reads what the launcher's inventory prints.
+func parseInventory(ctx context.Context, r io.Reader, each func(Item)) error {
+	g := gather(ctx)
+	defer g.close()
+	if err := g.takeAll(r); err != nil {
+		return err
+	}
+	return g.each(each)
 }

@@ -2,11 +2,14 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/notify"
+	"lockstep/state"
 )
 
 const (
@@ -31,6 +34,9 @@ func (o *Outbox) deliver(ctx context.Context, r Receiver) {
 		due, err := o.cfg.Store.DueDeliveries(ctx, r.Name, o.cfg.Now(), 1)
 		if err != nil {
 			o.cfg.Log.Error("notices cannot be read", "receiver", r.Name, "error", err)
+		}
+		if errors.Is(err, state.ErrDamaged) {
+			o.foundDamage()
 		}
 		if len(due) == 0 {
 			if !wait(ctx, o.queued[r.Name], o.untilDue(ctx, r)) {
@@ -65,6 +71,7 @@ func (o *Outbox) try(ctx context.Context, r Receiver, d lockstep.Delivery) bool 
 	if err != nil && ctx.Err() != nil {
 		return false // we are leaving: that was no try
 	}
+	faultpoint.Hit("outbox.sent")
 	now := o.cfg.Now().UTC()
 	d.Tries++
 	switch {

@@ -80,7 +80,15 @@ func (o *Outbox) heldByNobody(ctx context.Context) (held map[lockstep.Deployment
 			held[h.Key] = append(held[h.Key], h)
 		}
 	}
+	lost, err := o.lost(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	for key, list := range held {
+		// Of lost runs somebody else tells, with what settles those.
+		list = slices.DeleteFunc(list, func(h lockstep.Hold) bool {
+			return slices.ContainsFunc(lost, func(l lockstep.LostRun) bool { return l.Run == h.Run })
+		})
 		still, err := o.stillHeld(ctx, list)
 		if err != nil {
 			return nil, nil, err
@@ -112,6 +120,42 @@ func (o *Outbox) tellOfHeld(ctx context.Context, key lockstep.DeploymentKey, a a
 	return o.add(ctx, fmt.Sprintf("held:%s:%d", id, repetition), func() (lockstep.Notice, error) {
 		return heldNotice(key, holds, repetition, now), nil
 	})
+}
+
+// lookAtLost says of each run that the journal has lost that it may have locked
+// something, again and again until a cleanup has settled it.
+func (o *Outbox) lookAtLost(ctx context.Context) error {
+	lost, err := o.lost(ctx)
+	if err != nil {
+		return err
+	}
+	now := o.cfg.Now().UTC()
+	for _, run := range lost {
+		repetition := max(0, int(now.Sub(run.Since)/o.cfg.RemindEvery))
+		err := o.add(ctx, fmt.Sprintf("lost:%s:%d", run.Run, repetition), func() (lockstep.Notice, error) { return lostNotice(run, repetition), nil })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Outbox) lost(ctx context.Context) ([]lockstep.LostRun, error) {
+	l, ok := o.cfg.Service.(lockstep.LostRuns)
+	if !ok {
+		return nil, nil
+	}
+	return l.LostRuns(ctx)
+}
+
+// lostNotice names the run in words alone: there is nothing of it to look at.
+func lostNotice(run lockstep.LostRun, repetition int) lockstep.Notice {
+	return lockstep.Notice{
+		Kind: lockstep.NoticeHeld, Deployment: run.Deployment, Key: run.Key, Locks: lockstep.LocksHeld, Since: run.Since, Repetition: repetition,
+		Title: fmt.Sprintf("%s may be locked: the journal has lost run %s", run.Deployment, run.Run),
+		Text:  "Nobody knows what that run has locked, and nobody is about to unlock it. If it was a restore, clean up with --restore, too.",
+		Hint:  fmt.Sprintf("lockstep cleanup %s --take-over", run.Deployment),
+	}
 }
 
 func heldNotice(key lockstep.DeploymentKey, holds []lockstep.Hold, repetition int, now time.Time) lockstep.Notice {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/notify"
 	"lockstep/state"
 )
@@ -47,6 +48,8 @@ type Config struct {
 	Service   Service
 	Store     Store
 	Receivers []Receiver
+	// Kept may be nil: then nothing is said of what is kept.
+	Kept Kept
 	// Schedules may be nil. A deployment with a schedule of backups that
 	// OverdueAfter does not name is overdue after twice the longest gap.
 	Schedules lockstep.Schedules
@@ -90,6 +93,12 @@ type Outbox struct {
 	// heldFrom is when Run begins to say what is held: what a dead orchestrator
 	// left is settled at a start.
 	heldFrom time.Time
+	// keptAt is when what is kept was looked at last.
+	keptAt time.Time
+	// damaged has room for one token: a notice was found that is not what was kept.
+	damaged chan struct{}
+	// soundAt is when the notices were last looked through for damage.
+	soundAt time.Time
 }
 
 var _ lockstep.Notices = (*Outbox)(nil)
@@ -109,7 +118,7 @@ func New(cfg Config) *Outbox {
 		cfg.QueueLimit = DefaultQueueLimit
 	}
 	slices.SortFunc(cfg.Receivers, func(a, b Receiver) int { return strings.Compare(a.Name, b.Name) })
-	o := &Outbox{cfg: cfg, woken: make(chan struct{}, 1), queued: map[string]chan struct{}{}, seen: map[string]bool{}}
+	o := &Outbox{cfg: cfg, woken: make(chan struct{}, 1), queued: map[string]chan struct{}{}, seen: map[string]bool{}, damaged: make(chan struct{}, 1)}
 	for _, r := range cfg.Receivers {
 		o.queued[r.Name] = make(chan struct{}, 1)
 	}
@@ -186,8 +195,8 @@ func (o *Outbox) Look(ctx context.Context) {
 		what string
 		do   func(context.Context) error
 	}{
-		{"runs", o.lookAtRuns}, {"schedules", o.lookAtSlots}, {"approvals", o.lookAtApprovals}, {"what is held", o.lookAtHeld},
-		{"what is overdue", o.lookAtOverdue}, {"old notices", o.prune},
+		{"damage", o.lookAtDamage}, {"runs", o.lookAtRuns}, {"schedules", o.lookAtSlots}, {"approvals", o.lookAtApprovals}, {"what is held", o.lookAtHeld}, {"lost runs", o.lookAtLost},
+		{"what is overdue", o.lookAtOverdue}, {"what is kept", o.lookAtKept}, {"old notices", o.prune},
 	} {
 		if err := part.do(ctx); err != nil && ctx.Err() == nil {
 			o.cfg.Log.Error("notices cannot be made", "of", part.what, "error", err)
@@ -239,6 +248,7 @@ func (o *Outbox) keep(ctx context.Context, key string, n lockstep.Notice) error 
 			names = append(names, r.Name)
 		}
 	}
+	faultpoint.Hit("outbox.keep.before")
 	if _, err := o.cfg.Store.AddNotice(ctx, key, n, names, o.cfg.QueueLimit); err != nil {
 		return err
 	}
@@ -249,7 +259,7 @@ func (o *Outbox) keep(ctx context.Context, key string, n lockstep.Notice) error 
 }
 
 func (o *Outbox) newID() string {
-	var random [10]byte
+	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails since Go 1.24
 	return "ntc_" + string(lockstep.NewRunID(o.cfg.Now(), random))
 }

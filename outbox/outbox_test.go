@@ -116,6 +116,8 @@ func (c *crashing) SettleDelivery(ctx context.Context, d lockstep.Delivery) erro
 
 // Whichever write is the last one before a crash, everything is told at least
 // once, under one ID.
+//
+//fault:outbox-crash the process dies at any write of the outbox | everything is told at least once, under one id
 func TestRun_TellsAtLeastOnceWhateverCrashes(t *testing.T) {
 	for crash := range 14 {
 		synctest.Test(t, func(t *testing.T) {
@@ -165,6 +167,8 @@ func TestRun_TellsAtLeastOnceWhateverCrashes(t *testing.T) {
 
 // A receiver that hangs or is down costs the others nothing, and whoever
 // reports events even less.
+//
+//fault:66 a receiver hangs | others are told in time, and runs go on
 func TestRun_ADeadReceiverTouchesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -208,6 +212,8 @@ func (*panicking) Send(context.Context, lockstep.Notice) error { panic("a defect
 
 // Down for three days: few tries, a bounded queue, the oldest alarms kept; then
 // all of it arrives, alarms first.
+//
+//fault:67 a receiver is down for three days | few tries, a bounded queue, the oldest alarms kept; then all arrives, alarms first
 func TestRun_AReceiverThatIsDownForDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -267,80 +273,51 @@ func TestRun_GivesUpVisibly(t *testing.T) {
 	})
 }
 
-func TestRun_RemindsOfWhatIsHeld(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.cfg.Receivers[0].Kinds = []lockstep.NoticeKind{lockstep.NoticeHeld, lockstep.NoticeReleased}
-		o, stop := w.run()
-		time.Sleep(time.Second)
-		run := w.service.open("shop")
-		slot := lockstep.Slot{Group: "db", Index: "0", Job: "postgres"}
-		hold := lockstep.Hold{Key: "key of shop", Deployment: "shop", Run: run, Slot: slot, Since: time.Now()}
-		w.service.hold(hold)
-		time.Sleep(2 * time.Hour)
-		same(t, "while the run that locked is at work", 0, len(w.hook.told()))
-		w.service.end(run, lockstep.Ending{State: lockstep.RunFailedState, Locks: lockstep.LocksHeld, Held: []lockstep.Slot{slot}})
-		o.Wake()
-		time.Sleep(3*time.Hour + time.Minute)
-		stop()
-		_, stop = w.run() // a restart is no reason to say it again
-		time.Sleep(time.Minute)
-		same(t, "once, and once an hour", []string{"held shop", "held shop", "held shop", "held shop"}, w.hook.told())
-		for i, n := range w.hook.got {
-			if n.Repetition != i || !slices.Equal(n.Held, []string{"db/0/postgres"}) || n.Run != run {
-				t.Errorf("notice %d: %+v", i, n)
-			}
-		}
-		w.service.hold()
-		time.Sleep(5 * time.Hour)
-		same(t, "settled", []string{"held shop", "held shop", "held shop", "held shop", "released shop"}, w.hook.told())
-		w.service.hold(hold)
-		time.Sleep(time.Minute)
-		same(t, "held again", 6, len(w.hook.told()))
-		stop()
-	})
+// keptWorld is what is kept, as a test has it.
+type keptWorld struct {
+	backups []lockstep.Backup
+	err     error
+	half    map[string]string
 }
 
-// The orchestrator of a run is gone: it holds, though the run has not ended.
-func TestRun_AnAbandonedRunHolds(t *testing.T) {
+func (k *keptWorld) Backups(context.Context, string) ([]lockstep.Backup, error) {
+	return k.backups, k.err
+}
+func (k *keptWorld) HalfRestored(context.Context) (map[string]string, error) { return k.half, nil }
+
+// TestRun_TellsWhatIsKept: a bad backup once, a missing repository and a half
+// restored system again and again.
+//
+//fault:kept-notices a backup is damaged or suspect, a restore ended partial, the repository vanished | a notice for each, with the command that helps
+func TestRun_TellsWhatIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.cfg.Receivers[0].Kinds = []lockstep.NoticeKind{lockstep.NoticeHeld, lockstep.NoticeReleased}
-		run := w.service.open("shop")
-		w.service.dead[run] = true
-		w.service.hold(lockstep.Hold{Key: "key of shop", Deployment: "shop", Run: run, Restore: true, Since: time.Now()})
+		k := &keptWorld{}
+		w.cfg.Kept = k
 		_, stop := w.run()
-		time.Sleep(time.Minute)
-		same(t, "told", []string{"held shop"}, w.hook.told())
-		w.service.revive(run)
-		time.Sleep(3 * time.Hour)
-		same(t, "while somebody unlocks it", []string{"held shop"}, w.hook.told())
-		w.service.hold()
-		time.Sleep(time.Minute)
-		stop()
-		same(t, "when it is unlocked", []string{"held shop", "released shop"}, w.hook.told())
-		if hint := w.hook.got[0].Hint; !strings.Contains(hint, "lockstep cleanup shop --restore") {
-			t.Errorf("hint %q", hint)
-		}
-	})
-}
-
-// What the server is about to settle at its start calls nobody.
-func TestRun_WhatIsSettledAtTheStartIsNotHeld(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.cfg.Receivers[0].Kinds = []lockstep.NoticeKind{lockstep.NoticeHeld, lockstep.NoticeReleased}
-		run := w.service.open("shop")
-		w.service.dead[run] = true
-		w.service.hold(lockstep.Hold{Key: "key of shop", Deployment: "shop", Run: run, Since: time.Now()})
-		o, stop := w.run()
-		time.Sleep(time.Second)
-		w.service.end(run, bad)
-		w.service.hold()
-		o.Wake()
 		time.Sleep(time.Hour)
+		same(t, "nothing to say", []string(nil), w.hook.told())
+		k.backups = []lockstep.Backup{
+			{ID: "shop_3", Deployment: "shop", Data: lockstep.DataDamaged, Reasons: []string{"content differs"}},
+			{ID: "shop_2", Deployment: "shop", Data: lockstep.DataSuspect, Suspect: []string{"web is gone"}},
+			{ID: "shop_1", Deployment: "shop", Data: lockstep.DataVerified},
+		}
+		k.half = map[string]string{"shop": "restore r1 left db half restored"}
+		time.Sleep(3 * time.Hour)
+		same(t, "each once", []string{"damaged shop", "suspect shop", "half-restored shop"}, w.hook.told())
+		k.backups, k.half, k.err = nil, nil, errors.New("not mounted")
+		time.Sleep(100 * time.Minute)
 		stop()
-		same(t, "told", 0, len(w.hook.told()))
+		missing := 0
+		for _, n := range w.hook.told()[3:] {
+			if n != "repository-missing " {
+				t.Errorf("told of %q", n)
+			}
+			missing++
+		}
+		if missing < 2 || missing > 3 {
+			t.Errorf("told %d times in 100 minutes, want it every hour", missing)
+		}
 	})
 }
 

@@ -46,7 +46,8 @@ func ended(run *lockstep.Run) lockstep.Notice {
 	n.Text = cause(run)
 	if len(e.Held) > 0 {
 		n.Title += ", and something may still be locked"
-		n.Hint += fmt.Sprintf("; lockstep cleanup %s", n.Deployment)
+		all := run.Troubles()
+		n.Hint += "; " + all[len(all)-1].Hint // what is still locked comes last
 	}
 	return n
 }
@@ -78,8 +79,8 @@ func cause(run *lockstep.Run) string {
 	if run.Recovered {
 		said = append(said, "Its orchestrator died; another one has settled it.")
 	}
-	for _, id := range run.Leases {
-		said = append(said, fmt.Sprintf("%s unlocked itself when its lease ran out.", id))
+	for _, note := range run.LockNotes() {
+		said = append(said, note+".")
 	}
 	said = append(said, failedSteps(run)...)
 	return strings.Join(said, " ")
@@ -92,12 +93,16 @@ func failedSteps(run *lockstep.Run) []string {
 	if run.Plan == nil {
 		return nil
 	}
+	told := map[lockstep.StepID]bool{} // what did not answer is told with its locks
+	for _, t := range run.Troubles() {
+		told[t.Step] = true
+	}
 	var said []string
 	more := 0
 	for _, w := range run.Plan.Waves {
 		for _, s := range w.Steps {
 			last := run.Steps[s.ID].Last()
-			if last == nil || last.Running() || last.Outcome.OK() {
+			if last == nil || last.Running() || last.Outcome.OK() || !told[s.ID] {
 				continue
 			}
 			if len(said) == toldSteps {

@@ -22,6 +22,7 @@ type service struct {
 	mu    sync.Mutex
 	runs  []*lockstep.Run // oldest first
 	holds []lockstep.Hold
+	lost  []lockstep.LostRun
 	dead  map[lockstep.RunID]bool // runs whose orchestrator is gone
 	n     byte
 }
@@ -30,7 +31,7 @@ func (s *service) open(deployment string) lockstep.RunID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.n++
-	id := lockstep.NewRunID(time.Now(), [10]byte{9: s.n})
+	id := lockstep.NewRunID(time.Now(), [8]byte{7: s.n})
 	run, err := lockstep.FoldRun([]lockstep.Event{{V: 1, Run: id, Seq: 1, Term: 1, Time: time.Now().UTC(), Data: lockstep.RunOpened{
 		Operation: lockstep.OperationBackup, Deployment: deployment, Key: lockstep.DeploymentKey("key of " + deployment),
 	}}})
@@ -102,6 +103,18 @@ func (s *service) Held(context.Context, string) ([]lockstep.Hold, error) {
 	return slices.Clone(s.holds), nil
 }
 
+func (s *service) LostRuns(context.Context) ([]lockstep.LostRun, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.lost), nil
+}
+
+func (s *service) lose(lost ...lockstep.LostRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lost = lost
+}
+
 // receiver is a Sender that keeps what it is sent.
 type receiver struct {
 	mu   sync.Mutex
@@ -151,6 +164,7 @@ func (r *receiver) told() []string {
 // world is a service, a store, and one receiver of everything.
 type world struct {
 	t       *testing.T
+	dir     string // of the state
 	service *service
 	store   state.Store
 	hook    *receiver
@@ -169,7 +183,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close(); _ = j.Close() })
-	w := &world{t: t, service: &service{dead: map[lockstep.RunID]bool{}}, store: s, hook: &receiver{}}
+	w := &world{t: t, dir: dir, service: &service{dead: map[lockstep.RunID]bool{}}, store: s, hook: &receiver{}}
 	w.cfg = Config{
 		Service: w.service, Store: s, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Receivers: []Receiver{{Name: "hook", Kinds: lockstep.NoticeKinds(), Deployments: []string{"*"}, Sender: w.hook}},

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -200,7 +201,7 @@ func (d *draft) supply(chosen []member, mv moving, o RestoreOptions, reasons *[]
 		a, ok := mv.artifactFor(m)
 		switch {
 		case ok:
-			planned := lockstep.PlannedArtifact{Slot: m.slot(), Instance: m.instance.Name(), Name: a.Name, Dir: m.job.Name}
+			planned := lockstep.PlannedArtifact{Slot: m.slot(), Instance: m.instance.Name(), Name: a.Name, Dir: m.job.Name, Digest: cmp.Or(a.Digest, a.Checksums)}
 			if a.Custom {
 				planned.Dir, planned.Custom = m.job.RestoresFrom, true
 			}

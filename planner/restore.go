@@ -91,8 +91,11 @@ func (d *draft) permit(o RestoreOptions) error {
 		incomplete = false
 	}
 	if incomplete {
-		return refused(fmt.Errorf("backup %s is %s: %s", b.ID, b.Data, shortcomings(b)),
-			"restore a verified backup, or add --allow-incomplete")
+		hint := "restore a verified backup, or add --allow-incomplete"
+		if b.Data == lockstep.DataDamaged {
+			hint = fmt.Sprintf("restore a verified backup; if it was mended, `lockstep backups verify %s` says so; jobs whose artifacts are whole can be restored with --job and --allow-incomplete", b.ID)
+		}
+		return refused(fmt.Errorf("backup %s is %s: %s", b.ID, b.Data, shortcomings(b)), hint)
 	}
 	if d.plan.Policy.AnyBackup {
 		return nil
@@ -118,7 +121,7 @@ func shortcomings(b lockstep.Backup) string {
 	for _, s := range b.Missing {
 		parts = append(parts, "missing "+s.String())
 	}
-	parts = append(parts, b.Reasons...)
+	parts = append(append(parts, b.Suspect...), b.Reasons...)
 	if len(parts) == 0 {
 		return "it does not say why"
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"lockstep"
+	"lockstep/spill"
 )
 
 // Repository keeps backups.
@@ -58,7 +59,13 @@ type Repository interface {
 	// Entries returns the entry list recorded with an artifact at commit. Its
 	// digest is that of the manifest, or the error wraps ErrCorrupt. A foreign
 	// backup records checksums only, in the form of its own; see Foreign.
-	Entries(ctx context.Context, id lockstep.BackupID, name string) (lockstep.EntryList, error)
+	// The list is to be closed and serves one caller.
+	Entries(ctx context.Context, id lockstep.BackupID, name string) (*spill.List, error)
+
+	// RecordVerify keeps, durably and beside the backup, how it was read again,
+	// in place of the time before. From then on List and Get give it with the
+	// backup, whose Data is lockstep.DataDamaged if it was not whole.
+	RecordVerify(ctx context.Context, id lockstep.BackupID, v lockstep.Verification) error
 
 	// Delete removes a backup: its manifest first, so that a delete that is
 	// interrupted leaves no backup that looks whole.
@@ -72,20 +79,55 @@ type Repository interface {
 }
 
 // Foreign is implemented by repositories that hold backups written by other
-// programs, which have no entry lists, or that keep a second record for other
-// programs to read beside ours. A verify of our own backup calls it too: damage
-// to that record is an error that wraps ErrCorrupt.
+// programs, which have no entry lists.
 type Foreign interface {
 	// Checksums returns the recorded SHA-256, in lower-case hex, of each
 	// file's content, by the path as the other program wrote it.
 	Checksums(ctx context.Context, id lockstep.BackupID, name string) (map[string]string, error)
 }
 
+// ForOthers is implemented by repositories that keep a second record for other
+// programs to restore by, beside ours. A verify of a backup calls it.
+type ForOthers interface {
+	// CheckForOthers compares that record of an artifact with ours. What it finds
+	// wrong wraps ErrCorrupt.
+	CheckForOthers(ctx context.Context, id lockstep.BackupID, name string) error
+}
+
+// Sharing is implemented by repositories whose backups share what is stored: damage
+// in one would be in the next one of the same content.
+type Sharing interface {
+	// FindDamage reads all of a backup, past what is damaged, and has every later
+	// backup store that again. A verify that found damage calls it. That there is
+	// damage is not an error of it.
+	FindDamage(ctx context.Context, id lockstep.BackupID) error
+}
+
+// Identified is implemented by repositories that can be told from one another
+// and from the empty place where one is missing, such as a disk that is not
+// mounted.
+type Identified interface {
+	// Identity is that of the repository, the same for its whole life, or ""
+	// where there is none or it has not been given one.
+	Identity(ctx context.Context) (string, error)
+	// Identify makes the repository, where there is none, and gives it an
+	// identity, durably, unless it has one; it returns it.
+	Identify(ctx context.Context) (string, error)
+}
+
 // Content is what an artifact turned out to be.
 type Content struct {
 	// Bytes is the length of the tar stream.
-	Bytes   int64
-	Entries lockstep.EntryList
+	Bytes int64
+	// Entries is the number of its entries, the root folder not counted, and Digest
+	// that of their list.
+	Entries int
+	Digest  string
+}
+
+// ContentOf is a stream of n bytes with those entries.
+func ContentOf(n int64, entries *spill.List) Content {
+	return Content{Bytes: n, Entries: entries.Count(), Digest: entries.Digest()}
 }
 
 // Errors, to be matched with errors.Is.
@@ -93,6 +135,9 @@ var (
 	ErrNotFound = errors.New("not in the repository")
 	// ErrCorrupt: what the repository gives back is not what was put.
 	ErrCorrupt = errors.New("the repository's data is damaged")
+	// ErrUnavailable: the repository did not answer, or not to the end. That says
+	// nothing of its data, even beside ErrCorrupt.
+	ErrUnavailable = errors.New("the repository cannot be reached")
 )
 
 // Naming is implemented by repositories that can say, reserving nothing, which
@@ -104,5 +149,5 @@ type Naming interface {
 // Staging is implemented by repositories that can show an artifact's entries
 // before its backup is committed: it lets a mismatch be named.
 type Staging interface {
-	StagedEntries(ctx context.Context, id lockstep.BackupID, name string) (lockstep.EntryList, error)
+	StagedEntries(ctx context.Context, id lockstep.BackupID, name string) (*spill.List, error)
 }

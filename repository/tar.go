@@ -11,20 +11,20 @@ import (
 	"hash"
 	"io"
 	"math"
-	"strings"
 	"sync"
-	"time"
 
 	"lockstep"
+	"lockstep/spill"
 )
 
-// Limits of an artifact. Its list of entries is held in memory while it is
-// read, so they bound what an instance can make an orchestrator use.
+// Limits of an artifact: they bound what an instance can make an orchestrator keep.
 const (
 	// MaxEntries is how many entries an artifact may have.
-	MaxEntries = 1_000_000
+	MaxEntries = lockstep.MaxEntries
 	// MaxNameBytes is how long its paths and link targets may be together.
-	MaxNameBytes = 256 << 20
+	MaxNameBytes = lockstep.MaxNameBytes
+	// MaxName is how long one of them may be: more than any file system takes.
+	MaxName = 64 << 10
 )
 
 // tarBuffersOf is the memory of one ReadTar beside its list. It is used again:
@@ -53,22 +53,16 @@ const (
 // ReadTar reads a tar stream to its end and returns the canonical entry list
 // of what it holds, digests of content included, and the stream's length with
 // all padding. It understands GNU, ustar and pax, long names of any bytes and
-// sparse files; a leading "./" of a name is dropped. It takes one pass and
-// memory for the list only.
+// sparse files; a leading "./" of a name is dropped. It takes one pass, and ends with
+// ctx, even inside the holes of a sparse file, which are digested without reading from
+// r. A Read that blocks is not interrupted. The list is to be closed.
 //
 // It refuses, by name: devices, FIFOs and unknown types; absolute paths, "..",
 // names that appear twice, links to nothing, entries below a link; more than
 // MaxEntries entries or MaxNameBytes of names. A stream without its
 // end-of-archive blocks, or with anything but zeros after them, wraps ErrTar.
 // What r returns as error is returned wrapped.
-func ReadTar(r io.Reader) (lockstep.EntryList, int64, error) {
-	return ReadTarContext(context.Background(), r)
-}
-
-// ReadTarContext is ReadTar that ends with ctx, even inside the holes of a
-// sparse file, which are digested without reading from r. A Read that blocks
-// is not interrupted.
-func ReadTarContext(ctx context.Context, r io.Reader) (lockstep.EntryList, int64, error) {
+func ReadTar(ctx context.Context, r io.Reader) (*spill.List, int64, error) {
 	return readTar(ctx, r, MaxEntries, nil)
 }
 
@@ -81,32 +75,45 @@ type doorkeeper interface {
 	accept(lockstep.Entry) error
 }
 
-// readTar is ReadTarContext with a limit of entries and, unless it is nil, a
+// readTar is ReadTar with a limit of entries and, unless it is nil, a
 // doorkeeper.
-func readTar(ctx context.Context, r io.Reader, limit int, door doorkeeper) (lockstep.EntryList, int64, error) {
+func readTar(ctx context.Context, r io.Reader, limit int, door doorkeeper) (*spill.List, int64, error) {
 	mem := tarBuffers.Get().(*tarBuffersOf)
 	defer tarBuffers.Put(mem)
 	mem.in.Reset(r)
 	defer mem.in.Reset(nil)
 	src := &tarSource{r: mem.in}
-	t := &tarReader{ctx: ctx, src: src, tar: tar.NewReader(src), limit: limit, door: door, sum: sha256.New(), buf: mem.content}
+	t := &tarReader{ctx: ctx, src: src, tar: tar.NewReader(src), limit: limit, door: door, sum: sha256.New(), buf: mem.content, entries: spill.NewBuilder(ctx, spill.Shared())}
+	defer t.entries.Close()
 	if err := t.readAll(); err != nil {
 		return nil, src.n, err
 	}
-	list, err := lockstep.NewEntryList(t.entries)
+	list, err := t.entries.List()
 	if err != nil {
-		return nil, src.n, refused("read artifact", err)
+		return nil, src.n, t.unfit(err)
 	}
 	return list, src.n, nil
+}
+
+// unfit is the error of a list that no artifact has, or that could not be kept.
+func (t *tarReader) unfit(err error) error {
+	if t.ctx.Err() != nil || errors.Is(err, spill.ErrSpill) {
+		return fmt.Errorf("read artifact: %w", err)
+	}
+	if lockstep.KindOf(err) == lockstep.KindRefused {
+		return fmt.Errorf("read artifact: %w", err) // with a hint of its own
+	}
+	return refused("read artifact", err)
 }
 
 // tarSource counts what is read and keeps how reading ended, which the tar
 // reader hides: for it, a stream may end without the blocks that end it. It
 // gives an error only alone, never with bytes.
 type tarSource struct {
-	r   *bufio.Reader
-	n   int64
-	err error
+	r    *bufio.Reader
+	n    int64
+	err  error
+	scan *headerScan // not nil while headers are read
 }
 
 func (s *tarSource) Read(p []byte) (int, error) {
@@ -114,6 +121,9 @@ func (s *tarSource) Read(p []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.r.Read(p)
+	if s.scan != nil {
+		s.scan.see(s.n, p[:n])
+	}
 	s.n += int64(n)
 	if err != nil && n == 0 {
 		s.err = err
@@ -130,8 +140,11 @@ type tarReader struct {
 	door    doorkeeper
 	sum     hash.Hash
 	buf     []byte
-	entries []lockstep.Entry
+	entries *spill.Builder
+	n       int    // entries
+	last    string // path of the last one
 	names   int
+	scan    headerScan
 }
 
 func (t *tarReader) readAll() error {
@@ -140,7 +153,9 @@ func (t *tarReader) readAll() error {
 			return fmt.Errorf("read artifact: %w", context.Cause(t.ctx))
 		}
 		t.judged(t.src.n)
+		t.src.scan = &t.scan
 		h, err := t.tar.Next()
+		t.src.scan = nil
 		if err == io.EOF {
 			t.judged(math.MaxInt64) // what follows is judged as it is read
 			return t.readEnd()
@@ -157,8 +172,8 @@ func (t *tarReader) readAll() error {
 // broken tells a stream whose reader failed from one that is not a tar.
 func (t *tarReader) broken(err error) error {
 	after := ""
-	if n := len(t.entries); n > 0 {
-		after = fmt.Sprintf(" after entry %q", t.entries[n-1].Path)
+	if t.n > 0 {
+		after = fmt.Sprintf(" after entry %q", t.last)
 	}
 	if t.src.err != nil && t.src.err != io.EOF {
 		return fmt.Errorf("read artifact%s: %w", after, t.src.err)
@@ -211,11 +226,17 @@ func (t *tarReader) judged(before int64) {
 
 func (t *tarReader) readEntry(h *tar.Header) error {
 	e, err := entryOf(h)
+	if err == nil && (t.scan.odd || ambiguous(h)) {
+		err = refused(fmt.Sprintf("read artifact entry %q", e.Path), errors.New("its headers say different things to different readers"))
+	}
 	if err != nil {
 		return err
 	}
+	if max(len(e.Path), len(e.Link)) > MaxName {
+		return refused(fmt.Sprintf("read artifact entry %.100q", e.Path), fmt.Errorf("a name of it has more than %d KiB", MaxName>>10))
+	}
 	t.names += len(e.Path) + len(e.Link)
-	if len(t.entries) == t.limit || t.names > MaxNameBytes {
+	if t.n == t.limit || t.names > MaxNameBytes {
 		return &lockstep.Error{
 			Kind: lockstep.KindRefused, Op: "read artifact",
 			Err:  fmt.Errorf("it has more than %d entries, or names of more than %d MiB", t.limit, MaxNameBytes>>20),
@@ -233,7 +254,10 @@ func (t *tarReader) readEntry(h *tar.Header) error {
 			return err
 		}
 	}
-	t.entries = append(t.entries, e)
+	if err := t.entries.Add(e); err != nil {
+		return t.unfit(err)
+	}
+	t.n, t.last = t.n+1, e.Path
 	return nil
 }
 
@@ -254,92 +278,5 @@ func (t *tarReader) digest(e *lockstep.Entry) (int64, error) {
 		case t.ctx.Err() != nil:
 			return size, fmt.Errorf("read artifact entry %q: %w", e.Path, context.Cause(t.ctx))
 		}
-	}
-}
-
-// entryOf is a tar member as an entry, without its content.
-func entryOf(h *tar.Header) (lockstep.Entry, error) {
-	e := lockstep.Entry{
-		Path: memberPath(h.Name), Mode: uint32(h.Mode) & 0o7777,
-		UID: h.Uid, GID: h.Gid, MTime: nanoseconds(h.ModTime),
-	}
-	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeGNUSparse:
-		e.Type = lockstep.EntryFile
-	case tar.TypeDir:
-		e.Type, e.Path = lockstep.EntryDir, memberPath(strings.TrimSuffix(h.Name, "/"))
-	case tar.TypeSymlink:
-		e.Type, e.Link = lockstep.EntrySymlink, h.Linkname
-	case tar.TypeLink:
-		e.Type, e.Link = lockstep.EntryHardlink, memberPath(h.Linkname)
-	default:
-		return e, refused(fmt.Sprintf("read artifact entry %q", e.Path), fmt.Errorf("it is %s, which an artifact cannot hold", memberType(h.Typeflag)))
-	}
-	if ambiguous(h) {
-		return e, refused(fmt.Sprintf("read artifact entry %q", e.Path), errors.New("its headers say different things to different readers"))
-	}
-	if h.Uid < 0 || h.Gid < 0 {
-		return e, refused(fmt.Sprintf("read artifact entry %q", e.Path), fmt.Errorf("its owner is %d:%d", h.Uid, h.Gid))
-	}
-	return e, nil
-}
-
-// ambiguous reports whether GNU tar would unpack a member under another name or
-// of another size than the tar package says: it believes a pax header before a
-// GNU long name, and marks of a sparse file even without all that belong to one.
-func ambiguous(h *tar.Header) bool {
-	const mark = "GNU.sparse."
-	version := h.PAXRecords[mark+"major"] + "." + h.PAXRecords[mark+"minor"]
-	if version == "0.0" || version == "0.1" || version == "1.0" || version == "." && h.PAXRecords[mark+"map"] != "" {
-		return false
-	}
-	for key, value := range h.PAXRecords {
-		switch {
-		case strings.HasPrefix(key, mark),
-			key == "path" && value != "" && value != h.Name,
-			key == "linkpath" && value != "" && value != h.Linkname:
-			return true
-		}
-	}
-	return false
-}
-
-// memberPath is a member's name as an entry's path. Whether it is a good one
-// is for NewEntryList to say.
-func memberPath(name string) string {
-	if name == "./" {
-		return "."
-	}
-	return strings.TrimPrefix(name, "./")
-}
-
-// nanoseconds is the time since the epoch; what is too far away to be counted
-// in nanoseconds counts as the last, or first, time that can be.
-func nanoseconds(t time.Time) int64 {
-	switch s := t.Unix(); {
-	case s > math.MaxInt64/int64(time.Second)-1:
-		return math.MaxInt64
-	case s < math.MinInt64/int64(time.Second)+1:
-		return math.MinInt64
-	}
-	return t.UnixNano()
-}
-
-func memberType(flag byte) string {
-	switch flag {
-	case tar.TypeChar:
-		return "a character device"
-	case tar.TypeBlock:
-		return "a block device"
-	case tar.TypeFifo:
-		return "a FIFO"
-	}
-	return fmt.Sprintf("a tar member of type %q", flag)
-}
-
-func refused(op string, err error) error {
-	return &lockstep.Error{
-		Kind: lockstep.KindRefused, Op: op, Err: err,
-		Hint: "an artifact holds files, folders, symbolic and hard links below its own folder; change the job's backup script",
 	}
 }

@@ -70,7 +70,7 @@ func TestReadTarGivesTheSameListForEveryFormat(t *testing.T) {
 	mtime := int64(1_700_000_000_000_000_000)
 	for _, format := range []tar.Format{tar.FormatGNU, tar.FormatPAX} {
 		data := build(t, format, members...)
-		got, n, err := ReadTar(iotest.OneByteReader(bytes.NewReader(data)))
+		got, n, err := readList(iotest.OneByteReader(bytes.NewReader(data)))
 		if err != nil {
 			t.Fatalf("%v: %v", format, err)
 		}
@@ -137,7 +137,7 @@ func TestReadTarReadsGNUTar(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list, n, err := ReadTar(bytes.NewReader(data))
+		list, n, err := readList(bytes.NewReader(data))
 		if err != nil {
 			t.Fatalf("%s: %v", flags, err)
 		}
@@ -179,6 +179,7 @@ func makeSparse(t *testing.T, path string) []byte {
 	return content
 }
 
+//fault:56 tars with paths that lead out, devices, and more | refused, with the member's name
 func TestReadTarRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -198,7 +199,7 @@ func TestReadTarRefuses(t *testing.T) {
 	}
 	for name, c := range cases {
 		data := build(t, tar.FormatUnknown, c.members...)
-		_, _, err := ReadTar(bytes.NewReader(data))
+		_, _, err := readList(bytes.NewReader(data))
 		if err == nil || !strings.Contains(err.Error(), c.want) || lockstep.KindOf(err) != lockstep.KindRefused || lockstep.HintOf(err) == "" {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -210,27 +211,27 @@ func TestReadTarNeedsAWholeStream(t *testing.T) {
 	data := build(t, tar.FormatPAX, reg("./a", strings.Repeat("x", 1000)), reg("./"+strings.Repeat("b", 200), "y"))
 	for n := range len(data) {
 		if n%64 == 0 || n%512 > 500 {
-			if _, _, err := ReadTar(bytes.NewReader(data[:n])); !errors.Is(err, ErrTar) {
+			if _, _, err := readList(bytes.NewReader(data[:n])); !errors.Is(err, ErrTar) {
 				t.Fatalf("cut at %d of %d: %v", n, len(data), err)
 			}
 		}
 	}
 	padded := append(bytes.Clone(data), make([]byte, 9000)...)
-	if _, n, err := ReadTar(bytes.NewReader(padded)); err != nil || n != int64(len(padded)) {
+	if _, n, err := readList(bytes.NewReader(padded)); err != nil || n != int64(len(padded)) {
 		t.Errorf("zeros after the end: %d bytes, %v", n, err)
 	}
 	padded[len(padded)-1] = 1
-	if _, _, err := ReadTar(bytes.NewReader(padded)); !errors.Is(err, ErrTar) {
+	if _, _, err := readList(bytes.NewReader(padded)); !errors.Is(err, ErrTar) {
 		t.Errorf("garbage after the end: %v", err)
 	}
 	broken := errors.New("connection lost")
 	for _, n := range []int{0, 100, 512, 1300, len(data) - 1, len(data)} {
-		_, _, err := ReadTar(io.MultiReader(bytes.NewReader(data[:n]), iotest.ErrReader(broken)))
+		_, _, err := readList(io.MultiReader(bytes.NewReader(data[:n]), iotest.ErrReader(broken)))
 		if !errors.Is(err, broken) || errors.Is(err, ErrTar) {
 			t.Errorf("reader failed at %d: %v", n, err)
 		}
 	}
-	if list, _, err := ReadTar(bytes.NewReader(make([]byte, 10240))); err != nil || len(list) != 0 {
+	if list, _, err := readList(bytes.NewReader(make([]byte, 10240))); err != nil || len(list) != 0 {
 		t.Errorf("empty archive: %v, %v", list, err)
 	}
 }
@@ -253,11 +254,12 @@ func endless(t *testing.T) []byte {
 	return data
 }
 
+//fault:55 a sparse file of an exabyte | reading it can be stopped at any time
 func TestReadTarEndsWithItsContextInsideAHole(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	r := &afterRead{r: bytes.NewReader(endless(t)), then: cancel}
-	if _, _, err := ReadTarContext(ctx, r); !errors.Is(err, context.Canceled) {
+	if _, _, err := ReadTar(ctx, r); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -272,6 +274,7 @@ func (a *afterRead) Read(p []byte) (int, error) {
 	return a.r.Read(p)
 }
 
+//fault:57 a tar with too many members | refused at the bound
 func TestReadTarBoundsTheNumberOfEntries(t *testing.T) {
 	t.Parallel()
 	data := build(t, tar.FormatUSTAR, reg("./a", ""), reg("./b", ""), reg("./c", ""))
@@ -290,7 +293,7 @@ func FuzzReadTar(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // a hole may be huge
 		defer cancel()
-		list, n, err := ReadTarContext(ctx, bytes.NewReader(data))
+		list, n, err := readListContext(ctx, bytes.NewReader(data))
 		if err != nil {
 			return
 		}
@@ -308,7 +311,7 @@ func BenchmarkReadTar(b *testing.B) {
 	data := build(b, tar.FormatPAX, reg("./a", content), reg("./b", content), reg("./c", content))
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		if _, _, err := ReadTar(bytes.NewReader(data)); err != nil {
+		if _, _, err := readList(bytes.NewReader(data)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -318,4 +321,38 @@ func BenchmarkReadTar(b *testing.B) {
 		sha256.Sum256(data)
 	}
 	b.ReportMetric(float64(b.Elapsed())/float64(time.Since(start)), "x-sha256")
+}
+
+// readList is ReadTar with the list in memory.
+func readList(r io.Reader) (lockstep.EntryList, int64, error) {
+	return readListContext(context.Background(), r)
+}
+
+func readListContext(ctx context.Context, r io.Reader) (lockstep.EntryList, int64, error) {
+	list, n, err := ReadTar(ctx, r)
+	if err != nil {
+		return nil, n, err
+	}
+	defer list.Close()
+	var entries lockstep.EntryList
+	for e, err := range list.All() {
+		if err != nil {
+			return nil, n, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, n, nil
+}
+
+func TestReadTarBoundsNames(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("n", MaxName)
+	for name, m := range map[string]member{"path": reg("./"+long+"n", ""), "link": special(tar.TypeSymlink, "./s", long+"n")} {
+		if _, _, err := readList(bytes.NewReader(build(t, tar.FormatPAX, m))); err == nil || lockstep.KindOf(err) != lockstep.KindRefused || len(err.Error()) > 1000 {
+			t.Errorf("a %s that is too long: %.1000v", name, err)
+		}
+	}
+	if _, _, err := readList(bytes.NewReader(build(t, tar.FormatPAX, reg("./"+long, "")))); err != nil {
+		t.Errorf("as long as may be: %.1000v", err)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"lockstep"
+	"lockstep/spill"
 )
 
 // Verified streams an artifact of a committed backup, exactly as Open does, and
@@ -24,20 +25,23 @@ func Verified(ctx context.Context, r Repository, id lockstep.BackupID, want lock
 	if want.Digest == "" {
 		return nil, fmt.Errorf("verify artifact %q of backup %q: no digest is recorded", want.Name, id)
 	}
+	ctx, cancel := context.WithCancel(ctx)
 	recorded, err := r.Entries(ctx, id, want.Name)
 	if err != nil {
+		cancel()
 		return nil, fmt.Errorf("verify artifact %q of backup %q: %w", want.Name, id, err)
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	stream, err := r.Open(ctx, id, want.Name)
 	if err != nil {
 		cancel()
+		recorded.Close()
 		return nil, err
 	}
 	v := &verified{cancel: cancel, chunks: make(chan *[]byte, verifiedAhead)}
 	go func() {
 		defer close(v.chunks)
 		defer stream.Close()
+		defer recorded.Close()
 		if err := v.verify(ctx, r, id, want, recorded, stream); err != nil {
 			v.err = fmt.Errorf("verify artifact %q of backup %q: %w", want.Name, id, err)
 		}
@@ -61,13 +65,14 @@ type verified struct {
 	rest  []byte // of taken
 }
 
-func (v *verified) verify(ctx context.Context, r Repository, id lockstep.BackupID, want lockstep.Artifact, recorded lockstep.EntryList, stream io.Reader) error {
+func (v *verified) verify(ctx context.Context, r Repository, id lockstep.BackupID, want lockstep.Artifact, recorded *spill.List, stream io.Reader) error {
 	g := &gate{ctx: ctx, recorded: recorded, from: stream, to: v.chunks}
 	entries, n, err := readTar(ctx, g, MaxEntries, g)
 	if err != nil {
 		return unreadable(ctx, err)
 	}
-	if err := compare(ctx, r, id, want, Content{Bytes: n, Entries: entries}); err != nil {
+	defer entries.Close()
+	if err := compare(ctx, r, id, want, entries, n); err != nil {
 		return err
 	}
 	return g.pass()
@@ -78,7 +83,7 @@ func (v *verified) verify(ctx context.Context, r Repository, id lockstep.BackupI
 // read then: that may be long, and the instance might act on its beginning.
 type gate struct {
 	ctx      context.Context
-	recorded lockstep.EntryList
+	recorded *spill.List
 	from     io.Reader
 	to       chan<- *[]byte
 

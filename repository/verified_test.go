@@ -56,6 +56,8 @@ func TestVerifiedIsWhatWasPut(t *testing.T) {
 
 // TestVerifiedEndsWellOnlyWhenAllIsAsRecorded: whichever byte is another one,
 // reading ends with an error, and never with io.EOF.
+//
+//fault:40 any byte of an artifact is another one while it is restored | the restore fails before anything is locked
 func TestVerifiedEndsWellOnlyWhenAllIsAsRecorded(t *testing.T) {
 	t.Parallel()
 	data := repositorytest.Tar(t, repositorytest.Member{Name: ""}, repositorytest.Member{Name: "f", Content: "content"},
@@ -76,7 +78,7 @@ func TestVerifiedEndsWellOnlyWhenAllIsAsRecorded(t *testing.T) {
 	for i := 0; i < len(data); i += 3 {
 		bad := bytes.Clone(data)
 		bad[i] ^= 0x40
-		content, _, err := repository.ReadTar(bytes.NewReader(bad))
+		content, _, err := repository.ReadTar(t.Context(), bytes.NewReader(bad))
 		if err == nil && content.Digest() == a.Digest {
 			continue // a byte that means nothing, such as in the padding
 		}
@@ -93,6 +95,8 @@ func TestVerifiedEndsWellOnlyWhenAllIsAsRecorded(t *testing.T) {
 
 // TestVerifiedKeepsBackWhatIsNotRecorded: a member that the backup did not
 // record is never given to anybody, wherever it stands.
+//
+//fault:56 a member that the backup did not record | it is never given to an instance
 func TestVerifiedKeepsBackWhatIsNotRecorded(t *testing.T) {
 	t.Parallel()
 	good := []tar.Header{
@@ -230,11 +234,11 @@ func TestReadTarRefusesWhatGNUTarReadsOtherwise(t *testing.T) {
 		"a sparse file's size":      marked(t, tar.Header{Name: "./f", Typeflag: tar.TypeReg, Size: 512, PAXRecords: map[string]string{"___.sparse.size": "0"}}, "evil"),
 		"a pax name and a long one": long,
 	} {
-		if _, _, err := repository.ReadTar(bytes.NewReader(data)); err == nil || !strings.Contains(err.Error(), "different readers") {
+		if _, _, err := repository.ReadTar(t.Context(), bytes.NewReader(data)); err == nil || !strings.Contains(err.Error(), "different readers") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, _, err := repository.ReadTar(bytes.NewReader(archive(t, []tar.Header{plain}))); err != nil {
+	if _, _, err := repository.ReadTar(t.Context(), bytes.NewReader(archive(t, []tar.Header{plain}))); err != nil {
 		t.Error(err)
 	}
 }

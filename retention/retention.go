@@ -11,9 +11,12 @@
 // same rules count them too, as a series of their own; they never take a
 // verified one's place. Older incomplete ones go, unless Within keeps them.
 //
+// Suspect backups are a series of their own in the same way, of any age. Damaged
+// ones are counted by no rule and keep nobody else from being kept.
+//
 // Whatever the policy says, these stay: the newest verified backup of a
-// deployment, the newest incomplete one if it is newer still, and foreign
-// backups (unproven), which this program did not make.
+// deployment, the newest incomplete, suspect or damaged one if it is newer still,
+// and foreign backups (unproven), which this program did not make.
 package retention
 
 import (
@@ -104,26 +107,31 @@ func decide(all []*Decision, p Policy, now time.Time) {
 	slices.SortStableFunc(all, func(a, b *Decision) int {
 		return cmp.Or(b.Backup.StartedAt.Compare(a.Backup.StartedAt), cmp.Compare(b.Backup.ID, a.Backup.ID))
 	})
-	var verified, incomplete []*Decision
+	var verified, incomplete, suspect, damaged []*Decision
 	for _, d := range all {
 		switch {
-		case d.Backup.Data == lockstep.DataUnproven:
+		case !d.Backup.Ours():
 			d.keep("foreign: not made by this program")
 		case d.Backup.Data == lockstep.DataVerified:
 			verified = append(verified, d)
+		case d.Backup.Data == lockstep.DataSuspect:
+			suspect = append(suspect, d)
+		case d.Backup.Data == lockstep.DataDamaged:
+			damaged = append(damaged, d)
 		default:
 			incomplete = append(incomplete, d)
 		}
 	}
-	if len(verified) > 0 {
-		incomplete = slices.DeleteFunc(incomplete, func(d *Decision) bool {
-			return !d.Backup.StartedAt.After(verified[0].Backup.StartedAt)
-		})
+	newer := func(d *Decision) bool {
+		return len(verified) == 0 || d == verified[0] || d.Backup.StartedAt.After(verified[0].Backup.StartedAt)
 	}
-	for _, series := range [][]*Decision{verified, incomplete} {
-		if len(series) > 0 {
+	incomplete = slices.DeleteFunc(incomplete, func(d *Decision) bool { return !newer(d) })
+	for _, series := range [][]*Decision{verified, incomplete, suspect, damaged} {
+		if len(series) > 0 && newer(series[0]) {
 			series[0].keep("newest " + string(series[0].Backup.Data))
 		}
+	}
+	for _, series := range [][]*Decision{verified, incomplete, suspect} {
 		p.apply(series, now)
 	}
 	for _, d := range all {

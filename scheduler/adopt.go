@@ -30,17 +30,23 @@ func (s *Scheduler) Adopt(ctx context.Context) error {
 	}
 	for _, c := range s.cfg.Configured {
 		c.Origin = lockstep.ScheduleOfConfig
-		if err := s.put(ctx, c); err != nil {
+		if err := s.put(ctx, c, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// put keeps a definition in place of the one with its name.
-func (s *Scheduler) put(ctx context.Context, d lockstep.Schedule) error {
+// put keeps a definition in place of the one with its name, if over does not
+// refuse that one; nil refuses none.
+func (s *Scheduler) put(ctx context.Context, d lockstep.Schedule, over func(old lockstep.Schedule, found bool) error) error {
 	return s.change(ctx, d.Name, func(x *state.Schedule, found bool) ([]lockstep.SlotRecord, error) {
 		now := s.cfg.Now()
+		if over != nil {
+			if err := over(x.Definition, found); err != nil {
+				return nil, err
+			}
+		}
 		if !found {
 			*x = state.Schedule{Definition: d, Decided: now.UTC()}
 			return nil, nil

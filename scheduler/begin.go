@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/schedule"
 	"lockstep/state"
 )
@@ -41,7 +42,9 @@ func (s *Scheduler) begin(ctx context.Context, r lockstep.SlotRecord) (lockstep.
 	if r.By != "" {
 		by = r.By + ", by schedule " + r.Schedule
 	}
+	faultpoint.Hit("scheduler.claimed")
 	_, err := s.cfg.Service.Start(ctx, lockstep.Request{ID: r.Run, Operation: op, Deployment: r.Deployment, By: by})
+	faultpoint.Hit("scheduler.begun")
 	if err == nil {
 		return s.settle(ctx, r, lockstep.SlotBegun, r.Reason)
 	}

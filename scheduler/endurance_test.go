@@ -15,6 +15,8 @@ import (
 // restarted, is down for days, dies between any two writes, and whose clock
 // jumps by up to a day: each slot has exactly one record, and a run if that
 // says so, exactly one.
+//
+//fault:64 two years with clock jumps, daylight saving, crashes and restarts | each slot has exactly one record, and at most one run
 func TestWork_TwoYears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { twoYears(t, rand.New(rand.NewPCG(1, 1))) })
 }

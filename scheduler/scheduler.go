@@ -249,7 +249,7 @@ func (s *Scheduler) claim(d lockstep.Schedule, slot, now time.Time) lockstep.Slo
 		State: lockstep.SlotClaimed, DecidedAt: now.UTC(),
 	}
 	if _, isRun := operations[d.Operation]; isRun {
-		var random [10]byte
+		var random [8]byte
 		_, _ = rand.Read(random[:]) // never fails since Go 1.24
 		r.Run = lockstep.NewRunID(now, random)
 	}

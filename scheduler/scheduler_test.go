@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,7 @@ func TestWork_BeginsWhatIsDue(t *testing.T) {
 	})
 }
 
+//fault:65 nobody is there for several slots of a schedule | one run catches up, or each slot has a record that says why not
 func TestWork_OverlapAndDowntime(t *testing.T) {
 	hourly := nightly
 	hourly.Name, hourly.Cron = "hourly", "0 * * * *"
@@ -315,4 +317,69 @@ func TestVerifyAndForget(t *testing.T) {
 			t.Errorf("begun again: %+v, %d times", r, began)
 		}
 	})
+}
+
+// Of those who replace one definition that all have seen, or make one where there
+// was none, one does; the others are refused and change nothing. A slot that was
+// decided on meanwhile is no change of the definition.
+func TestReplace_OneOfManyDoes(t *testing.T) {
+	w := newWorld(t)
+	s := New(w.cfg)
+	const many = 8
+	rounds := 0
+	race := func(seen string) (won lockstep.Schedule) {
+		t.Helper()
+		errs := make([]error, many)
+		rounds++
+		of := func(i int) lockstep.Schedule {
+			return lockstep.Schedule{Name: "night", Deployment: "shop", Operation: lockstep.ScheduledBackup, Cron: "@daily", Jitter: time.Duration(rounds*many+i) * time.Second}
+		}
+		var all sync.WaitGroup
+		for i := range many {
+			all.Go(func() { errs[i] = s.Replace(t.Context(), seen, of(i), "ops") })
+		}
+		all.Wait()
+		did := 0
+		for i, err := range errs {
+			switch {
+			case err == nil:
+				did++
+				won = of(i)
+			case lockstep.KindOf(err) != lockstep.KindConflict || lockstep.HintOf(err) == "":
+				t.Errorf("%v", err)
+			}
+		}
+		if did != 1 {
+			t.Errorf("over %q: %d of %d did it", seen, did, many)
+		}
+		return won
+	}
+	seenNow := func() string {
+		t.Helper()
+		x, err := s.Get(t.Context(), "night")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x.Digest()
+	}
+	for _, seen := range []func() string{func() string { return "" }, seenNow, seenNow} {
+		won := race(seen())
+		if x, err := s.Get(t.Context(), "night"); err != nil || x.Jitter != won.Jitter {
+			t.Errorf("%+v, %v; the one that did it: %+v", x, err, won)
+		}
+	}
+	seen := seenNow()
+	w.setClock(25 * time.Hour)
+	if _, err := s.decide(t.Context(), "night"); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.history("night")) == 0 {
+		t.Fatal("no slot was decided on")
+	}
+	if err := s.Replace(t.Context(), seen, lockstep.Schedule{Name: "night", Deployment: "shop", Operation: lockstep.ScheduledBackup, Cron: "@weekly"}, "ops"); err != nil {
+		t.Errorf("after a slot: %v", err)
+	}
+	if err := s.Replace(t.Context(), seen, lockstep.Schedule{Name: "other", Deployment: "shop", Operation: lockstep.ScheduledBackup, Cron: "@weekly"}, "ops"); lockstep.KindOf(err) != lockstep.KindNotFound {
+		t.Errorf("one that is gone: %v", err)
+	}
 }

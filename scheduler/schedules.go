@@ -109,6 +109,38 @@ func (s *Scheduler) History(ctx context.Context, name string, before int64, limi
 
 // Set implements lockstep.Schedules.
 func (s *Scheduler) Set(ctx context.Context, d lockstep.Schedule, by string) error {
+	return s.set(ctx, d, by, nil)
+}
+
+var _ lockstep.EditableSchedules = (*Scheduler)(nil)
+
+// Replace implements lockstep.EditableSchedules. What was seen is compared in the
+// step that keeps the new definition: between the two nobody else changes it.
+func (s *Scheduler) Replace(ctx context.Context, seen string, d lockstep.Schedule, by string) error {
+	return s.set(ctx, d, by, func(old lockstep.Schedule, found bool) error { return asSeen(seen, d.Name, old, found) })
+}
+
+// asSeen refuses to replace another definition than the one that was seen.
+func asSeen(seen, name string, old lockstep.Schedule, found bool) error {
+	switch {
+	case !found && seen != "":
+		return unknown(name)
+	case found && seen == "":
+		return &lockstep.Error{
+			Kind: lockstep.KindConflict, Op: fmt.Sprintf("make schedule %q", name), Err: errors.New("there is one of that name"),
+			Hint: "choose another name, or change that one on its page",
+		}
+	case found && seen != old.Digest():
+		return &lockstep.Error{
+			Kind: lockstep.KindConflict, Op: fmt.Sprintf("change schedule %q", name),
+			Err:  errors.New("somebody has changed it since you looked at it, and that stays"),
+			Hint: "look at the schedule as it is now, and change that; the audit log says who changed it",
+		}
+	}
+	return nil
+}
+
+func (s *Scheduler) set(ctx context.Context, d lockstep.Schedule, by string, over func(old lockstep.Schedule, found bool) error) error {
 	d, err := Complete(d)
 	if err != nil {
 		return err
@@ -127,8 +159,11 @@ func (s *Scheduler) Set(ctx context.Context, d lockstep.Schedule, by string) err
 	if err := s.room(ctx, d.Name); err != nil {
 		return err
 	}
+	if err := s.put(ctx, d, over); err != nil {
+		return err
+	}
 	s.cfg.Log.Info("a schedule is set", "schedule", d.Name, "deployment", d.Deployment, "by", by)
-	return s.put(ctx, d)
+	return nil
 }
 
 // mostSchedules bounds how many there are: each is looked at again and again.

@@ -69,14 +69,16 @@ func (s *Server) admitted(a *answer, r *http.Request) {
 		s.refuse(a, r, face, err)
 		return
 	}
-	crowd, of := s.requests, name
+	if name == "" {
+		s.stranger(ctx, a, r, face, route)
+		return
+	}
+	crowd := s.requests
 	switch {
-	case name == "":
-		crowd, of = s.strangers, hostOf(r.RemoteAddr)
 	case strings.HasSuffix(route, "/events") || strings.HasSuffix(route, "/stream"):
 		crowd = s.streams
 	}
-	leave, err := crowd.enter(of)
+	leave, err := crowd.enter(name)
 	if err != nil {
 		api.WriteProblem(a, err)
 		return
@@ -92,6 +94,28 @@ func (s *Server) admitted(a *answer, r *http.Request) {
 		api.WriteProblem(a, err)
 		return
 	}
+	face.ServeHTTP(a, r)
+}
+
+// stranger answers somebody who is not known. All of the body is there before
+// anything that others need is taken; what an identity provider may take its
+// time for does not stand before those who show a token.
+func (s *Server) stranger(ctx context.Context, a *answer, r *http.Request, face http.Handler, route string) {
+	r = r.WithContext(ctx)
+	if err := s.readBody(a, r); err != nil {
+		api.WriteProblem(a, err)
+		return
+	}
+	crowd := s.strangers
+	if strings.Contains(route, "/login/oidc") {
+		crowd = s.provided
+	}
+	leave, err := crowd.enter(hostOf(r.RemoteAddr))
+	if err != nil {
+		api.WriteProblem(a, err)
+		return
+	}
+	defer leave()
 	face.ServeHTTP(a, r)
 }
 
@@ -154,17 +178,11 @@ func (s *Server) readBody(a *answer, r *http.Request) error {
 		a.Header().Set("Connection", "close")
 		return api.TooLarge(fmt.Sprintf("the body is larger than %d bytes", most))
 	}
-	if a.name != "" { // those of strangers are small, and must not stand before others'
-		select {
-		case s.bodies <- struct{}{}:
-			defer func() { <-s.bodies }()
-		case <-time.After(bodyTimeout):
-			return &lockstep.Error{Kind: lockstep.KindUnavailable, Err: errors.New("too many bodies are being read"), Hint: "ask again in a moment"}
-		case <-r.Context().Done():
-			return r.Context().Err()
-		}
+	leave, err := s.mayRead(a, r)
+	if err != nil {
+		return err
 	}
-	_ = a.control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	defer leave()
 	data, err := io.ReadAll(http.MaxBytesReader(a, r.Body, most))
 	if err == nil { // what is left of a body that failed is waited for no longer
 		_ = a.control.SetReadDeadline(time.Time{})
@@ -179,6 +197,22 @@ func (s *Server) readBody(a *answer, r *http.Request) error {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(data))
 	return nil
+}
+
+// mayRead says until when a body may be read: those of strangers are small, and
+// must not stand before others'.
+func (s *Server) mayRead(a *answer, r *http.Request) (leave func(), err error) {
+	if a.name == "" {
+		leave = s.porch.enter(hostOf(r.RemoteAddr), func() { _ = a.control.SetReadDeadline(time.Now()) })
+		_ = a.control.SetReadDeadline(time.Now().Add(formTimeout))
+		return leave, nil
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), bodyTimeout)
+	defer cancel()
+	if leave, err = s.bodies.take(ctx, a.name); err == nil {
+		_ = a.control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
+	return leave, err
 }
 
 // headers are those of every answer. Pages may be stricter, never laxer.

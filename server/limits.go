@@ -22,9 +22,11 @@ type Limits struct {
 	// have half of each.
 	Streams, Requests int
 	// Strangers are requests of people who are not known, such as those for the
-	// login form, beside the others. One address may have half of them.
+	// login form, beside the others. One address may have half of them. Only what
+	// has arrived as a whole counts.
 	Strangers int
-	// Bodies that are being read, of people who are known.
+	// Bodies that are being read, of people who are known. One of them may have
+	// half.
 	Bodies int
 	// Write is how long one write of an answer may take.
 	Write time.Duration
@@ -75,6 +77,10 @@ const (
 	maxBody     = 1 << 20
 	// maxStranger is for bodies of people who are not known: login forms.
 	maxStranger = 16 << 10
+	// formTimeout is for those bodies: a form arrives with its head.
+	formTimeout = 3 * time.Second
+	// maxPorch strangers may be sending at once, onePorch from one address.
+	maxPorch, onePorch = 256, 32
 )
 
 // crowd counts who is being answered.

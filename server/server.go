@@ -52,10 +52,13 @@ type Server struct {
 	http  *http.Server
 	state atomic.Int32
 	// streams and requests count what is being answered, strangers what is
-	// answered to people who are not known, by their address.
-	streams, requests, strangers *crowd
-	bodies                       chan struct{}
-	end                          context.CancelFunc
+	// answered to people who are not known, by their address, and provided what
+	// an identity provider is asked for them.
+	streams, requests, strangers, provided *crowd
+
+	bodies *seats
+	porch  *porch
+	end    context.CancelFunc
 }
 
 const (
@@ -72,7 +75,9 @@ func New(cfg Config) *Server {
 		streams:   newCrowd("streams", cfg.Limits.Streams),
 		requests:  newCrowd("requests", cfg.Limits.Requests),
 		strangers: newCrowd("requests of people who are not logged in", cfg.Limits.Strangers),
-		bodies:    make(chan struct{}, cfg.Limits.Bodies),
+		provided:  newCrowd("logins at the identity provider", max(1, cfg.Limits.Strangers/4)),
+		bodies:    newSeats(cfg.Limits.Bodies),
+		porch:     &porch{most: maxPorch, each: onePorch},
 	}
 	base, end := context.WithCancel(context.Background())
 	s.end = end

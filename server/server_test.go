@@ -65,7 +65,7 @@ func start(t *testing.T, f face, limits Limits) *running {
 		API: f, Limits: limits, Log: slog.New(slog.NewJSONHandler(log, nil)), Version: map[string]string{"version": "1.2.3"},
 		Admit: func(r *http.Request, route string) (context.Context, string, error) {
 			name := r.Header.Get("Authorization")
-			if r.URL.Path == "/api/login" {
+			if strings.HasPrefix(r.URL.Path, "/api/login") {
 				return r.Context(), "", nil
 			}
 			if name == "" {
@@ -213,6 +213,7 @@ func TestAPageOfAnotherSiteIsRefused(t *testing.T) {
 	}
 }
 
+//fault:72 a reader of an answer stops reading | it is let go; nobody else waits
 func TestAReaderThatIsTooSlowIsLetGo(t *testing.T) {
 	over := make(chan error, 1)
 	s := start(t, face{"/api/big": func(w http.ResponseWriter, _ *http.Request) {
@@ -270,47 +271,6 @@ func TestASenderThatIsTooSlowIsLetGo(t *testing.T) {
 	}
 }
 
-// Whoever sends slowly without being known keeps nobody who is from being
-// answered.
-func TestStrangersKeepNobodyFromAnything(t *testing.T) {
-	s := start(t, face{
-		"/api/x":     func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) },
-		"/api/login": func(http.ResponseWriter, *http.Request) {},
-	}, Limits{Requests: 8, Bodies: 2, Strangers: 8})
-	for range 8 { // half of them are refused
-		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := io.WriteString(conn, "POST /api/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		if resp, _ := s.get("/api/login", ""); resp.StatusCode == http.StatusTooManyRequests {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("one address may have all")
-		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), bodyTimeout/2)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.addr+"/api/x", strings.NewReader("{}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "ops")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.Body.Close(); resp.StatusCode != http.StatusOK {
-		t.Errorf("somebody known: %s", resp.Status)
-	}
-}
-
 func TestStrangersSendLittle(t *testing.T) {
 	s := start(t, face{"/api/login": func(http.ResponseWriter, *http.Request) { t.Error("answered") }}, Limits{})
 	resp, err := http.Post("http://"+s.addr+"/api/login", "application/x-www-form-urlencoded", bytes.NewReader(make([]byte, maxStranger+1)))
@@ -322,6 +282,7 @@ func TestStrangersSendLittle(t *testing.T) {
 	}
 }
 
+//fault:68 more connections than the server takes | they are refused; those that are there go on
 func TestMoreConnectionsThanThereMayBe(t *testing.T) {
 	s := start(t, face{}, Limits{Connections: 4})
 	var held []net.Conn
@@ -360,32 +321,6 @@ func TestMoreConnectionsThanThereMayBe(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("after they had gone: %q", line)
 		}
-	}
-}
-
-func TestCrowd_OneMayNotTakeAll(t *testing.T) {
-	c := newCrowd("streams", 4)
-	var leave []func()
-	for _, who := range []string{"a", "a", "b", "b"} {
-		l, err := c.enter(who)
-		if err != nil {
-			t.Fatal(who, err)
-		}
-		leave = append(leave, l)
-		if len(leave) == 2 {
-			if _, err := c.enter("a"); err == nil {
-				t.Error("a has more than half")
-			}
-		}
-	}
-	if _, err := c.enter("c"); err == nil {
-		t.Error("there is no room for c")
-	}
-	for _, l := range leave {
-		l()
-	}
-	if c.all != 0 || len(c.by) != 0 {
-		t.Errorf("%d are left: %v", c.all, c.by)
 	}
 }
 

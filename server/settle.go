@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 )
 
 // SettleFor settles as SettleAll does. It returns when that has ended, or after
@@ -47,7 +48,9 @@ func SettleAll(ctx context.Context, svc lockstep.Service) ([]lockstep.RunSummary
 	var errs []error
 	for name := range names {
 		wg.Go(func() {
+			faultpoint.Hit("server.settle.before")
 			runs, err := svc.Settle(ctx, lockstep.SettleRequest{Deployment: name})
+			faultpoint.Hit("server.settle.after")
 			mu.Lock()
 			defer mu.Unlock()
 			settled, errs = append(settled, runs...), append(errs, err)

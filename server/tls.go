@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"lockstep"
 )
 
 // Certificate names the files that a server shows itself with.
@@ -90,7 +92,10 @@ func (r *reloading) load() error {
 	stamp := r.stamped()
 	cert, err := tls.LoadX509KeyPair(r.files.CertFile, r.files.KeyFile)
 	if err != nil {
-		return fmt.Errorf("read certificate of the server: %w", err)
+		return &lockstep.Error{
+			Kind: lockstep.KindInvalid, Op: "read the certificate of the server", Err: err,
+			Hint: "cert_file and key_file of server.tls in the configuration name a certificate and its key, in PEM form",
+		}
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}, Certificates: []tls.Certificate{cert}}
 	if r.files.ClientCAFile != "" {

@@ -7,6 +7,8 @@ package source
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"lockstep"
 	"lockstep/target"
@@ -42,8 +44,6 @@ type Resolved struct {
 	Name      string
 	Key       lockstep.DeploymentKey
 	Locations lockstep.Locations
-	// Sudo: commands on instances are run as root through sudo.
-	Sudo      bool
 	Overrides Overrides
 	Instances []Instance
 	// Listed is the list of instances as it was read, where the source is a
@@ -62,6 +62,20 @@ type Instance struct {
 	// backup-one-restore-all.
 	Bootstrap bool
 	Target    target.Target
+	// Machine tells the instance from every other, under whatever name: it is the
+	// same one where it is equal; "" where the source does not know.
+	Machine string
+	// Keeps are the places outside of the instance where its claim and its launcher
+	// folder lie, each told from every other; none where they lie in it.
+	Keeps []string
+	// Root: commands there are run as root; Sudo: through sudo.
+	Root, Sudo bool
+	// Scripts are the texts of scripts that a run brings along for this instance,
+	// by job and kind, where its source has some.
+	Scripts map[string]map[lockstep.ScriptKind]string
+	// Unfit is why nothing may be locked there, or nil: a check says it. What
+	// an earlier run left is unlocked and cleaned all the same.
+	Unfit error
 }
 
 // Name is the instance's id as people write it.
@@ -92,4 +106,28 @@ type JobOverride struct {
 	// OneRestoreAll: all instances of the job are restored from the artifact
 	// of its group's first one.
 	OneRestoreAll bool
+	// Scripts are the texts of scripts that a run brings along, for the instances
+	// of Groups: there each takes the place of the job's own of that kind. They
+	// are not kept with a run: what a dead one may owe lies on the instances.
+	Scripts map[lockstep.ScriptKind]string `json:"-"`
+	Groups  []string                       `json:"-"`
+}
+
+// Brought are the scripts that a run brings along to an instance, by job and
+// kind: those that the specification has for its group, and else its own.
+func (o Overrides) Brought(in Instance) map[string]map[lockstep.ScriptKind]string {
+	out := map[string]map[lockstep.ScriptKind]string{}
+	for job, scripts := range in.Scripts {
+		out[job] = maps.Clone(scripts)
+	}
+	for job, j := range o.Jobs {
+		if len(j.Scripts) == 0 || !slices.Contains(j.Groups, in.Group) {
+			continue
+		}
+		if out[job] == nil {
+			out[job] = map[lockstep.ScriptKind]string{}
+		}
+		maps.Copy(out[job], j.Scripts)
+	}
+	return out
 }

@@ -21,7 +21,7 @@ type Outbox interface {
 	HasNotice(ctx context.Context, key string) (bool, error)
 	// DueDeliveries lists pending deliveries to a receiver whose next try is
 	// not after now, or after FarAhead: alarms first, then by number, at most
-	// limit.
+	// limit. ErrDamaged where one of them is not what was kept.
 	DueDeliveries(ctx context.Context, receiver string, now time.Time, limit int) ([]lockstep.Delivery, error)
 	// NextDelivery is when the next pending delivery to a receiver is due, zero
 	// if none is pending.
@@ -36,6 +36,12 @@ type Outbox interface {
 	// PruneNotices deletes notices made before that time none of whose
 	// deliveries is pending.
 	PruneNotices(ctx context.Context, before time.Time) error
+	// Damaged counts the notices and the slots of schedules that are not what was
+	// kept; a notice counts where one of its deliveries is not.
+	Damaged(ctx context.Context) (int, error)
+	// DropDamaged deletes what Damaged counts, with all deliveries: what it said is
+	// not known any more, and it keeps no other from being told.
+	DropDamaged(ctx context.Context) error
 }
 
 // FarAhead is further than any next try is put off: one that is further away is

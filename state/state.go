@@ -38,6 +38,8 @@ type Settings interface {
 var (
 	// ErrNotFound: nothing is kept under that name.
 	ErrNotFound = errors.New("not found")
+	// ErrDamaged: what is kept is not what was put there. Whoever asks is refused.
+	ErrDamaged = errors.New("it was changed on the disk")
 	// ErrExists: something else is kept under that name.
 	ErrExists = errors.New("exists already")
 	// ErrChanged: what is kept under that name was changed meanwhile.

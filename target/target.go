@@ -16,7 +16,6 @@ import (
 	"errors"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -68,7 +67,8 @@ type Streams struct {
 
 // Exit is a received exit status: either a code, or the name of the signal
 // that ended the command ("KILL", without "SIG"), in which case Code is not
-// meaningful.
+// meaningful. A target whose status passes through a shell cannot tell the two
+// apart and gives a signal as the code 128 plus its number: see package inband.
 type Exit struct {
 	Code   int
 	Signal string
@@ -92,19 +92,3 @@ var (
 	// ErrLost: the command may have run, and may still be running.
 	ErrLost = errors.New("connection was lost before an exit status arrived")
 )
-
-// Quote returns word as one word of a POSIX shell command line. A NUL byte,
-// which no shell word can carry, is dropped; callers check names long before.
-func Quote(word string) string {
-	word = strings.ReplaceAll(word, "\x00", "")
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
-
-// QuoteAll quotes each word and joins them with blanks.
-func QuoteAll(words ...string) string {
-	quoted := make([]string, len(words))
-	for i, w := range words {
-		quoted[i] = Quote(w)
-	}
-	return strings.Join(quoted, " ")
-}

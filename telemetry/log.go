@@ -96,7 +96,7 @@ func (l *Log) write(e lockstep.Event) {
 			log.Warn("run tells", "instance", d.Instance, "job", d.Job, "text", d.Message)
 		}
 	case lockstep.LeaseFired:
-		log.Warn("an instance unlocked by itself", "instance", d.Instance)
+		log.Warn("the lease of an instance ran out; if it is up, it unlocks by itself", "instance", d.Instance)
 	case lockstep.CancelRequested:
 		log.Info("run is canceled", "by", d.By)
 	case lockstep.RunRecovering:

@@ -21,6 +21,24 @@ type Now interface {
 	// ExpectedInterval is how often a backup of the deployment is due, 0 where
 	// none is scheduled.
 	ExpectedInterval(ctx context.Context, deployment string) time.Duration
+	// Kept counts the backups of each deployment by what their data is worth, and
+	// says which deployments are half restored and how much room is left. The error
+	// says that the repository is missing, or cannot be read.
+	Kept(ctx context.Context) (Kept, error)
+}
+
+// Kept is what is kept, as gauges tell it.
+type Kept struct {
+	Backups      map[string]map[lockstep.DataState]int
+	HalfRestored map[string]bool
+	// Free is how many bytes may still be kept, -1 if that is not known.
+	Free int64
+}
+
+// keptStates are those that a gauge is given of every deployment, so that an
+// alarm on one that has none yet finds a 0.
+var keptStates = []lockstep.DataState{
+	lockstep.DataVerified, lockstep.DataIncomplete, lockstep.DataSuspect, lockstep.DataDamaged, lockstep.DataUnproven,
 }
 
 // collectWithin bounds one collection.
@@ -30,6 +48,7 @@ const collectWithin = 5 * time.Second
 type present struct {
 	now                                                  Now
 	locked, since, success, window, expected, size, open *prometheus.Desc
+	backups, half, missing, free                         *prometheus.Desc
 }
 
 func newPresent(now Now) *present {
@@ -43,6 +62,10 @@ func newPresent(now Now) *present {
 		success:  gauge("last_success_timestamp_seconds", "End of the last run that succeeded; absent where there is none.", "deployment", "operation"),
 		window:   gauge("lock_window_seconds", "Lock window of the last backup that locked.", "deployment"),
 		expected: gauge("schedule_expected_interval_seconds", "How often a backup is due; absent where none is scheduled.", "deployment"),
+		backups:  gauge("backups", "Backups of the deployment, by what their data is worth.", "deployment", "data"),
+		half:     gauge("half_restored", "1 while the last restore of the deployment ended partial and nobody acknowledged it.", "deployment"),
+		missing:  gauge("repository_missing", "1 while the repository is not the one that was used before, or cannot be read."),
+		free:     gauge("repository_free_bytes", "How much may still be kept in the repository; absent where that is not known, as of a bucket."),
 		size:     gauge("artifact_bytes", "Size of the newest verified backup.", "deployment", "kind"),
 		open:     gauge("open_runs", "Runs that have not ended; abandoned ones have no living orchestrator.", "deployment", "driver"),
 	}
@@ -50,7 +73,7 @@ func newPresent(now Now) *present {
 
 // Describe implements prometheus.Collector.
 func (p *present) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{p.locked, p.since, p.success, p.window, p.expected, p.size, p.open} {
+	for _, d := range []*prometheus.Desc{p.locked, p.since, p.success, p.window, p.expected, p.size, p.open, p.backups, p.half, p.missing, p.free} {
 		to <- d
 	}
 }
@@ -80,6 +103,30 @@ func (p *present) Collect(to chan<- prometheus.Metric) {
 		p.collectOpen(to, name, running)
 		p.collectLast(ctx, to, name)
 		p.collectSizes(ctx, to, name)
+	}
+	// Last, and with what time is left: a slow repository hides nothing of this.
+	p.collectKept(ctx, to, deployments)
+}
+
+func (p *present) collectKept(ctx context.Context, to chan<- prometheus.Metric, deployments []lockstep.DeploymentInfo) {
+	kept, err := p.now.Kept(ctx)
+	if err != nil {
+		to <- value(p.missing, 1)
+		return
+	}
+	to <- value(p.missing, 0)
+	if kept.Free >= 0 {
+		to <- value(p.free, float64(kept.Free))
+	}
+	for _, d := range deployments {
+		half := 0.0
+		if kept.HalfRestored[d.Name] {
+			half = 1
+		}
+		to <- value(p.half, half, d.Name)
+		for _, state := range keptStates {
+			to <- value(p.backups, float64(kept.Backups[d.Name][state]), d.Name, string(state))
+		}
 	}
 }
 

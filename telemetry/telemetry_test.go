@@ -65,7 +65,16 @@ type world struct {
 	held    []lockstep.Hold
 	runs    []lockstep.RunSummary
 	failing error
+	gone    error // of the repository
+	free    int64 // bytes there
 	run     *lockstep.Run
+}
+
+func (w world) Kept(context.Context) (telemetry.Kept, error) {
+	return telemetry.Kept{
+		Backups:      map[string]map[lockstep.DataState]int{"shop": {lockstep.DataVerified: 3, lockstep.DataDamaged: 1, lockstep.DataSuspect: 2}},
+		HalfRestored: map[string]bool{"shop": true}, Free: w.free,
+	}, w.gone
 }
 
 func (w world) Deployments(context.Context) ([]lockstep.DeploymentInfo, error) {
@@ -101,6 +110,7 @@ func busyWorld() world {
 			{Deployment: "shop", Operation: lockstep.OperationBackup, State: lockstep.RunSucceeded, EndedAt: start, LockWindow: 1.5},
 			{Deployment: "shop", Operation: lockstep.OperationBackup, State: lockstep.RunRunning, Abandoned: true},
 		},
+		free: 5 << 30,
 	}
 }
 
@@ -138,6 +148,13 @@ func TestMetrics(t *testing.T) {
 		`lockstep_schedule_expected_interval_seconds{deployment="shop"} 86400`,
 		`lockstep_artifact_bytes{deployment="shop",kind="stored"} 1024`,
 		`lockstep_open_runs{deployment="shop",driver="abandoned"} 1`,
+		`lockstep_backups{data="damaged",deployment="shop"} 1`,
+		`lockstep_backups{data="suspect",deployment="shop"} 2`,
+		`lockstep_backups{data="damaged",deployment="idle"} 0`,
+		`lockstep_half_restored{deployment="shop"} 1`,
+		`lockstep_half_restored{deployment="idle"} 0`,
+		`lockstep_repository_missing 0`,
+		`lockstep_repository_free_bytes 5.36870912e+09`,
 		`version="1.2.3"`,
 	} {
 		if !strings.Contains(got, want) {
@@ -151,6 +168,27 @@ func TestMetrics(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(got)
+	}
+}
+
+// A repository that is missing is not one without backups.
+//
+//fault:repository-missing-metric the disk of the repository is not mounted | lockstep_repository_missing is 1, and no number of backups is told
+func TestMetrics_ARepositoryThatIsMissing(t *testing.T) {
+	w := busyWorld()
+	w.gone = errors.New("not mounted")
+	got := scrape(t, telemetry.NewMetrics("1", w))
+	if !strings.Contains(got, "lockstep_repository_missing 1") || strings.Contains(got, "lockstep_backups{") || strings.Contains(got, "lockstep_repository_free") {
+		t.Errorf("metrics:\n%s", got)
+	}
+}
+
+// How much room a bucket has nobody knows, and no number is told.
+func TestMetrics_RoomThatIsNotKnown(t *testing.T) {
+	w := busyWorld()
+	w.free = -1
+	if got := scrape(t, telemetry.NewMetrics("1", w)); strings.Contains(got, "\nlockstep_repository_free_bytes") {
+		t.Errorf("metrics:\n%s", got)
 	}
 }
 
@@ -296,13 +334,38 @@ func TestLog_NeverWaits(t *testing.T) {
 	}
 }
 
-// The examples must name metrics that exist.
-func TestExamplesNameRealMetrics(t *testing.T) {
+// metricsOf is a scrape with one of everything.
+func metricsOf(t *testing.T) string {
 	m := telemetry.NewMetrics("1", busyWorld())
 	m.Record(endedRun(t))
 	m.Delivered(true)
+	return scrape(t, m)
+}
+
+// The document names the metrics that there are, all of them and no others.
+func TestTheDocumentNamesAllMetrics(t *testing.T) {
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(pattern, in string) []string {
+		var out []string
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(in, -1) {
+			out = append(out, m[1])
+		}
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	said, real := names("(?m)^\\| `(lockstep_[a-z_]+)` \\|", string(text)), names(`(?m)^# TYPE (lockstep_[a-z_]+) `, metricsOf(t))
+	if len(real) < 15 || !slices.Equal(said, real) {
+		t.Errorf("docs/operations.md names\n%q\nthere are\n%q", said, real)
+	}
+}
+
+// The examples must name metrics that exist.
+func TestExamplesNameRealMetrics(t *testing.T) {
 	real := map[string]bool{}
-	for _, name := range regexp.MustCompile(`(?m)^lockstep_[a-z_]+`).FindAllString(scrape(t, m), -1) {
+	for _, name := range regexp.MustCompile(`(?m)^lockstep_[a-z_]+`).FindAllString(metricsOf(t), -1) {
 		real[name] = true
 	}
 	for _, file := range []string{"alerts.yaml", "grafana-dashboard.json"} {

@@ -23,7 +23,8 @@ func see(w http.ResponseWriter, r *http.Request, where ...string) {
 func (u *Pages) start(w http.ResponseWriter, r *http.Request) {
 	req := lockstep.Request{
 		Operation: lockstep.Operation(r.PostFormValue("operation")), Deployment: r.PostFormValue("deployment"),
-		ForRestore: r.PostFormValue("for_restore") != "",
+		ForRestore: r.PostFormValue("for_restore") != "", TakeOver: r.PostFormValue("take_over") != "",
+		PlanDigest: r.PostFormValue("plan_digest"),
 	}
 	switch req.Operation {
 	case lockstep.OperationBackup, lockstep.OperationCheck, lockstep.OperationCleanup:
@@ -105,7 +106,7 @@ func (u *Pages) acknowledgeForm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for _, g := range groups {
-		if string(g.Run) == r.PathValue("id") && !g.Dead {
+		if string(g.Run) == r.PathValue("id") && !g.Dead && !g.Lost {
 			u.show(w, r, http.StatusOK, "acknowledge", Page{Title: "Acknowledge", Section: "runs", Body: AckPage{HeldGroup: g}})
 			return
 		}

@@ -57,7 +57,7 @@ func (u *Pages) approval(w http.ResponseWriter, r *http.Request) {
 	u.show(w, r, http.StatusOK, "approval", Page{Title: "Restore of " + a.Deployment, Section: "approvals", Body: page})
 }
 
-// askApproval asks for a second person's word on a restore.
+// askApproval asks for a second person's word on exactly the restore that was shown.
 func (u *Pages) askApproval(w http.ResponseWriter, r *http.Request) {
 	if u.cfg.Approvals == nil {
 		u.nothingHere(w, r)
@@ -69,7 +69,10 @@ func (u *Pages) askApproval(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req := restoreRequest(r, b)
-	req.PlanDigest = ""
+	if req.PlanDigest == "" {
+		u.fail(w, r, usage("ask for approval: look at what the restore would replace first"))
+		return
+	}
 	a, err := u.cfg.Approvals.Ask(r.Context(), req, strings.TrimSpace(r.PostFormValue("reason")))
 	if err != nil {
 		u.fail(w, r, err)

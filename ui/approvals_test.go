@@ -1,15 +1,14 @@
 package ui
 
 import (
-	"context"
 	"html"
 	"net/http"
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"lockstep"
 	"lockstep/access"
@@ -71,7 +70,7 @@ func TestARestoreByTwoPeople(t *testing.T) {
 	f, pages := twoPeopleWorld(t)
 	ann, ben := person(pages, "ann", access.RoleRestoreOperator, access.RoleApprover), person(pages, "ben", access.RoleApprover)
 
-	w := ask(ann, "POST", backupPath(1)+"/restore", url.Values{"deployment": {"shop"}})
+	w := ask(ann, "POST", backupPath(1)+"/restore", url.Values{"deployment": {"shop"}, "scope": {"everything"}, "jobs": {"blobs", "postgres", "queue"}, "instances": {"db/0", "db/1", "files/0", "queue/0"}})
 	if strings.Contains(w.Body.String(), `action="/restores"`) {
 		t.Fatal("it is offered without a second person")
 	}
@@ -121,65 +120,45 @@ func TestARestoreByTwoPeople(t *testing.T) {
 	}
 }
 
-// fakeSchedules has two schedules of the shop.
-type fakeSchedules struct {
-	lockstep.Schedules
-	did []string
-}
-
-func (f *fakeSchedules) List(context.Context, string) ([]lockstep.ScheduleStatus, error) {
-	s := lockstep.Schedule{Deployment: "shop", Operation: lockstep.ScheduledBackup, Cron: "30 2 * * *", Zone: "Europe/Berlin", Origin: lockstep.ScheduleOfConfig}
-	nightly, weekly := s, s
-	nightly.Name, weekly.Name = "nightly", "weekly"
-	return []lockstep.ScheduleStatus{
-		{Schedule: nightly, Next: begin.Add(23 * time.Hour)},
-		{Schedule: weekly, Paused: true, PausedBy: "token:ann"},
-	}, nil
-}
-
-func (f *fakeSchedules) History(context.Context, string, int64, int) ([]lockstep.SlotRecord, error) {
-	return []lockstep.SlotRecord{{Schedule: "nightly", Slot: begin, Last: begin, Count: 3, State: lockstep.SlotSkipped, Reason: "the orchestrator was down"}}, nil
-}
-
-func (f *fakeSchedules) Pause(_ context.Context, name, by string) error {
-	f.did = append(f.did, "pause "+name+" "+by)
-	return nil
-}
-
-func (f *fakeSchedules) Resume(_ context.Context, name, by string) error {
-	f.did = append(f.did, "resume "+name+" "+by)
-	return nil
-}
-
-func (f *fakeSchedules) Run(_ context.Context, name, by string) (lockstep.SlotRecord, error) {
-	f.did = append(f.did, "run "+name+" "+by)
-	return lockstep.SlotRecord{}, nil
-}
-
-func TestSchedules(t *testing.T) {
-	f, now := fullWorld()
-	schedules := &fakeSchedules{}
-	pages := New(Config{Service: f, Schedules: schedules, Now: func() time.Time { return now }})
-	h := asAdmin(pages)
-	body := ask(h, "GET", "/schedules", nil).Body.String()
-	for _, want := range []string{"paused by token:ann", "23 Nov 2026 01:42:41 UTC", "the orchestrator was down", "3 slots in all", "/schedules/weekly/resume"} {
-		if !strings.Contains(body, want) {
-			t.Errorf("the schedules do not say %q", want)
+// What is asked for is what was shown: where the deployment has changed since, another
+// plan is not put in front of the second person in its place.
+func TestAnApprovalIsAskedForThePlanThatWasShown(t *testing.T) {
+	f, pages := twoPeopleWorld(t)
+	ann := person(pages, "ann", access.RoleRestoreOperator)
+	preview := url.Values{"deployment": {"shop"}, "scope": {"everything"}, "jobs": {"blobs", "postgres", "queue"}, "instances": {"db/0", "db/1", "files/0", "queue/0"}}
+	form := fields(t, ask(ann, "POST", backupPath(1)+"/restore", preview).Body.String(), "/approvals")
+	form.Set("reason", "the disk of db/0 is gone")
+	f.built = func() lockstep.Deployment {
+		d := sampleShop()
+		for i := range d.Instances {
+			d.Instances[i].Jobs = slices.Clone(d.Instances[i].Jobs)
+			for j := range d.Instances[i].Jobs {
+				scripts := slices.Clone(d.Instances[i].Jobs[j].Scripts)
+				for k := range scripts {
+					scripts[k].Digest = strings.Repeat("cd", 32)
+				}
+				d.Instances[i].Jobs[j].Scripts = scripts
+			}
 		}
+		return d
 	}
-	if body := ask(h, "GET", "/", nil).Body.String(); !strings.Contains(body, "nightly") {
-		t.Error("the deployments do not say what is due next")
+	if w := ask(ann, "POST", "/approvals", form); w.Code != http.StatusConflict || !strings.Contains(w.Body.String(), "not do any more what was shown") {
+		t.Errorf("another plan: %d to %q\n%s", w.Code, w.Header().Get("Location"), w.Body)
 	}
-	for _, do := range []string{"nightly/pause", "weekly/resume", "nightly/run"} {
-		if w := ask(h, "POST", "/schedules/"+do, url.Values{}); w.Code != http.StatusSeeOther {
-			t.Errorf("%s: %d", do, w.Code)
-		}
+	unseen := url.Values{}
+	for k, v := range form {
+		unseen[k] = v
 	}
-	if got := strings.Join(schedules.did, ", "); got != "pause nightly token:night-shift, resume weekly token:night-shift, run nightly token:night-shift" {
-		t.Errorf("did: %s", got)
+	unseen.Del("plan_digest")
+	if w := ask(ann, "POST", "/approvals", unseen); w.Code != http.StatusBadRequest {
+		t.Errorf("of no plan: %d", w.Code)
 	}
-	if body := ask(as(pages, access.RoleViewer), "GET", "/schedules", nil).Body.String(); strings.Contains(body, "/pause\"") {
-		t.Error("a viewer is offered to pause a schedule")
+	if body := ask(ann, "GET", "/approvals", nil).Body.String(); strings.Contains(body, "/approvals/") {
+		t.Errorf("one of them was asked for:\n%s", body)
+	}
+	f.built = nil
+	if w := ask(ann, "POST", "/approvals", form); w.Code != http.StatusSeeOther {
+		t.Errorf("the plan that was shown: %d\n%s", w.Code, w.Body)
 	}
 }
 

@@ -105,7 +105,8 @@ func (r *readings) end(id lockstep.BackupID, rep lockstep.VerifyReport, err erro
 	got := r.by[id]
 	got.Done, got.Report = true, rep
 	if err != nil {
-		got.Error, got.Hint = err.Error(), lockstep.HintOf(err)
+		m := lockstep.MessageOf(err)
+		got.Error, got.Hint = m.String(), m.Hint
 	}
 }
 

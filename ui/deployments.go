@@ -20,6 +20,8 @@ type DeploymentCard struct {
 	Last    *lockstep.RunSummary
 	// Next is the schedule of the next backup, or nil.
 	Next *lockstep.ScheduleStatus
+	// Status is what somebody wants to know first: see lockstep.StatusOf.
+	Status lockstep.DeploymentStatus
 }
 
 // DeploymentPage is a deployment with what happened to it.
@@ -39,14 +41,14 @@ const (
 )
 
 func (u *Pages) deployments(w http.ResponseWriter, r *http.Request) {
-	infos, err := u.cfg.Service.Deployments(r.Context())
+	facts, err := u.facts(r)
 	if err != nil {
 		u.fail(w, r, err)
 		return
 	}
 	cards := []DeploymentCard{}
-	for _, info := range infos {
-		page, err := u.look(r, info)
+	for _, info := range facts.Deployments {
+		page, err := u.look(r, facts, info)
 		if err != nil {
 			u.fail(w, r, err)
 			return
@@ -62,12 +64,16 @@ func (u *Pages) deployment(w http.ResponseWriter, r *http.Request) {
 		u.fail(w, r, err)
 		return
 	}
-	page, err := u.look(r, info)
+	facts, err := u.facts(r)
 	if err != nil {
 		u.fail(w, r, err)
 		return
 	}
-	page.Runs = page.Runs[:min(len(page.Runs), shownRuns)]
+	page, err := u.look(r, facts, info)
+	if err != nil {
+		u.fail(w, r, err)
+		return
+	}
 	page.Backups = page.Backups[:min(len(page.Backups), shownBackups)]
 	u.show(w, r, http.StatusOK, "deployment", Page{Title: info.Name, Section: "deployments", Body: page})
 }
@@ -88,13 +94,26 @@ func (u *Pages) info(r *http.Request, name string) (lockstep.DeploymentInfo, err
 	}
 }
 
-// look gathers what is known of a deployment.
-func (u *Pages) look(r *http.Request, info lockstep.DeploymentInfo) (DeploymentPage, error) {
+// facts are what statuses are computed from. Schedules that cannot be listed are
+// left out: the rest is as true without them.
+func (u *Pages) facts(r *http.Request) (lockstep.StatusFacts, error) {
+	facts, err := lockstep.GatherStatus(r.Context(), u.cfg.Service, u.cfg.Now())
+	if err == nil && u.cfg.Schedules != nil {
+		if list, err := u.cfg.Schedules.List(r.Context(), ""); err == nil {
+			facts.Schedules = list
+		}
+	}
+	return facts, err
+}
+
+// look puts together what is known of a deployment.
+func (u *Pages) look(r *http.Request, facts lockstep.StatusFacts, info lockstep.DeploymentInfo) (DeploymentPage, error) {
 	p := DeploymentPage{DeploymentCard: DeploymentCard{DeploymentInfo: info}}
 	ctx, svc := r.Context(), u.cfg.Service
-	var err error
-	if p.Backups, err = svc.Backups(ctx, info.Name); err != nil {
-		return p, err
+	for _, b := range facts.Backups {
+		if b.Deployment == info.Name {
+			p.Backups = append(p.Backups, b)
+		}
 	}
 	windows, err := svc.Runs(ctx, lockstep.RunFilter{Deployment: info.Name, Operation: lockstep.OperationBackup, Limit: historySlots})
 	if err != nil {
@@ -107,14 +126,19 @@ func (u *Pages) look(r *http.Request, info lockstep.DeploymentInfo) (DeploymentP
 	if err != nil {
 		return p, err
 	}
-	p.Protection = ProtectionOf(p.Backups, u.cfg.Now(), cmp.Or(limits[info.Name], unlimited))
+	p.Protection = Protection{Verdict: Verdict{"unknown", "failed"}, Age: "the backups cannot be listed"}
+	if facts.Unread == nil {
+		p.Protection = ProtectionOf(p.Backups, facts.Now, cmp.Or(limits[info.Name], unlimited))
+	}
 	p.History = HistoryOf(windows)
-	p.Next = u.nextOf(r, info.Name)
+	p.Next = NextBackup(facts.Schedules, info.Name)
+	facts.Deployments = []lockstep.DeploymentInfo{info}
+	p.Status = lockstep.StatusOf(facts)[0]
 	for i, run := range p.Runs {
 		switch {
 		case run.State == lockstep.RunRunning && !run.Abandoned:
 			p.Running = append(p.Running, run)
-		case p.Last == nil && run.State != lockstep.RunRunning:
+		case p.Last == nil && run.State != lockstep.RunRunning && !run.Abandoned:
 			p.Last = &p.Runs[i]
 		}
 	}

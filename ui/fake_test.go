@@ -24,11 +24,14 @@ type fakeService struct {
 	extra   []lockstep.Event // progress
 	runs    []lockstep.RunSummary
 	held    []lockstep.Hold
+	lost    []lockstep.LostRun
 	backup  []lockstep.Backup
 	output  []lockstep.StepOutput
 	did     []string
 	started []lockstep.Request
 	refuse  error
+	// built is what is planned for now; nil is the sample shop.
+	built func() lockstep.Deployment
 }
 
 func newFake(p *play) *fakeService {
@@ -59,7 +62,11 @@ func (f *fakeService) Plan(_ context.Context, req lockstep.Request) (lockstep.Pl
 	if req.ForRestore {
 		op = lockstep.OperationRestore
 	}
-	plan, err := planned(sampleShop(), op)
+	shop := sampleShop
+	if f.built != nil {
+		shop = f.built
+	}
+	plan, err := planned(shop(), op)
 	return lockstep.PlanReport{
 		Run: playedRun, Plan: plan, Digest: plan.Digest(), Since: "0198c0de-7a11-7000-8000-00000000beef",
 		Changes: []string{"job web on web/2 is new", "job postgres on db/0: its script backup has changed"}, Windows: []float64{9.2, 8.9, 31},
@@ -141,6 +148,8 @@ func (f *fakeService) Settle(_ context.Context, req lockstep.SettleRequest) ([]l
 }
 
 func (f *fakeService) Held(context.Context, string) ([]lockstep.Hold, error) { return f.held, nil }
+
+func (f *fakeService) LostRuns(context.Context) ([]lockstep.LostRun, error) { return f.lost, nil }
 
 func (f *fakeService) Acknowledge(_ context.Context, a lockstep.Acknowledgement) error {
 	return f.do("acknowledge", a.Job, a.By, a.Reason)

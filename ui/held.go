@@ -1,7 +1,6 @@
 package ui
 
 import (
-	"context"
 	"net/http"
 
 	"lockstep"
@@ -17,11 +16,14 @@ type HeldGroup struct {
 	// Dead: the run's orchestrator died and nobody has settled it. What it
 	// locked is unlocked by a recovery, not by a cleanup.
 	Dead bool
+	// Lost: the journal has nothing left of the run, so that nobody knows what it
+	// locked, nor whether it was a restore. There is no page of it.
+	Lost bool
 }
 
-// HeldGroupsOf puts holds and dead runs together by run. What a living run has
+// HeldGroupsOf puts holds, dead runs and lost ones together by run. What a living run has
 // locked is no news: whoever drives it unlocks it.
-func HeldGroupsOf(holds []lockstep.Hold, open []lockstep.RunSummary) []HeldGroup {
+func HeldGroupsOf(holds []lockstep.Hold, open []lockstep.RunSummary, lost []lockstep.LostRun) []HeldGroup {
 	living := map[lockstep.RunID]bool{}
 	at := map[lockstep.RunID]int{}
 	var groups []HeldGroup
@@ -33,6 +35,10 @@ func HeldGroupsOf(holds []lockstep.Hold, open []lockstep.RunSummary) []HeldGroup
 				Restore: r.Operation == lockstep.OperationRestore,
 			})
 		}
+	}
+	for _, l := range lost {
+		at[l.Run] = len(groups)
+		groups = append(groups, HeldGroup{Deployment: l.Deployment, Run: l.Run, Since: l.Since.UnixMilli(), Lost: true})
 	}
 	for _, h := range holds {
 		if living[h.Run] {
@@ -49,9 +55,8 @@ func HeldGroupsOf(holds []lockstep.Hold, open []lockstep.RunSummary) []HeldGroup
 }
 
 // heldGroups is what every page warns of.
-func (u *Pages) heldGroups(r *http.Request) ([]HeldGroup, error) { return u.heldNow(r.Context()) }
-
-func (u *Pages) heldNow(ctx context.Context) ([]HeldGroup, error) {
+func (u *Pages) heldGroups(r *http.Request) ([]HeldGroup, error) {
+	ctx := r.Context()
 	open, err := u.cfg.Service.Runs(ctx, lockstep.RunFilter{State: lockstep.RunRunning})
 	if err != nil {
 		return nil, err
@@ -60,5 +65,11 @@ func (u *Pages) heldNow(ctx context.Context) ([]HeldGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return HeldGroupsOf(holds, open), nil
+	var lost []lockstep.LostRun
+	if l, ok := u.cfg.Service.(lockstep.LostRuns); ok {
+		if lost, err = l.LostRuns(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return HeldGroupsOf(holds, open, lost), nil
 }

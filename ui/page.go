@@ -24,7 +24,7 @@ type templates map[string]*template.Template
 func loadTemplates(a assets) templates {
 	base := template.New("").Funcs(template.FuncMap{
 		"asset": a.address, "moment": moment, "size": units.Size, "span": seconds2, "count": units.Plural,
-		"verdict": verdictOf, "data": dataVerdict, "join": strings.Join, "short": short, "list": list,
+		"verdict": verdictOf, "data": dataVerdict, "join": strings.Join, "short": short, "list": list, "hint": hintParts,
 	})
 	base = template.Must(base.ParseFS(pageFiles, "pages/layout.html", "pages/parts.html"))
 	t := templates{}
@@ -42,6 +42,27 @@ func loadTemplates(a assets) templates {
 // list is a slice of what a template names: how one hands several values to
 // another.
 func list(values ...any) []any { return values }
+
+// HintPart is a piece of a hint: words, or a command.
+type HintPart struct {
+	Text string
+	Code bool
+}
+
+// hintParts takes a hint apart at the quotes around its commands.
+func hintParts(hint string) []HintPart {
+	parts := strings.Split(hint, "`")
+	if len(parts)%2 == 0 { // a quote without another one
+		return []HintPart{{Text: hint}}
+	}
+	var out []HintPart
+	for i, p := range parts {
+		if p != "" {
+			out = append(out, HintPart{p, i%2 == 1})
+		}
+	}
+	return out
+}
 
 // short is the part of a run's id or a digest that people read.
 func short(s any) string {
@@ -64,12 +85,12 @@ type Page struct {
 	Title   string
 	Section string // of the navigation
 	Person  access.Principal
-	// Schedules, Approvals and Audits say which pages there are.
-	Schedules, Approvals, Audits bool
-	Version                      string
-	Now                          time.Time
-	Held                         []HeldGroup
-	Body                         any
+	// Schedules, Approvals, Audits and Tokens say which pages there are.
+	Schedules, Approvals, Audits, Tokens bool
+	Version                              string
+	Now                                  time.Time
+	Held                                 []HeldGroup
+	Body                                 any
 }
 
 // May reports whether the person may do that to the deployment.
@@ -127,18 +148,23 @@ func (p Page) TryTook(t lockstep.Try) string {
 	return units.Span(took(t))
 }
 
-// show writes a page.
+// show writes a page, with what is held.
 func (u *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, p Page) {
-	p.Version, p.Now = u.cfg.Version, u.cfg.Now()
-	p.Schedules, p.Approvals, p.Audits = u.cfg.Schedules != nil, u.cfg.Approvals != nil, u.cfg.Audits != nil
-	var known bool
-	if p.Person, known = access.PrincipalFrom(r.Context()); known {
+	if _, known := access.PrincipalFrom(r.Context()); known {
 		var err error
 		if p.Held, err = u.heldGroups(r); err != nil && name != "error" {
 			u.fail(w, r, err) // a page that hides what is held is worse than none
 			return
 		}
 	}
+	u.write(w, r, status, name, p)
+}
+
+// write writes a page that says what is held already.
+func (u *Pages) write(w http.ResponseWriter, r *http.Request, status int, name string, p Page) {
+	p.Version, p.Now = u.cfg.Version, u.cfg.Now()
+	p.Schedules, p.Approvals, p.Audits, p.Tokens = u.cfg.Schedules != nil, u.cfg.Approvals != nil, u.cfg.Audits != nil, u.cfg.Tokens != nil
+	p.Person, _ = access.PrincipalFrom(r.Context())
 	var b bytes.Buffer
 	if err := u.templates[name].ExecuteTemplate(&b, "layout", p); err != nil {
 		http.Error(w, "this page cannot be shown: "+err.Error(), http.StatusInternalServerError)
@@ -156,16 +182,15 @@ func (u *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 
 // Mistake is an error as a page shows it.
 type Mistake struct {
+	lockstep.Message
 	Status int
-	Error  string
-	Hint   string
 	// Back is where to go from here.
 	Back string
 }
 
 // fail shows an error with its hint.
 func (u *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
-	m := Mistake{Status: statusOf(err), Error: err.Error(), Hint: lockstep.HintOf(err), Back: "/"}
+	m := Mistake{Message: lockstep.MessageOf(err), Status: statusOf(err), Back: "/"}
 	title := "That did not work"
 	switch m.Status {
 	case http.StatusNotFound:
@@ -176,8 +201,10 @@ func (u *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	u.show(w, r, m.Status, "error", Page{Title: title, Body: m})
 }
 
-func (u *Pages) nothingHere(w http.ResponseWriter, r *http.Request) {
-	u.fail(w, r, &lockstep.Error{Kind: lockstep.KindNotFound, Op: "find this page", Err: errors.New("there is none of that address")})
+func (u *Pages) nothingHere(w http.ResponseWriter, r *http.Request) { u.fail(w, r, errNothingHere()) }
+
+func errNothingHere() error {
+	return &lockstep.Error{Kind: lockstep.KindNotFound, Op: "find this page", Err: errors.New("there is none of that address")}
 }
 
 // statusOf is an error's kind in HTTP.

@@ -16,10 +16,11 @@ import (
 
 	"lockstep"
 	"lockstep/access"
+	"lockstep/planner"
 )
 
 func served(f *fakeService, now time.Time) http.Handler {
-	return asAdmin(New(Config{Service: f, Version: "1.0.0", Now: func() time.Time { return now }}))
+	return asAdmin(New(Config{Service: f, Schedules: &fakeSchedules{}, Version: "1.0.0", Now: func() time.Time { return now }}))
 }
 
 func ask(h http.Handler, method, path string, form url.Values) *httptest.ResponseRecorder {
@@ -41,7 +42,8 @@ func backupPath(n int) string { return "/backups/" + string(kept(n).ID) }
 var everyPage = []string{
 	"/", "/deployments/shop", "/deployments/shop/plan", "/runs", "/runs?deployment=shop", runPath,
 	runPath + "/output/queue/0/queue/pre-backup-lock", runPath + "/acknowledge",
-	"/backups", backupPath(0), backupPath(0) + "/forget", backupPath(0) + "/restore", "/nothing/here",
+	"/deployments/shop/backup", "/backups", backupPath(0), backupPath(0) + "/forget", backupPath(0) + "/restore", "/nothing/here",
+	"/schedules", "/new/schedule", "/schedules/tidy", "/schedules/tidy/change", "/schedules/tidy/delete", "/schedules/tidy/run",
 }
 
 func fullWorld() (*fakeService, time.Time) {
@@ -49,7 +51,7 @@ func fullWorld() (*fakeService, time.Time) {
 	f := newFake(p)
 	f.runs = history(20)
 	for _, s := range p.run.Ending.Held {
-		f.held = append(f.held, lockstep.Hold{Deployment: "shop", Slot: s, Run: playedRun, Since: begin})
+		f.held = append(f.held, lockstep.Hold{Deployment: "shop", Key: "ssh:/etc/lockstep/config.yaml:shop", Slot: s, Run: playedRun, Since: begin})
 	}
 	f.output = []lockstep.StepOutput{{Attempt: 1, Stream: "stdout", Head: []byte("<script>alert(1)</script>"), Dropped: 5000, Tail: []byte("end")}}
 	return f, p.now
@@ -86,6 +88,8 @@ func TestEveryPageKeepsThePolicy(t *testing.T) {
 }
 
 // Names of what cannot be trusted, and all that scripts print, are text.
+//
+//fault:47 markup in names, notes and output | it is text on every page
 func TestNothingFromOutsideIsMarkup(t *testing.T) {
 	f, now := fullWorld()
 	h := served(f, now)
@@ -153,6 +157,7 @@ func TestActions(t *testing.T) {
 		{"/runs", url.Values{"operation": {"backup"}, "deployment": {"shop"}}, "start backup shop", runPath},
 		{"/runs", url.Values{"operation": {"check"}, "deployment": {"shop"}}, "start check shop", runPath},
 		{"/runs", url.Values{"operation": {"cleanup"}, "deployment": {"shop"}, "for_restore": {"1"}}, "start cleanup shop", runPath},
+		{"/runs", url.Values{"operation": {"cleanup"}, "deployment": {"shop"}, "take_over": {"1"}}, "start cleanup shop", runPath},
 		{runPath + "/cancel", url.Values{}, "cancel " + id + " token:night-shift", runPath},
 		{"/settle", url.Values{"deployment": {"shop"}, "run": {id}}, "settle shop", runPath},
 		{runPath + "/acknowledge", url.Values{"job": {"web/1/web"}, "reason": {" I looked "}}, "acknowledge web/1/web token:night-shift I looked", runPath},
@@ -202,15 +207,13 @@ func TestActionsThatAreRefused(t *testing.T) {
 func TestRestoreIsShownFirst(t *testing.T) {
 	f, now := fullWorld()
 	h := served(f, now)
-	w := ask(h, "POST", backupPath(2)+"/restore", url.Values{"deployment": {"shop"}, "jobs": {"postgres queue"}, "instances": {"db/0"}})
+	w := ask(h, "POST", backupPath(2)+"/restore", url.Values{"deployment": {"shop"}, "scope": {"ticked"}, "jobs": {"postgres", "queue"}, "instances": {"db/0"}})
 	body := w.Body.String()
 	if w.Code != 200 || len(f.did) != 0 {
 		t.Fatalf("%d, did %q\n%s", w.Code, f.did, body)
 	}
-	form := url.Values{"typed": {"shop"}}
-	for _, in := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(body[strings.Index(body, `action="/restores"`):], -1) {
-		form.Set(in[1], in[2])
-	}
+	form := fields(t, body, "/restores")
+	form.Set("typed", "shop")
 	if w := ask(h, "POST", "/restores", form); w.Code != http.StatusSeeOther {
 		t.Fatalf("%d\n%s", w.Code, w.Body)
 	}
@@ -270,6 +273,24 @@ func TestWithoutRoomOnlyUnlockingGoesOn(t *testing.T) {
 			t.Errorf("%s: %d", op, w.Code)
 		}
 	}
+	// what lets go of locks, of room, and of access; that of a run is judged above
+	lets := []string{
+		"POST /runs", "POST /runs/{id}/cancel", "POST /runs/{id}/acknowledge", "POST /settle", "POST /backups/{id}/forget", "POST /tokens/{id}/revoke",
+	}
+	admin := whoIs(access.RoleAdmin, "*")
+	admin.Grants = append(admin.Grants, access.Grant{Role: access.RoleApprover, Deployments: "*"})
+	g := newGuardedWorld(t)
+	g.pages.cfg.Room = func(context.Context) error {
+		return &lockstep.Error{Kind: lockstep.KindUnavailable, Op: "the disk is full"}
+	}
+	for _, d := range deeds() {
+		before := g.deeds(t)
+		w := tried(g.pages, admin, d)
+		did := g.deeds(t) - before
+		if goesOn := slices.Contains(lets, d.route); !goesOn && (w.Code != http.StatusServiceUnavailable || did > 0) || goesOn && d.form.Get("operation") != "backup" && w.Code == http.StatusServiceUnavailable {
+			t.Errorf("%s: %d, did %d things", d.path, w.Code, did)
+		}
+	}
 }
 
 // Who may not read a backup again is told so, and leaves what others have read
@@ -286,5 +307,260 @@ func TestVerify_OfWhoMayNotChangesNothing(t *testing.T) {
 	}
 	if page := ask(asAdmin(pages), "GET", backupPath(1), nil).Body.String(); !strings.Contains(page, "all as it was proven") {
 		t.Errorf("the page shows no more what was read:\n%s", page)
+	}
+}
+
+func TestRunsAreFiltered(t *testing.T) {
+	f, now := fullWorld()
+	body := ask(served(f, now), http.MethodGet, "/runs?operation=backup&state=failed", nil).Body.String()
+	if n := strings.Count(body, `<th scope="row">`); n != 1 || !strings.Contains(body, "<option selected>failed</option>") {
+		t.Errorf("%d runs are listed that failed", n)
+	}
+	if w := ask(served(f, now), http.MethodGet, "/runs?state=odd", nil); w.Code != http.StatusBadRequest {
+		t.Errorf("of a state that there is not: %d", w.Code)
+	}
+}
+
+// The first page says what is wrong with each deployment, and what to type.
+func TestFirstPageIsTheStatus(t *testing.T) {
+	f, now := fullWorld()
+	body := ask(served(f, now), http.MethodGet, "/", nil).Body.String()
+	for _, want := range []string{
+		"may still be locked, by run " + string(playedRun), "<code>lockstep cleanup shop</code>", "a bar for each backup", "failed, canceled or held",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the first page does not say %q", want)
+		}
+	}
+	if runs := ask(served(f, now), http.MethodGet, "/runs", nil).Body.String(); !strings.Contains(runs, `class="two-lines"`) {
+		t.Error("a first error has as many lines as it likes")
+	}
+}
+
+// A run of which nothing is left has no page, and may have locked anything: every
+// page says so, and offers the cleanup that the command line would name.
+//
+//fault:lost-run-on-a-page a run is lost as a whole from the journal | every page names it and offers a cleanup that takes over
+func TestALostRunIsNamed(t *testing.T) {
+	f, now := fullWorld()
+	f.held = nil
+	f.lost = []lockstep.LostRun{{Run: "0198c0de-7a11-7000-8000-0000000010f7", Key: "ssh:/etc/lockstep/config.yaml:shop", Deployment: "shop", Since: begin}}
+	h := served(f, now)
+	for _, path := range []string{"/", "/deployments/shop", "/runs", backupPath(0)} {
+		body := ask(h, http.MethodGet, path, nil).Body.String()
+		if !strings.Contains(body, "the journal has lost run <span class=\"mono\">"+string(f.lost[0].Run)) || strings.Contains(body, "/runs/"+string(f.lost[0].Run)) {
+			t.Errorf("%s does not name the lost run, or links to it", path)
+		}
+	}
+	body := ask(h, http.MethodGet, "/deployments/shop", nil).Body.String()
+	if !strings.Contains(body, "<code>lockstep cleanup shop --take-over</code>") {
+		t.Error("the page of the deployment does not say what to type")
+	}
+	_, banner, _ := strings.Cut(body, `class="held"`)
+	form := fields(t, banner, "/runs")
+	if w := ask(h, http.MethodPost, "/runs", form); w.Code != http.StatusSeeOther || len(f.started) != 1 || !f.started[0].TakeOver || f.started[0].Operation != lockstep.OperationCleanup {
+		t.Errorf("%v: %d, started %+v", form, w.Code, f.started)
+	}
+}
+
+// A held run is settled where it is looked at, too; a settled one says by what.
+func TestARunIsSettledOnItsOwnPage(t *testing.T) {
+	f, now := fullWorld()
+	body := ask(served(f, now), http.MethodGet, runPath, nil).Body.String()
+	_, live, _ := strings.Cut(body, `id="live"`)
+	if !strings.Contains(live, "Clean up shop: unlock now") {
+		t.Error("the run offers no cleanup")
+	}
+	sum := f.runs[0]
+	sum.ID, sum.SettledBy = playedRun, "0198c0de-7a11-7000-8000-00000000c1ea"
+	f.held, f.runs = nil, append([]lockstep.RunSummary{sum}, f.runs...)
+	body = ask(served(f, now), http.MethodGet, runPath, nil).Body.String()
+	if strings.Contains(body, "Clean up shop: unlock now") || !strings.Contains(body, `href="/runs/`+string(sum.SettledBy)+`"`) {
+		t.Error("the run does not say by what it was settled, or offers to settle it again")
+	}
+}
+
+// The jobs and instances of a restore are boxes, all ticked. Everything is what the
+// deployment has now; else what is ticked is asked for by name, also where that is
+// all of it: the deployment may have grown since. A tick that was taken while
+// everything was chosen, and no tick at all, are refused.
+func TestARestoreIsChosenByBoxes(t *testing.T) {
+	boxed := regexp.MustCompile(`<input type="checkbox" name="(jobs|instances)" value="([^"]*)" checked>`)
+	allJobs, allInstances := []string{"blobs", "postgres", "queue"}, []lockstep.InstanceID{"db/0", "db/1", "files/0", "queue/0"}
+	for _, c := range []struct {
+		scope     string
+		without   []string
+		jobs      []string
+		instances []lockstep.InstanceID
+		refused   string
+	}{
+		{"everything", nil, nil, nil, ""},
+		{"everything", []string{"db/1"}, nil, nil, "a tick was taken away"},
+		{"", nil, nil, nil, "say what to restore"},
+		{"ticked", nil, allJobs, allInstances, ""},
+		{"ticked", []string{"blobs"}, []string{"postgres", "queue"}, allInstances, ""},
+		{"ticked", []string{"db/1", "files/0"}, allJobs, []lockstep.InstanceID{"db/0", "queue/0"}, ""},
+		{"ticked", []string{"blobs", "postgres", "queue"}, nil, nil, "nothing is ticked"},
+		{"ticked", []string{"db/0", "db/1", "files/0", "queue/0"}, nil, nil, "nothing is ticked"},
+	} {
+		f, now := fullWorld()
+		h := served(f, now)
+		page := ask(h, http.MethodGet, backupPath(2)+"/restore", nil).Body.String()
+		if !strings.Contains(page, `name="scope" value="everything" checked>`) || !strings.Contains(page, `name="scope" value="ticked">`) {
+			t.Fatalf("it cannot be said whether everything is meant, or what is ticked:\n%s", page)
+		}
+		form := url.Values{"deployment": {"shop"}}
+		if c.scope != "" {
+			form.Set("scope", c.scope)
+		}
+		boxes := boxed.FindAllStringSubmatch(page, -1)
+		if len(boxes) != 7 {
+			t.Fatalf("%d boxes: %q", len(boxes), boxes)
+		}
+		for _, b := range boxes {
+			if !slices.Contains(c.without, b[2]) {
+				form.Add(b[1], b[2])
+			}
+		}
+		w := ask(h, http.MethodPost, backupPath(2)+"/restore", form)
+		if c.refused != "" {
+			if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), c.refused) {
+				t.Errorf("%s without %q: %d\n%s", c.scope, c.without, w.Code, w.Body)
+			}
+			continue
+		}
+		preview := fields(t, w.Body.String(), "/restores")
+		preview.Set("typed", "shop")
+		if w := ask(h, http.MethodPost, "/restores", preview); w.Code != http.StatusSeeOther {
+			t.Fatalf("%s without %q: %d\n%s", c.scope, c.without, w.Code, w.Body)
+		}
+		if got := f.started[0]; !slices.Equal(got.Jobs, c.jobs) || !slices.Equal(got.Instances, c.instances) {
+			t.Errorf("%s without %q: jobs %q, instances %q", c.scope, c.without, got.Jobs, got.Instances)
+		}
+	}
+}
+
+// A deployment that has grown since is restored as it was by what is ticked. What is
+// new has nothing to be restored from, so that everything is refused.
+func TestWhatIsTickedIsRestoredIntoAGrownDeployment(t *testing.T) {
+	grown := sampleShop()
+	more := grown.Instances[slices.IndexFunc(grown.Instances, func(in lockstep.Instance) bool { return in.Group == "db" })]
+	more.ID, more.Index = "9", "9"
+	grown.Instances = append(grown.Instances, more)
+	backup := kept(0)
+	var all lockstep.Request
+	jobs, instances := BoxesOf(backup)
+	for _, b := range jobs {
+		all.Jobs = append(all.Jobs, b.Value)
+	}
+	for _, b := range instances {
+		all.Instances = append(all.Instances, lockstep.InstanceID(b.Value))
+	}
+	policy := lockstep.LockstepPolicy()
+	if _, err := planner.Restore(grown, policy, planner.RestoreOptions{Backup: backup}); lockstep.KindOf(err) != lockstep.KindRefused {
+		t.Errorf("everything: %v", err)
+	}
+	plan, err := planner.Restore(grown, policy, planner.RestoreOptions{Backup: backup, Request: all})
+	if err != nil || len(plan.Artifacts) != len(backup.Artifacts) {
+		t.Errorf("what is ticked: %d artifacts of %d, %v", len(plan.Artifacts), len(backup.Artifacts), err)
+	}
+}
+
+// A backup that does not say which instances there were has no boxes: jobs and
+// instances are written, and nothing written is everything.
+func TestARestoreOfABackupOfNoInstancesIsWritten(t *testing.T) {
+	for _, c := range []struct {
+		jobs, instances string
+		wantJobs        []string
+		wantInstances   []lockstep.InstanceID
+	}{
+		{"", "", nil, nil},
+		{"postgres  queue", " db/0", []string{"postgres", "queue"}, []lockstep.InstanceID{"db/0"}},
+	} {
+		f, now := fullWorld()
+		f.backup[2].Instances = nil
+		h := served(f, now)
+		page := ask(h, http.MethodGet, backupPath(2)+"/restore", nil).Body.String()
+		if !strings.Contains(page, `<input name="jobs"`) || !strings.Contains(page, `<input name="instances"`) || strings.Contains(page, `name="scope"`) {
+			t.Fatalf("there is nowhere to write them:\n%s", page)
+		}
+		w := ask(h, http.MethodPost, backupPath(2)+"/restore", url.Values{"deployment": {"shop"}, "jobs": {c.jobs}, "instances": {c.instances}})
+		preview := fields(t, w.Body.String(), "/restores")
+		preview.Set("typed", "shop")
+		if w := ask(h, http.MethodPost, "/restores", preview); w.Code != http.StatusSeeOther {
+			t.Fatalf("%+v: %d\n%s", c, w.Code, w.Body)
+		}
+		if got := f.started[0]; !slices.Equal(got.Jobs, c.wantJobs) || !slices.Equal(got.Instances, c.wantInstances) {
+			t.Errorf("%+v: jobs %q, instances %q", c, got.Jobs, got.Instances)
+		}
+	}
+}
+
+// An instance is ticked by its place, unless that is another one's name.
+func TestAnInstanceIsTickedByItsPlace(t *testing.T) {
+	b := kept(0)
+	b.Instances = nil
+	for i, id := range []string{"5f3a", "1", "2"} {
+		in := sampleShop().Instances[0]
+		in.ID, in.Index = id, []string{"0", "2", "1"}[i]
+		b.Instances = append(b.Instances, in)
+	}
+	_, boxes := BoxesOf(b)
+	if len(boxes) != 3 || boxes[0].Value != "db/0" || boxes[0].Label != "db/5f3a" || boxes[1].Value != "db/1" || boxes[2].Value != "db/2" {
+		t.Errorf("boxes: %+v", boxes)
+	}
+}
+
+// Before a backup is begun it is said what it locks, in which order, and who said so.
+func TestABackupSaysWhatItLocks(t *testing.T) {
+	f, now := fullWorld()
+	h := served(f, now)
+	if body := ask(h, http.MethodGet, "/deployments/shop", nil).Body.String(); !strings.Contains(body, `href="/deployments/shop/backup"`) || strings.Contains(body, `value="backup"`) {
+		t.Error("a backup begins before it was said what it locks")
+	}
+	body := ask(h, http.MethodGet, "/deployments/shop/backup", nil).Body.String()
+	if !strings.Contains(body, "What it locks is not known") {
+		t.Errorf("nothing was planned yet, and it does not say so:\n%s", body)
+	}
+	sum := f.runs[0]
+	sum.ID = playedRun
+	f.runs = append([]lockstep.RunSummary{sum}, f.runs...)
+	body = ask(h, http.MethodGet, "/deployments/shop/backup", nil).Body.String()
+	at := 0
+	for _, want := range []string{"web/0/web", "web/2/web", "queue/0/queue", "db/0/postgres", "db/1/postgres", "planned it", "longest", "Back up shop now"} {
+		i := strings.Index(body[at:], want)
+		if i < 0 {
+			t.Errorf("it does not say %q, or not in this order:\n%s", want, body)
+			break
+		}
+		at += i
+	}
+	if strings.Contains(body, "files/0/blobs") {
+		t.Error("it says that it locks what has no lock")
+	}
+}
+
+// A backup that was begun from a plan that was looked at is that plan, or none.
+func TestABackupIsOfThePlanThatWasShown(t *testing.T) {
+	f, now := fullWorld()
+	f.held = nil // the banner has a form of that address, too
+	h := served(f, now)
+	form := fields(t, ask(h, http.MethodPost, "/deployments/shop/plan", url.Values{}).Body.String(), "/runs")
+	form.Set("operation", "backup")
+	if w := ask(h, http.MethodPost, "/runs", form); w.Code != http.StatusSeeOther || !strings.HasPrefix(f.started[0].PlanDigest, "sha256:") {
+		t.Errorf("%d, started %+v", w.Code, f.started)
+	}
+}
+
+// What to type stands out in a hint, and stays text.
+func TestAHintsCommandsStandOut(t *testing.T) {
+	f, now := fullWorld()
+	f.refuse = &lockstep.Error{Kind: lockstep.KindHeld, Op: "start", Err: errors.New("held"), Hint: "`lockstep cleanup <shop>` unlocks, or wait"}
+	body := ask(served(f, now), http.MethodPost, "/runs", url.Values{"operation": {"backup"}, "deployment": {"shop"}}).Body.String()
+	if !strings.Contains(body, `<p class="trouble-hint"><code>lockstep cleanup &lt;shop&gt;</code> unlocks, or wait</p>`) {
+		t.Errorf("the hint:\n%s", body)
+	}
+	if parts := hintParts("a ` alone"); len(parts) != 1 || parts[0].Code || parts[0].Text != "a ` alone" {
+		t.Errorf("a quote that is alone: %+v", parts)
 	}
 }

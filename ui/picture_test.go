@@ -1,35 +1,14 @@
 package ui
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
+	"lockstep/internal/golden"
 	"strings"
 	"testing"
 	"time"
 
 	"lockstep"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".txt")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s is different; run with -update and look at the change.\n--- got\n%s--- want\n%s", path, got, want)
-	}
-}
 
 // text is a picture as lines: what a page would show, without its looks.
 func (p Picture) text() string {
@@ -78,7 +57,7 @@ func failingPlay() *play {
 
 func TestPictureOfARunUnderWay(t *testing.T) {
 	p := newPlay().open(lockstep.OperationBackup).drive(7 * time.Second)
-	golden(t, "picture_working", PictureOf(p.run, &lockstep.Meter{}).text())
+	golden.Check(t, "picture_working.txt", PictureOf(p.run, &lockstep.Meter{}).text())
 }
 
 func TestPictureOfTransfers(t *testing.T) {
@@ -89,16 +68,16 @@ func TestPictureOfTransfers(t *testing.T) {
 			m.Follow(lockstep.Event{Time: p.now.Add(time.Duration(s) * time.Second), Data: lockstep.Progress{Step: id, Bytes: int64(s*(i+1)) << 20, Total: 64 << 20}})
 		}
 	}
-	golden(t, "picture_collecting", PictureOf(p.run, &m).text())
+	golden.Check(t, "picture_collecting.txt", PictureOf(p.run, &m).text())
 }
 
 func TestPictureOfAFailure(t *testing.T) {
-	golden(t, "picture_failed", PictureOf(failingPlay().run, &lockstep.Meter{}).text())
+	golden.Check(t, "picture_failed.txt", PictureOf(failingPlay().run, &lockstep.Meter{}).text())
 }
 
 func TestPictureOfARestore(t *testing.T) {
 	p := newPlay().open(lockstep.OperationRestore).drive(9 * time.Second)
-	golden(t, "picture_restore", PictureOf(p.run, &lockstep.Meter{}).text())
+	golden.Check(t, "picture_restore.txt", PictureOf(p.run, &lockstep.Meter{}).text())
 }
 
 func TestNoPictureWithoutAPlan(t *testing.T) {
@@ -153,12 +132,12 @@ func barriersHold(t *testing.T, whole *play) {
 
 func TestTimelineOfAFinishedRun(t *testing.T) {
 	p := newPlay().open(lockstep.OperationBackup).drive(0)
-	golden(t, "timeline", TimelineOf(p.run, p.now).text())
+	golden.Check(t, "timeline.txt", TimelineOf(p.run, p.now).text())
 }
 
 func TestTimelineOfAFailure(t *testing.T) {
 	p := failingPlay()
-	golden(t, "timeline_failed", TimelineOf(p.run, p.now).text())
+	golden.Check(t, "timeline_failed.txt", TimelineOf(p.run, p.now).text())
 }
 
 func (t Timeline) text() string {
@@ -178,8 +157,8 @@ func (t Timeline) text() string {
 }
 
 func TestTroublesComeInOrderAndOnce(t *testing.T) {
-	got := TroublesOf(failingPlay().run)
-	if len(got) != 2 || got[0].Step != "queue/0/queue/pre-backup-lock" || got[1].Tries != 4 || got[0].Hint == "" {
+	got := failingPlay().run.Troubles()
+	if len(got) != 2 || got[0].Step != "queue/0/queue/pre-backup-lock" || got[0].Hint == "" || !strings.Contains(got[1].Why, "did not answer") {
 		t.Errorf("troubles: %+v", got)
 	}
 }
@@ -231,8 +210,12 @@ func TestHeldGroups(t *testing.T) {
 	groups := HeldGroupsOf(
 		[]lockstep.Hold{{Deployment: "shop", Run: "alive", Slot: slot}, {Deployment: "shop", Run: "ended", Slot: slot}, {Deployment: "cf", Run: "dead", Slot: slot}},
 		[]lockstep.RunSummary{{ID: "alive"}, {ID: "dead", Deployment: "cf", Abandoned: true}},
+		[]lockstep.LostRun{{Run: "lost", Deployment: "wiki", Since: begin}},
 	)
-	if len(groups) != 2 || !groups[0].Dead || groups[0].Run != "dead" || len(groups[0].Jobs) != 1 || groups[1].Run != "ended" || groups[1].Dead {
+	if len(groups) != 3 || !groups[0].Dead || groups[0].Run != "dead" || len(groups[0].Jobs) != 1 || groups[2].Run != "ended" || groups[2].Dead {
+		t.Errorf("groups: %+v", groups)
+	}
+	if lost := groups[1]; !lost.Lost || lost.Run != "lost" || lost.Deployment != "wiki" || lost.Since != begin.UnixMilli() {
 		t.Errorf("groups: %+v", groups)
 	}
 }

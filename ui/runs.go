@@ -1,7 +1,9 @@
 package ui
 
 import (
+	"errors"
 	"net/http"
+	"slices"
 
 	"lockstep"
 )
@@ -17,18 +19,42 @@ type RunList struct {
 	// next page begins, or "".
 	Deployments []lockstep.DeploymentInfo
 	Older       lockstep.RunID
+	// Operation and State narrow the list; "" does not. Operations and States are
+	// those to choose from.
+	Operation  lockstep.Operation
+	State      lockstep.RunState
+	Operations []lockstep.Operation
+	States     []lockstep.RunState
 }
+
+var (
+	listedOperations = []lockstep.Operation{
+		lockstep.OperationBackup, lockstep.OperationRestore, lockstep.OperationCheck, lockstep.OperationCleanup, lockstep.OperationPlan,
+	}
+	listedStates = []lockstep.RunState{
+		lockstep.RunRunning, lockstep.RunAbandoned, lockstep.RunSucceeded, lockstep.RunFailedState, lockstep.RunCanceled, lockstep.RunInterrupted,
+	}
+)
 
 func (u *Pages) runs(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	list := RunList{Deployment: q.Get("deployment")}
+	list := RunList{
+		Deployment: q.Get("deployment"), Operation: lockstep.Operation(q.Get("operation")), State: lockstep.RunState(q.Get("state")),
+		Operations: listedOperations, States: listedStates,
+	}
+	if list.Operation != "" && !slices.Contains(listedOperations, list.Operation) || list.State != "" && !slices.Contains(listedStates, list.State) {
+		u.fail(w, r, &lockstep.Error{
+			Kind: lockstep.KindUsage, Op: "list runs", Err: errors.New("there is no such operation or state"), Hint: "choose from the lists above the table",
+		})
+		return
+	}
 	var err error
 	if list.Deployments, err = u.cfg.Service.Deployments(r.Context()); err != nil {
 		u.fail(w, r, err)
 		return
 	}
 	list.Runs, err = u.cfg.Service.Runs(r.Context(), lockstep.RunFilter{
-		Deployment: list.Deployment, Before: lockstep.RunID(q.Get("before")), Limit: runsPerPage + 1,
+		Deployment: list.Deployment, Operation: list.Operation, State: list.State, Before: lockstep.RunID(q.Get("before")), Limit: runsPerPage + 1,
 	})
 	if err != nil {
 		u.fail(w, r, err)
@@ -55,7 +81,7 @@ type RunPage struct {
 	Took     string
 	Picture  Picture
 	Timeline Timeline
-	Troubles []Trouble
+	Troubles []lockstep.Trouble
 	Notes    []lockstep.Noted
 }
 
@@ -66,7 +92,7 @@ func RunPageOf(run *lockstep.Run, p Page, abandoned bool) RunPage {
 	v := RunPage{
 		Run: rep, By: run.Opened.Request.By, Seq: run.Seq, Shape: Shape(run), Running: run.Ending == nil && !abandoned,
 		Canceled: run.Canceled, Restore: rep.Operation == lockstep.OperationRestore, Began: run.OpenedAt.UnixMilli(),
-		Picture: PictureOf(run, &lockstep.Meter{}), Troubles: TroublesOf(run),
+		Picture: PictureOf(run, &lockstep.Meter{}), Troubles: run.Troubles(),
 	}
 	sum := lockstep.RunSummary{State: rep.State, Abandoned: abandoned}
 	if rep.Locks != nil {
@@ -104,7 +130,19 @@ func (u *Pages) run(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	p := Page{Title: string(run.Opened.Operation) + " of " + run.Opened.Deployment, Section: "runs", Now: u.cfg.Now()}
-	p.Body = RunPageOf(run, p, abandoned)
+	page := RunPageOf(run, p, abandoned)
+	if len(page.Run.Held) > 0 || page.Run.Locks != nil && *page.Run.Locks == lockstep.LocksHeld {
+		seen, err := u.cfg.Service.Runs(r.Context(), run.ID.Only(run.Opened.Deployment))
+		if err != nil {
+			u.fail(w, r, err)
+			return
+		}
+		if len(seen) > 0 {
+			page.Run.See(seen[0])
+			page.Troubles = page.Run.Failures
+		}
+	}
+	p.Body = page
 	u.show(w, r, http.StatusOK, "run", p)
 }
 

@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"lockstep"
@@ -20,11 +21,12 @@ type Config struct {
 	// person may not do, it refuses. What is offered on a page is decided by
 	// the same permissions.
 	Service lockstep.Service
-	// Schedules, guarded as Service is, Approvals and Audits may be nil: there
-	// are no pages of them then.
-	Schedules lockstep.Schedules
+	// Schedules, guarded as Service is, Approvals, Audits and Tokens may be nil:
+	// there are no pages of them then.
+	Schedules lockstep.EditableSchedules
 	Approvals *access.Approvals
 	Audits    *access.Audits
+	Tokens    *access.Tokens
 	// MayStart, if not nil, says why no run can begin now, or nil.
 	MayStart func() error
 	// Room, if not nil, says why nothing more may be written that unlocking
@@ -64,7 +66,13 @@ func New(cfg Config) *Pages {
 	u := &Pages{cfg: cfg, mux: http.NewServeMux(), feeds: feeds{service: cfg.Service}, assets: loadAssets()}
 	u.templates = loadTemplates(u.assets)
 	for _, r := range routes {
-		u.mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) { r.handle(u, w, req) })
+		u.mux.HandleFunc(r.pattern, func(w http.ResponseWriter, req *http.Request) {
+			if err := u.room(req, r.pattern); err != nil {
+				u.fail(w, req, err)
+				return
+			}
+			r.handle(u, w, req)
+		})
 	}
 	return u
 }
@@ -95,6 +103,7 @@ type route struct {
 var routes = []route{
 	{"GET /{$}", (*Pages).deployments},
 	{"GET /deployments/{name}", (*Pages).deployment},
+	{"GET /deployments/{name}/backup", (*Pages).beforeBackup},
 	{"GET /deployments/{name}/plan", (*Pages).planForm},
 	{"POST /deployments/{name}/plan", (*Pages).plan},
 	{"GET /runs", (*Pages).runs},
@@ -116,14 +125,27 @@ var routes = []route{
 	{"POST /backups/{id}/restore", (*Pages).restorePreview},
 	{"POST /restores", (*Pages).restore},
 	{"GET /schedules", (*Pages).schedules},
+	{"POST /schedules", (*Pages).makeSchedule},
+	{"GET /new/schedule", (*Pages).newSchedule},
+	{"GET /schedules/{name}", (*Pages).schedule},
+	{"GET /schedules/{name}/change", (*Pages).changeScheduleForm},
+	{"POST /schedules/{name}/change", (*Pages).changeSchedule},
+	{"GET /schedules/{name}/delete", (*Pages).deleteScheduleForm},
+	{"POST /schedules/{name}/delete", (*Pages).deleteSchedule},
 	{"POST /schedules/{name}/pause", (*Pages).pauseSchedule},
 	{"POST /schedules/{name}/resume", (*Pages).resumeSchedule},
+	{"GET /schedules/{name}/run", (*Pages).runScheduleForm},
 	{"POST /schedules/{name}/run", (*Pages).runSchedule},
 	{"GET /approvals", (*Pages).approvals},
 	{"POST /approvals", (*Pages).askApproval},
 	{"GET /approvals/{id}", (*Pages).approval},
 	{"POST /approvals/{id}/approve", (*Pages).approve},
 	{"POST /approvals/{id}/deny", (*Pages).deny},
+	{"GET /tokens", (*Pages).tokens},
+	{"POST /tokens", (*Pages).makeToken},
+	{"GET /new/token", (*Pages).newToken},
+	{"GET /tokens/{id}", (*Pages).token},
+	{"POST /tokens/{id}/revoke", (*Pages).revokeToken},
 	{"GET /audit", (*Pages).audit},
 	{"GET /assets/{file}", (*Pages).asset},
 }
@@ -135,6 +157,22 @@ func Routes() []string {
 		out = append(out, r.pattern)
 	}
 	return out
+}
+
+// unlocking are the actions that let go of what is locked, of what gives access, or
+// of room, as package api has them. They are never refused for want of room. That
+// of a run decides for itself.
+var unlocking = []string{
+	"POST /runs", "POST /runs/{id}/cancel", "POST /runs/{id}/acknowledge", "POST /settle", "POST /backups/{id}/forget", "POST /tokens/{id}/revoke",
+}
+
+// room refuses an action that would take the room which is left for what is being
+// unlocked.
+func (u *Pages) room(r *http.Request, pattern string) error {
+	if u.cfg.Room == nil || r.Method != http.MethodPost || slices.Contains(unlocking, pattern) {
+		return nil
+	}
+	return u.cfg.Room(r.Context())
 }
 
 // mayBegin says why no run of that operation can begin now, or nil. What unlocks

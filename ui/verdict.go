@@ -38,9 +38,9 @@ func dataVerdict(d lockstep.DataState) Verdict {
 	switch d {
 	case lockstep.DataVerified, lockstep.DataRestored:
 		return Verdict{string(d), "ok"}
-	case lockstep.DataIncomplete, lockstep.DataPartial, lockstep.DataNone:
+	case lockstep.DataIncomplete, lockstep.DataPartial, lockstep.DataNone, lockstep.DataDamaged:
 		return Verdict{string(d), "failed"}
-	case lockstep.DataUnproven, lockstep.DataUntouched:
+	case lockstep.DataUnproven, lockstep.DataUntouched, lockstep.DataSuspect:
 		return Verdict{string(d), "waiting"}
 	}
 	return Verdict{"", ""}

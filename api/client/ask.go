@@ -180,7 +180,21 @@ func (c *Client) refusal(resp *http.Response) error {
 }
 
 func errorOf(p api.Problem) error {
-	return &lockstep.Error{Kind: lockstep.Kind(p.Kind), Err: errors.New(p.Detail), Hint: p.Hint}
+	return &lockstep.Error{Kind: lockstep.Kind(p.Kind), Err: told{p}, Hint: p.Hint}
+}
+
+// told is an error that the server has told, in its own words.
+type told struct{ p api.Problem }
+
+// Error is the whole of it.
+func (t told) Error() string { return t.p.Detail }
+
+// Message is the server's; one of an older program has only the whole.
+func (t told) Message() lockstep.Message {
+	if t.p.What == "" {
+		return lockstep.Message{What: t.p.Detail, Hint: t.p.Hint}
+	}
+	return lockstep.Message{What: t.p.What, Why: t.p.Why, Hint: t.p.Hint}
 }
 
 // pages asks for all pages of a list, or for the first most items; 0 is all.

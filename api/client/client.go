@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/internal/redact"
 )
 
 // Config says where the server is and who asks.
@@ -47,12 +48,12 @@ func New(cfg Config) (*Client, error) {
 	switch {
 	case err != nil, base.Host == "", base.Scheme != "http" && base.Scheme != "https", base.RawQuery != "", base.User != nil:
 		return nil, &lockstep.Error{
-			Kind: lockstep.KindUsage, Op: fmt.Sprintf("reach the server %q", cfg.URL), Err: errors.New("that is no URL of a server"),
+			Kind: lockstep.KindUsage, Op: fmt.Sprintf("reach the server %q", redact.Address(cfg.URL)), Err: errors.New("that is no URL of a server"),
 			Hint: "for example https://backup.example.com or http://127.0.0.1:7420",
 		}
 	case base.Scheme == "http" && cfg.Token != "" && !Loopback(base):
 		return nil, &lockstep.Error{
-			Kind: lockstep.KindRefused, Op: "reach the server " + cfg.URL, Err: errors.New("the token would be sent in clear"),
+			Kind: lockstep.KindRefused, Op: "reach the server " + redact.Address(cfg.URL), Err: errors.New("the token would be sent in clear"),
 			Hint: "use https",
 		}
 	}

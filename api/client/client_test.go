@@ -158,6 +158,7 @@ func TestEvents_GiveUp(t *testing.T) {
 	})
 }
 
+//fault:31 the answer to a start is lost | it is asked again under the same key, and one run begins
 func TestStart_IsAskedAgainUnderTheSameKey(t *testing.T) {
 	var mu sync.Mutex
 	var keys []string

@@ -18,6 +18,13 @@ func (c *Client) Deployments(ctx context.Context) ([]lockstep.DeploymentInfo, er
 	return p.Items, err
 }
 
+// Status says how each deployment stands.
+func (c *Client) Status(ctx context.Context) ([]lockstep.DeploymentStatus, error) {
+	var p api.Page[lockstep.DeploymentStatus]
+	err := c.ask(ctx, get("status"), &p)
+	return p.Items, err
+}
+
 // Plan says what the request would do. It is answered when the plan is there.
 func (c *Client) Plan(ctx context.Context, req lockstep.Request) (lockstep.PlanReport, error) {
 	var rep lockstep.PlanReport
@@ -93,14 +100,14 @@ func (c *Client) Held(ctx context.Context, deployment string) ([]lockstep.Hold, 
 // Acknowledge records a person's word that a held job is unlocked. Whose word
 // it is says the token.
 func (c *Client) Acknowledge(ctx context.Context, ack lockstep.Acknowledgement) error {
-	return c.ask(ctx, post(api.Acknowledge{Job: ack.Job, Reason: ack.Reason}, "runs", string(ack.Run), "acknowledge"), nil)
+	return c.ask(ctx, post(api.Acknowledge{Job: ack.Job, Reason: ack.Reason, Restore: ack.Restore}, "runs", string(ack.Run), "acknowledge"), nil)
 }
 
 // Audit judges a run.
-func (c *Client) Audit(ctx context.Context, id lockstep.RunID) ([]string, error) {
-	var p api.Page[string]
+func (c *Client) Audit(ctx context.Context, id lockstep.RunID) (lockstep.RunAudit, error) {
+	var p api.RunAudit
 	err := c.ask(ctx, get("runs", string(id), "audit"), &p)
-	return p.Items, err
+	return lockstep.RunAudit{Run: id, Broken: p.Items, Asked: p.Asked, NotAsked: p.NotAsked}, err
 }
 
 // Output is what a step's script printed.

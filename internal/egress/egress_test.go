@@ -42,6 +42,8 @@ func TestCheck(t *testing.T) {
 }
 
 // The name says one thing and means another: what counts is what is dialed.
+//
+//fault:66 a name means another address when it is dialed | what is dialed is judged, and refused
 func TestPost_JudgesWhatANameMeansWhenItIsDialed(t *testing.T) {
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
@@ -62,6 +64,7 @@ func TestPost_JudgesWhatANameMeansWhenItIsDialed(t *testing.T) {
 	}
 }
 
+//fault:66 a receiver redirects | not followed: an error of the delivery
 func TestPost_FollowsNoRedirect(t *testing.T) {
 	var reached atomic.Bool
 	mux := http.NewServeMux()
@@ -104,6 +107,8 @@ func TestPost_UsesNoProxy(t *testing.T) {
 
 // A receiver that never stops talking, or never begins, costs no more than a
 // bound.
+//
+//fault:66 a receiver never begins to answer, or never ends | given up at a bound
 func TestPost_IsBounded(t *testing.T) {
 	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for chunk := make([]byte, 16<<10); r.Context().Err() == nil; {

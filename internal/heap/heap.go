@@ -39,6 +39,14 @@ func Bound() {
 	p.await()
 }
 
+// Raise raises the limit of a process that Bound has set one for, by so many bytes
+// more than what it leaves room for.
+func Raise(more int64) {
+	if more > 0 && debug.SetMemoryLimit(-1) == limit {
+		debug.SetMemoryLimit(limit + more)
+	}
+}
+
 // pace is the percentage in force; one goroutine at a time has it.
 type pace struct{ current int }
 

@@ -21,10 +21,23 @@ import (
 // setting of that name: with "FULL" what was committed survives a loss of
 // power. The file is opened on first use.
 func Open(path, synchronous string, conns int) (*sql.DB, error) {
+	return open(path, conns, "journal_mode(WAL)", "synchronous("+synchronous+")")
+}
+
+// OpenAlone opens a pool of one connection that keeps all others out of the
+// file, and in exchange needs no room on the disk: its index of the write-ahead
+// log is in memory. It is for reading where the disk is full. The file says itself
+// that it has such a log: asked for it first, SQLite would make the index.
+func OpenAlone(path string) (*sql.DB, error) {
+	return open(path, 1, "locking_mode(EXCLUSIVE)")
+}
+
+func open(path string, conns int, pragmas ...string) (*sql.DB, error) {
+	if err := registered(); err != nil {
+		return nil, err
+	}
 	q := url.Values{
-		"_pragma": {
-			"busy_timeout(15000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")", "foreign_keys(1)",
-		},
+		"_pragma": append(append([]string{"busy_timeout(15000)"}, pragmas...), "foreign_keys(1)"),
 		"_txlock": {"immediate"},
 	}
 	dsn := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}

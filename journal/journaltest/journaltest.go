@@ -23,6 +23,11 @@ type Store struct {
 	// Future appends an event's envelope, as a newer program might have
 	// written it, to a stored run.
 	Future func(t *testing.T, run lockstep.RunID, envelope []byte)
+	// Damage changes a stored event, as a flipped bit does.
+	Damage func(t *testing.T, run lockstep.RunID, seq uint64)
+	// Lose takes the events of a run above a number, 0 for all of them, as a log
+	// does that was damaged while no process had the store open.
+	Lose func(t *testing.T, run lockstep.RunID, after uint64)
 }
 
 // Run runs the suite. newStore is called once per case.
@@ -47,9 +52,13 @@ func Run(t *testing.T, newStore func(t *testing.T) Store) {
 		{"a hold is acknowledged", acknowledged},
 		{"a hold of a restore says so", holdOfRestore},
 		{"another process holds and unlocks", holdsOverProcesses},
+		{"a damaged event is known", damaged},
+		{"a lost end is known", lostTail},
+		{"a lost run is known until it is pruned", lostRun},
 		{"outputs", outputs},
 		{"prune", prune},
 		{"cancel is asked for", cancels},
+		{"records are kept beside runs", records},
 		{"one owner per key", owners},
 		{"owners race", ownersRace},
 		{"a dead owner owns nothing", deadOwner},

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -35,6 +36,9 @@ type store struct {
 	runs   map[lockstep.RunID]*run
 	holds  map[place]lockstep.Hold
 	owners map[lockstep.DeploymentKey]*ownership
+	// records are kept by kind and name.
+	records map[[2]string]journal.Record
+	losses  map[lockstep.RunID]journal.Loss
 }
 
 type place struct {
@@ -54,8 +58,9 @@ type run struct {
 
 // entry is an event, or the bytes of one that only a newer program reads.
 type entry struct {
-	event lockstep.Event
-	raw   []byte
+	event   lockstep.Event
+	raw     []byte
+	damaged bool
 }
 
 // New opens a new, empty store.
@@ -64,6 +69,9 @@ func New() *Journal {
 		runs:   map[lockstep.RunID]*run{},
 		holds:  map[place]lockstep.Hold{},
 		owners: map[lockstep.DeploymentKey]*ownership{},
+
+		records: map[[2]string]journal.Record{},
+		losses:  map[lockstep.RunID]journal.Loss{},
 	}}
 }
 
@@ -88,6 +96,8 @@ func (j *Journal) Clone() *Journal {
 	for p, h := range j.holds {
 		c.holds[p] = h
 	}
+	maps.Copy(c.records, j.records)
+	maps.Copy(c.losses, j.losses)
 	return c
 }
 
@@ -163,6 +173,9 @@ func (j *Journal) Events(ctx context.Context, id lockstep.RunID, after uint64) (
 	}
 	out := make([]lockstep.Event, 0, uint64(len(r.events))-after)
 	for _, x := range r.events[after:] {
+		if x.damaged {
+			return out, fmt.Errorf("read events of run %s: %w: event %d", id, journal.ErrDamaged, x.event.Seq)
+		}
 		if x.raw != nil {
 			if err := json.Unmarshal(x.raw, &x.event); err != nil {
 				return out, fmt.Errorf("read events of run %s: %w", id, err)
@@ -229,6 +242,7 @@ func (j *Journal) Prune(ctx context.Context, id lockstep.RunID) error {
 	defer j.mu.Unlock()
 	r := j.runs[id]
 	if r == nil {
+		delete(j.losses, id)
 		return nil
 	}
 	if r.head.Summary.State == lockstep.RunRunning {
@@ -240,5 +254,6 @@ func (j *Journal) Prune(ctx context.Context, id lockstep.RunID) error {
 		}
 	}
 	delete(j.runs, id)
+	delete(j.losses, id)
 	return nil
 }

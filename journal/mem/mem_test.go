@@ -17,6 +17,8 @@ func TestConformance(t *testing.T) {
 		return journaltest.Store{
 			Open:   func(*testing.T) journal.Journal { return m.Again() },
 			Future: func(_ *testing.T, run lockstep.RunID, envelope []byte) { m.PutRaw(run, envelope) },
+			Damage: func(_ *testing.T, run lockstep.RunID, seq uint64) { m.Damage(run, seq) },
+			Lose:   func(_ *testing.T, run lockstep.RunID, after uint64) { m.Lose(run, after) },
 		}
 	})
 }

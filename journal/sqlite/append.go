@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/journal"
 )
 
@@ -28,13 +29,15 @@ func (j *Journal) Append(ctx context.Context, events ...lockstep.Event) error {
 	}
 	run := events[0].Run
 	var steps *journal.LockSteps
+	var now row
 	write := func(tx *sql.Tx) error {
 		a := appender{j: j, tx: tx, steps: j.plans[run]}
 		err := a.append(events, bodies)
-		steps = a.steps
+		steps, now = a.steps, a.row
 		return err
 	}
 	err := j.inTransaction(ctx, writing{db: j.write, write: write, reserved: true}, func() {
+		j.heads.put(headOf(now)) // never before it is durable
 		if _, ended := events[len(events)-1].Data.(lockstep.RunEnded); ended || steps == nil {
 			delete(j.plans, run)
 			return
@@ -43,6 +46,9 @@ func (j *Journal) Append(ctx context.Context, events ...lockstep.Event) error {
 	})
 	if err != nil {
 		return explain(fmt.Sprintf("append to run %s in journal %s", run, j.path()), err)
+	}
+	if events[0].Seq == 1 {
+		j.tidyHeads(ctx)
 	}
 	return nil
 }
@@ -89,6 +95,7 @@ func (j *Journal) inTransaction(ctx context.Context, w writing, done func()) err
 }
 
 func transact(ctx context.Context, w writing) error {
+	faultpoint.Hit("journal.append.before")
 	tx, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -98,25 +105,28 @@ func transact(ctx context.Context, w writing) error {
 		_ = tx.Rollback()
 		return err
 	}
-	return tx.Commit()
+	faultpoint.Hit("journal.append.commit")
+	err = tx.Commit()
+	faultpoint.Hit("journal.append.after") // and the head is not written yet
+	return err
 }
 
 // appender is one Append inside its transaction.
 type appender struct {
 	j     *Journal
 	tx    *sql.Tx
-	n     int64 // of the run's row
-	head  journal.Head
+	row   // of the run
 	steps *journal.LockSteps
 }
 
 func (a *appender) append(events []lockstep.Event, bodies [][]byte) error {
 	run := events[0].Run
-	err := scanHead(a.tx.Stmt(a.j.stmts.head).QueryRow(string(run)), &a.n, &a.head)
+	var err error
+	a.row, err = scanRow(a.tx.Stmt(a.j.stmts.head).QueryRow(string(run)))
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if err := a.head.Check(events); err != nil {
+	if err := errors.Join(a.head.Check(events), a.j.refuseUnsound(events[0])); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(events, ofStep) {
@@ -125,7 +135,10 @@ func (a *appender) append(events []lockstep.Event, bodies [][]byte) error {
 		}
 	}
 	before := a.head
-	for _, e := range events {
+	links := make([][]byte, len(events))
+	for i, e := range events {
+		links[i] = linkOf(a.link, bodies[i])
+		a.link = links[i]
 		if planned, ok := e.Data.(lockstep.RunPlanned); ok {
 			a.steps = journal.LockStepsOf(&planned.Plan)
 		}
@@ -139,7 +152,7 @@ func (a *appender) append(events []lockstep.Event, bodies [][]byte) error {
 	}
 	insert := a.tx.Stmt(a.j.stmts.insertEvent)
 	for i, e := range events {
-		if _, err := insert.Exec(a.n, int64(e.Seq), bodies[i]); err != nil {
+		if _, err := insert.Exec(a.n, int64(e.Seq), bodies[i], links[i]); err != nil {
 			return err
 		}
 	}
@@ -159,11 +172,12 @@ func (a *appender) loadPlan() error {
 	if a.head.Planned == 0 || a.steps != nil {
 		return nil
 	}
-	var body []byte
-	if err := a.tx.Stmt(a.j.stmts.oneEvent).QueryRow(a.n, int64(a.head.Planned)).Scan(&body); err != nil {
+	var body, link, before []byte
+	if err := a.tx.Stmt(a.j.stmts.oneEvent).QueryRow(a.n, int64(a.head.Planned)).Scan(&body, &link, &before); err != nil {
 		return fmt.Errorf("read plan: %w", err)
 	}
-	e, err := decode(body)
+	at := chain{run: a.head.Summary.ID, seq: a.head.Planned - 1, link: before}
+	e, err := at.follow(a.head.Planned, body, link)
 	if err != nil {
 		return fmt.Errorf("read plan: %w", err)
 	}
@@ -184,8 +198,9 @@ func (a *appender) hold(e lockstep.Event) error {
 	var err error
 	switch {
 	case t.Held:
+		h := lockstep.Hold{Key: s.Key, Deployment: s.Deployment, Slot: at, Run: e.Run, Since: e.Time, Restore: t.Restore}
 		_, err = a.tx.Stmt(a.j.stmts.hold).Exec(string(s.Key), at.Group, at.Index, at.Job,
-			string(e.Run), s.Deployment, nanos(e.Time), t.Restore)
+			string(e.Run), s.Deployment, nanos(e.Time), t.Restore, holdSum(h))
 	case t.Only != "":
 		_, err = a.tx.Stmt(a.j.stmts.releaseOf).Exec(string(s.Key), at.Group, at.Index, at.Job, string(t.Only))
 	default:
@@ -199,17 +214,15 @@ func (a *appender) hold(e lockstep.Event) error {
 func (a *appender) storeHead(before journal.Head) error {
 	h, s := a.head, a.head.Summary
 	if before.Seq == 0 {
-		res, err := a.tx.Stmt(a.j.stmts.insertRun).Exec(string(s.ID), int64(h.Seq), int64(h.Term), int64(h.Planned),
-			string(s.Key), s.Deployment, string(s.Operation), string(s.State), string(s.Data), string(s.Locks),
-			string(s.Backup), nanos(s.StartedAt), nanos(s.EndedAt), nanos(h.LockStarted), nanos(h.UnlockEnded),
-			s.LockWindow, s.Error, s.ExitCode)
+		res, err := a.tx.Stmt(a.j.stmts.insertRun).Exec(a.columns()...)
 		if err != nil {
 			return err
 		}
 		a.n, err = res.LastInsertId()
 		return err
 	}
-	_, err := a.tx.Stmt(a.j.stmts.moveRun).Exec(int64(h.Seq), int64(h.Term), nanos(h.LockStarted), nanos(h.UnlockEnded), string(s.ID))
+	_, err := a.tx.Stmt(a.j.stmts.moveRun).Exec(int64(h.Seq), int64(h.Term), nanos(h.LockStarted), nanos(h.UnlockEnded),
+		a.link, a.sum(), string(s.ID))
 	if err != nil || s == before.Summary && h.Planned == before.Planned {
 		return err
 	}

@@ -76,3 +76,29 @@ func BenchmarkRuns(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkOpen is the cost of opening a journal, with its check, among few runs
+// and among many.
+func BenchmarkOpen(b *testing.B) {
+	for _, n := range []int{100, 100_000} {
+		b.Run(fmt.Sprintf("of-%d", n), func(b *testing.B) {
+			dir := b.TempDir()
+			fill(b, filepath.Join(openBenchDir(b, dir), "lockstep.db"), n)
+			for b.Loop() {
+				j := openBench(b, dir)
+				if err := j.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// openBenchDir makes a journal in the folder.
+func openBenchDir(b *testing.B, dir string) string {
+	b.Helper()
+	if err := openBench(b, dir).Close(); err != nil {
+		b.Fatal(err)
+	}
+	return dir
+}

@@ -20,7 +20,7 @@ type statements struct {
 }
 
 const runColumns = `id, seq, term, planned, key, deployment, operation, state, data, locks, backup,
-	started, ended, lock_started, unlock_ended, lock_window, error, exit_code`
+	started, ended, lock_started, unlock_ended, lock_window, error, exit_code, link, sum`
 
 func (s *statements) prepare(ctx context.Context, j *Journal) error {
 	for _, p := range []struct {
@@ -29,16 +29,16 @@ func (s *statements) prepare(ctx context.Context, j *Journal) error {
 		query string
 	}{
 		{&s.head, j.write, `SELECT n, ` + runColumns + ` FROM runs WHERE id = ?`},
-		{&s.insertRun, j.write, `INSERT INTO runs (` + runColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
+		{&s.insertRun, j.write, `INSERT INTO runs (` + runColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
 		{&s.updateRun, j.write, `UPDATE runs SET planned = ?, state = ?, data = ?, locks = ?, backup = ?, ended = ?,
 			lock_window = ?, error = ?, exit_code = ? WHERE id = ?`},
-		{&s.moveRun, j.write, `UPDATE runs SET seq = ?, term = ?, lock_started = ?, unlock_ended = ? WHERE id = ?`},
-		{&s.insertEvent, j.write, `INSERT INTO events (run, seq, body) VALUES (?,?,?)`},
-		{&s.oneEvent, j.write, `SELECT body FROM events WHERE run = ? AND seq = ?`},
-		{&s.hold, j.write, `INSERT OR REPLACE INTO holds (key, grp, idx, job, run, deployment, since, restore) VALUES (?,?,?,?,?,?,?,?)`},
+		{&s.moveRun, j.write, `UPDATE runs SET seq = ?, term = ?, lock_started = ?, unlock_ended = ?, link = ?, sum = ? WHERE id = ?`},
+		{&s.insertEvent, j.write, `INSERT INTO events (run, seq, body, link) VALUES (?,?,?,?)`},
+		{&s.oneEvent, j.write, `SELECT body, link, (SELECT link FROM events WHERE run = ?1 AND seq = ?2 - 1) FROM events WHERE run = ?1 AND seq = ?2`},
+		{&s.hold, j.write, `INSERT OR REPLACE INTO holds (key, grp, idx, job, run, deployment, since, restore, sum) VALUES (?,?,?,?,?,?,?,?,?)`},
 		{&s.release, j.write, `DELETE FROM holds WHERE key = ? AND grp = ? AND idx = ? AND job = ?`},
 		{&s.releaseOf, j.write, `DELETE FROM holds WHERE key = ? AND grp = ? AND idx = ? AND job = ? AND run = ?`},
-		{&s.events, j.read, `SELECT e.seq, e.body FROM events e WHERE e.run = (SELECT n FROM runs WHERE id = ?) AND e.seq > ? ORDER BY e.seq`},
+		{&s.events, j.read, eventsQuery},
 		{&s.outputs, j.read, `SELECT attempt, stream, dropped, head, tail FROM outputs
 			WHERE run = (SELECT n FROM runs WHERE id = ?) AND step = ? ORDER BY attempt, stream DESC`},
 		{&s.cancel, j.read, `SELECT asked FROM cancels WHERE run = (SELECT n FROM runs WHERE id = ?)`},

@@ -3,9 +3,11 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"lockstep"
@@ -25,7 +27,13 @@ func prepareFolder(dir string) (string, error) {
 	if err := makeFolder(abs); err != nil {
 		return "", &lockstep.Error{Op: op, Err: err, Hint: "set state_dir in the configuration to a folder that you may write to"}
 	}
+	if abs, err = behindLinks(abs, os.Geteuid()); err != nil {
+		return "", err
+	}
 	if err := checkFolder(abs, os.Geteuid()); err != nil {
+		return "", err
+	}
+	if err := narrow(abs); err != nil {
 		return "", err
 	}
 	if err := makeFolder(filepath.Join(abs, "locks")); err != nil {
@@ -67,8 +75,9 @@ func checkFolder(dir string, uid int) error {
 	if !info.IsDir() {
 		return refuse("set state_dir in the configuration to a folder", "it is not a folder")
 	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != uid {
-		return refuse("run lockstep as that user, or set state_dir to a folder of your own", "it belongs to user %d, and this is user %d", st.Uid, uid)
+	if owner := ownerOf(info); owner != uid {
+		return refuse(fmt.Sprintf("run lockstep as that user; or set state_dir to a folder of your own; or, if it was made for you: chown -R %d %q", uid, dir),
+			"it belongs to user %d, and this is user %d", owner, uid)
 	}
 	if info.Mode().Perm()&0o022 != 0 {
 		return refuse(fmt.Sprintf("look who wrote to it, then: chmod go-w %q", dir), "others may write to it (mode %04o)", info.Mode().Perm())
@@ -82,6 +91,103 @@ func checkFolder(dir string, uid int) error {
 			"it is on a network file system (%s), where locks do not reach other hosts", remote)
 	}
 	return nil
+}
+
+// behindLinks is the path of a folder without symbolic links. systemd makes such
+// links for a service with DynamicUser=, and administrators do for another disk.
+// One that somebody else could lead elsewhere is refused.
+func behindLinks(path string, uid int) (string, error) {
+	refuse := func(link, format string, args ...any) error {
+		return &lockstep.Error{
+			Kind: lockstep.KindRefused, Op: fmt.Sprintf("open state folder %q", path), Err: fmt.Errorf(format, args...),
+			Hint: fmt.Sprintf("look where it leads (ls -ld %q), then set state_dir to the folder itself", link),
+		}
+	}
+	at := string(filepath.Separator)
+	rest := strings.Split(strings.Trim(path, "/"), "/")
+	for links := 0; len(rest) > 0; {
+		above, name := at, rest[0]
+		at, rest = filepath.Join(at, name), rest[1:]
+		info, err := os.Lstat(at)
+		if err != nil {
+			return "", fmt.Errorf("open state folder %q: %w", path, err)
+		}
+		if info.Mode().Type() != fs.ModeSymlink {
+			continue
+		}
+		if links++; links > 40 {
+			return "", refuse(at, "its links lead in a circle")
+		}
+		if owner := ownerOf(info); owner != 0 && owner != uid {
+			return "", refuse(at, "%s is a link of user %d, who can lead it elsewhere", at, owner)
+		}
+		if folder, err := os.Lstat(above); err != nil || folder.Mode().Perm()&0o022 != 0 && folder.Mode()&fs.ModeSticky == 0 {
+			return "", refuse(at, "%s is a link in a folder in which others can replace it", at)
+		}
+		to, err := os.Readlink(at)
+		if err != nil {
+			return "", fmt.Errorf("open state folder %q: %w", path, err)
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(above, to)
+		}
+		at, rest = string(filepath.Separator), append(strings.Split(strings.Trim(filepath.Clean(to), "/"), "/"), rest...)
+	}
+	return at, nil
+}
+
+func ownerOf(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
+}
+
+// narrow takes from others what they may do with a state folder: it holds what
+// scripts printed. systemd makes a StateDirectory= with mode 0755, and so does
+// mkdir. One in which other things lie is not ours alone, and is refused.
+func narrow(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return err
+	}
+	ours, err := oursAlone(dir)
+	if err == nil && ours {
+		err = os.Chmod(dir, info.Mode().Perm()&0o700)
+	}
+	if err != nil {
+		return fmt.Errorf("open state folder %q: %w", dir, err)
+	}
+	if ours {
+		return nil
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindRefused, Op: fmt.Sprintf("open state folder %q", dir),
+		Err:  fmt.Errorf("others may look into it (mode %04o), and more lies in it than a journal", info.Mode().Perm()),
+		Hint: fmt.Sprintf("set state_dir to a folder for lockstep alone, or, if nobody else needs this one: chmod go-rwx %q", dir),
+	}
+}
+
+// oursAlone reports whether a folder is empty, or a journal is in it already.
+func oursAlone(dir string) (bool, error) {
+	if _, err := os.Lstat(databasePath(dir)); err == nil {
+		return true, nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return false, err
+	}
+	names, err := d.Readdirnames(16)
+	if err == io.EOF {
+		err = nil
+	}
+	for _, name := range names {
+		// What a server keeps beside the journal may be there before it.
+		if name != "lost+found" && name != "locks" && name != "heads" && name != "pepper" && name != "audit" {
+			return false, errors.Join(err, d.Close())
+		}
+	}
+	return true, errors.Join(err, d.Close())
 }
 
 // makeDatabase makes an empty database file that only its owner can read;

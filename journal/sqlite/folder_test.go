@@ -87,6 +87,9 @@ func TestUnsafeFolders(t *testing.T) {
 	if _, err := openIn(t, own); err != nil {
 		t.Errorf("folder that others may read: %v", err)
 	}
+	if info, err := os.Stat(own); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("others may still read it: %v, %v", info.Mode(), err)
+	}
 	wantRefused(t, checkFolder(own, os.Geteuid()+1), lockstep.KindRefused, "belongs to user")
 
 	file := filepath.Join(dir, "file")
@@ -125,5 +128,84 @@ func TestWideDatabaseFileIsNarrowed(t *testing.T) {
 	info, err := os.Stat(databasePath(dir))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+}
+
+// TestAFolderThatOthersMayRead: systemd makes a StateDirectory with mode 0755, at
+// each start anew; what is ours alone is narrowed, and nobody's home is.
+//
+//fault:state-folder-0755 a state folder that others may look into | it is for its owner alone after the command; refused, with what to type, where other things lie in it
+func TestAFolderThatOthersMayRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, c := range map[string]struct {
+		files   []string
+		refused bool
+	}{
+		"empty": {}, "journal": {files: []string{"lockstep.db", "notes"}}, "server": {files: []string{"pepper", "audit", "lost+found"}},
+		"home": {files: []string{".profile"}, refused: true},
+	} {
+		path := filepath.Join(dir, name)
+		err := os.Mkdir(path, 0o755)
+		for _, f := range c.files {
+			err = errors.Join(err, os.WriteFile(filepath.Join(path, f), nil, 0o600))
+		}
+		if err := errors.Join(err, os.Chmod(path, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = openIn(t, path)
+		want := os.FileMode(0o700)
+		if c.refused {
+			want = 0o755
+			wantRefused(t, err, lockstep.KindRefused, "others may look into it (mode 0755)")
+			if !strings.Contains(lockstep.HintOf(err), "chmod go-rwx") {
+				t.Errorf("hint %q", lockstep.HintOf(err))
+			}
+		} else if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
+// TestAFolderBehindALink: one that only we can lead elsewhere is followed, as the
+// one that systemd makes for DynamicUser= is; others are refused.
+//
+//fault:state-folder-link a state folder behind a symbolic link that others could replace | refused before anything is written, with what to type
+func TestAFolderBehindALink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	real := filepath.Join(dir, "private", "lockstep")
+	open := filepath.Join(dir, "open")
+	err := errors.Join(os.MkdirAll(real, 0o700), os.Symlink("private/lockstep", filepath.Join(dir, "own")), os.Symlink(dir, filepath.Join(dir, "above")),
+		os.Mkdir(open, 0o700), os.Chmod(open, 0o777), os.Symlink(real, filepath.Join(open, "link")), os.Symlink("circle", filepath.Join(dir, "circle")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"own", "above/own", "above/private/lockstep"} {
+		j, err := openIn(t, filepath.Join(dir, path))
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		} else if want, _ := filepath.EvalSymlinks(real); j.dir != want {
+			t.Errorf("%s: the journal is in %s", path, j.dir)
+		}
+	}
+	_, err = openIn(t, filepath.Join(open, "link"))
+	wantRefused(t, err, lockstep.KindRefused, "others can replace it")
+	if _, err := behindLinks(filepath.Join(dir, "circle"), os.Geteuid()); err == nil {
+		t.Error("a circle leads somewhere")
+	}
+	if _, err := openIn(t, filepath.Join(dir, "circle")); err == nil {
+		t.Error("a circle leads somewhere")
+	}
+	if os.Geteuid() == 0 {
+		foreign := filepath.Join(dir, "foreign")
+		if err := errors.Join(os.Symlink(real, foreign), os.Lchown(foreign, 12345, 12345)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = openIn(t, foreign)
+		wantRefused(t, err, lockstep.KindRefused, "is a link of user 12345")
 	}
 }

@@ -84,6 +84,7 @@ func fillDisk(j *sqlite.Journal) error {
 	return nil
 }
 
+//fault:25 the journal's disk is full in the middle of a run | the reserve lets the unlocks be recorded; new work is refused
 func TestDiskFull(t *testing.T) {
 	dir := smallDisk(t)
 	c := startChild(t, "fill", dir)
@@ -113,6 +114,8 @@ func TestDiskFull(t *testing.T) {
 }
 
 // TestOpenOnFullDisk: a process that starts on a full disk can still record.
+//
+//fault:24 a process starts on a full disk | it can still record what it unlocks
 func TestOpenOnFullDisk(t *testing.T) {
 	dir := smallDisk(t)
 	first := openDir(t, dir)
@@ -132,5 +135,48 @@ func TestOpenOnFullDisk(t *testing.T) {
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestReadingOnAFullDisk: the disk is full to its last byte and the reserve is
+// used up. What was recorded is read all the same, and what would be written is
+// refused in words that say why.
+//
+//fault:state-disk-full-no-reserve the state disk has 0 bytes left and the reserve is gone | runs and held jobs are listed; whatever records says that the disk is full and what to type
+func TestReadingOnAFullDisk(t *testing.T) {
+	dir := smallDisk(t)
+	first := openDir(t, dir)
+	ctx := context.Background()
+	st := journaltest.NewStory("run-a", "key-a")
+	err := errors.Join(first.Append(ctx, st.Begun(lockstep.OperationBackup, 2)...), first.Append(ctx, st.Started(lockstep.StageLock)...), first.Close(),
+		os.Remove(filepath.Join(dir, "reserve")), fillUp(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := sqlite.Open(ctx, sqlite.Options{Dir: dir})
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	runs, err := j.Runs(ctx, lockstep.RunFilter{})
+	if err != nil || len(runs) != 1 || runs[0].ID != "run-a" {
+		t.Errorf("runs: %+v, %v", runs, err)
+	}
+	if held, err := j.Held(ctx, ""); err != nil || len(held) == 0 {
+		t.Errorf("held: %+v, %v", held, err)
+	}
+	if events, err := j.Events(ctx, "run-a", 0); err != nil || len(events) < 3 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+	err = j.Append(ctx, st.Event(lockstep.Noted{Level: "info"}))
+	if err == nil || !strings.Contains(err.Error(), "the disk is full") || strings.Contains(err.Error(), "4874") || !strings.Contains(lockstep.HintOf(err), "free some space") {
+		t.Errorf("append: %v, hint %q", err, lockstep.HintOf(err))
+	}
+	if err := errors.Join(j.Close(), os.Remove(filepath.Join(dir, "..", "ballast"))); err != nil {
+		t.Fatal(err)
+	}
+	again := openDir(t, dir)
+	st.Seq--
+	if err := errors.Join(again.Append(ctx, st.Event(lockstep.Noted{Level: "info"})), again.Close()); err != nil {
+		t.Errorf("after there is room again: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"lockstep"
 	"lockstep/internal/sqlitedb"
+	"lockstep/journal"
 )
 
 //go:embed migrations/*.sql
@@ -50,6 +51,7 @@ func migrate(ctx context.Context, dir string, migrations fs.FS) error {
 		return err
 	}
 	have, err := schemaVersion(ctx, db)
+	err = misread(err)
 	switch want := int64(len(names)); {
 	case err != nil:
 		return err
@@ -66,7 +68,17 @@ func migrate(ctx context.Context, dir string, migrations fs.FS) error {
 			return err
 		}
 	}
-	return sqlitedb.Update(ctx, db, migrations, versionTable)
+	return misread(sqlitedb.Update(ctx, db, migrations, versionTable))
+}
+
+// misread says that what cannot be read is damaged where SQLite itself, and we,
+// have nothing to say of it: its rows are not what they were.
+func misread(err error) error {
+	var said *lockstep.Error
+	if err == nil || errors.As(err, &said) || sqliteCode(err) != 0 || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 }
 
 // schemaVersion is the number of the last migration of the database, 0 for an

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -44,6 +45,7 @@ func written(t *testing.T) string {
 	return dir
 }
 
+//fault:27 the journal is of a newer program | refused: use that program
 func TestNewerSchemaIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := written(t)
@@ -55,6 +57,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	wantRefused(t, err, lockstep.KindRefused, "schema version 99")
 }
 
+//fault:27 the file is another program's database | refused, untouched
 func TestForeignDatabaseIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -72,27 +75,33 @@ func TestForeignDatabaseIsRefused(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	t.Parallel()
 	dir := written(t)
-	first, err := fs.ReadFile(embedded, "migrations/00001_journal.sql")
+	later := fstest.MapFS{}
+	ours, err := fs.ReadDir(embedded, "migrations")
 	if err != nil {
 		t.Fatal(err)
 	}
-	later := fstest.MapFS{
-		"00001_journal.sql": {Data: first},
-		"00002_later.sql":   {Data: []byte("-- +goose Up\nCREATE TABLE later (x INTEGER) STRICT;\n-- +goose Down\nDROP TABLE later;\n")},
+	for _, m := range ours {
+		b, err := fs.ReadFile(embedded, "migrations/"+m.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		later[m.Name()] = &fstest.MapFile{Data: b}
 	}
+	have := int64(len(ours))
+	later[fmt.Sprintf("%05d_later.sql", have+1)] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE later (x INTEGER) STRICT;\n-- +goose Down\nDROP TABLE later;\n")}
 	for range 2 {
 		if err := migrate(context.Background(), dir, later); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if version, err := schemaVersion(context.Background(), raw(t, dir)); err != nil || version != 2 {
-		t.Errorf("schema version %d, %v; want 2", version, err)
+	if version, err := schemaVersion(context.Background(), raw(t, dir)); err != nil || version != have+1 {
+		t.Errorf("schema version %d, %v; want %d", version, err, have+1)
 	}
 	_, err = openIn(t, dir)
-	wantRefused(t, err, lockstep.KindRefused, "schema version 2")
+	wantRefused(t, err, lockstep.KindRefused, fmt.Sprintf("schema version %d", have+1))
 
 	// The copy made before the update is a journal of this program's version.
-	if err := os.Rename(filepath.Join(dir, "lockstep-v1.db"), databasePath(dir)); err != nil {
+	if err := os.Rename(filepath.Join(dir, fmt.Sprintf("lockstep-v%d.db", have)), databasePath(dir)); err != nil {
 		t.Fatal(err)
 	}
 	for _, suffix := range []string{"-wal", "-shm"} {
@@ -107,6 +116,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
+//fault:23 the journal's file is damaged or cut | an error that says which file and what to do; nothing is guessed
 func TestDamagedDatabase(t *testing.T) {
 	t.Parallel()
 	noise := bytes.Repeat([]byte("not a database. "), 1024)
@@ -141,6 +151,8 @@ func TestDamagedDatabase(t *testing.T) {
 }
 
 // TestDamagedRows: what the database gives back, soundly, and is wrong.
+//
+//fault:23 a record of the journal holds something else | an error that names the run
 func TestDamagedRows(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{

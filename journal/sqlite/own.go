@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/journal"
 )
 
@@ -74,6 +75,7 @@ func (j *Journal) Own(ctx context.Context, key lockstep.DeploymentKey, owner str
 		o.let()
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
+	faultpoint.Hit("journal.own.after")
 	return func() { j.release(o) }, nil
 }
 

@@ -1,17 +1,24 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
 	"lockstep"
+	"lockstep/internal/sqlitedb"
 	"lockstep/journal"
 )
 
 // Events implements journal.Journal.
 func (j *Journal) Events(ctx context.Context, run lockstep.RunID, after uint64) ([]lockstep.Event, error) {
 	events, err := j.readEvents(ctx, run, after)
+	if errors.Is(err, journal.ErrDamaged) {
+		err = &lockstep.Error{Err: err, Hint: eventsHint}
+	}
 	if err != nil {
 		return events, explain(fmt.Sprintf("read events of run %s from journal %s", run, j.path()), err)
 	}
@@ -27,23 +34,41 @@ func (j *Journal) readEvents(ctx context.Context, run lockstep.RunID, after uint
 		return nil, err
 	}
 	defer rows.Close()
+	return readChain(rows, &chain{run: run, seq: after})
+}
+
+// eventsQuery gives the run's last number and link with each event from a number
+// on; that one itself for its link alone.
+const eventsQuery = `SELECT r.seq, r.link, e.seq, iif(e.seq > ?2, e.body, x''), e.link
+	FROM runs r LEFT JOIN events e ON e.run = r.n AND e.seq >= ?2 WHERE r.id = ?1 ORDER BY e.seq`
+
+// readChain reads what eventsQuery gives, to the first event that is not good.
+func readChain(rows *sql.Rows, c *chain) ([]lockstep.Event, error) {
 	var events []lockstep.Event
-	for rows.Next() {
-		var seq uint64
-		var body []byte
-		if err := rows.Scan(&seq, &body); err != nil {
+	var last uint64
+	var lastLink []byte
+	for after := c.seq; rows.Next(); {
+		var seq sql.Null[int64]
+		var body, link []byte
+		if err := rows.Scan(&last, &lastLink, &seq, &body, &link); err != nil {
 			return events, err
 		}
-		e, err := decode(body)
-		if err != nil {
-			return events, fmt.Errorf("event %d: %w", seq, err)
+		switch {
+		case !seq.Valid:
+		case uint64(seq.V) == after:
+			c.link = link
+		default:
+			e, err := c.follow(uint64(seq.V), body, link)
+			if err != nil {
+				return events, err
+			}
+			events = append(events, e)
 		}
-		if want := after + uint64(len(events)) + 1; e.Run != run || e.Seq != seq || seq != want {
-			return events, fmt.Errorf("%w: event %d of run %s stands where event %d belongs", errDamaged, e.Seq, e.Run, want)
-		}
-		events = append(events, e)
 	}
-	return events, rows.Err()
+	if err := rows.Err(); err != nil {
+		return events, err
+	}
+	return events, c.end(last, lastLink)
 }
 
 // Runs implements journal.Journal.
@@ -92,15 +117,29 @@ func (j *Journal) readRuns(ctx context.Context, filter lockstep.RunFilter) ([]lo
 	}
 	defer rows.Close()
 	var runs []lockstep.RunSummary
+	damaged := map[int]row{}
 	for rows.Next() {
-		var n int64
-		var h journal.Head
-		if err := scanHead(rows, &n, &h); err != nil {
+		r, err := scanRow(rows)
+		if errors.Is(err, journal.ErrDamaged) {
+			damaged[len(runs)], err = r, nil
+		}
+		if err != nil {
 			return nil, err
 		}
-		runs = append(runs, h.Summary)
+		runs = append(runs, r.head.Summary)
 	}
-	return runs, rows.Err()
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	for i, r := range damaged {
+		if good, err := foldRow(ctx, j.read, r.n); err == nil {
+			runs[i] = good.head.Summary
+			continue
+		}
+		// One of them hides none of the others.
+		runs[i].Error = fmt.Sprintf("%v: what stands here of this run may be wrong", journal.ErrDamaged)
+	}
+	return runs, nil
 }
 
 // Held implements journal.Journal.
@@ -112,15 +151,17 @@ func (j *Journal) Held(ctx context.Context, key lockstep.DeploymentKey) ([]locks
 	return holds, nil
 }
 
+// readHolds reads the holds of all keys, whichever is asked for: of one that was
+// changed nobody knows whose it is.
 func (j *Journal) readHolds(ctx context.Context, key lockstep.DeploymentKey) ([]lockstep.Hold, error) {
 	if err := j.live(); err != nil {
 		return nil, err
 	}
-	query, args := `SELECT key, grp, idx, job, run, deployment, since, restore FROM holds`, []any(nil)
-	if key != "" {
-		query, args = query+` WHERE key = ?`, append(args, string(key))
+	if j.unsound != nil {
+		return nil, j.unsound // a hold may be missing
 	}
-	rows, err := j.read.QueryContext(ctx, query+` ORDER BY since, key, grp, idx, job`, args...)
+	rows, err := j.read.QueryContext(ctx,
+		`SELECT key, grp, idx, job, run, deployment, since, restore, sum FROM holds ORDER BY since, key, grp, idx, job`)
 	if err != nil {
 		return nil, err
 	}
@@ -129,12 +170,22 @@ func (j *Journal) readHolds(ctx context.Context, key lockstep.DeploymentKey) ([]
 	for rows.Next() {
 		var h lockstep.Hold
 		var since int64
-		err := rows.Scan(&h.Key, &h.Slot.Group, &h.Slot.Index, &h.Slot.Job, &h.Run, &h.Deployment, &since, &h.Restore)
+		var sum []byte
+		err := rows.Scan(&h.Key, &h.Slot.Group, &h.Slot.Index, &h.Slot.Job, &h.Run, &h.Deployment, &since, &h.Restore, &sum)
 		if err != nil {
 			return nil, err
 		}
 		h.Since = fromNanos(since)
-		holds = append(holds, h)
+		if sum != nil && !bytes.Equal(sum, holdSum(h)) {
+			return nil, fmt.Errorf("%w: a hold of %s is not what was written", journal.ErrDamaged, h.Slot)
+		}
+		if key == "" || key == h.Key {
+			holds = append(holds, h)
+		}
 	}
 	return holds, rows.Err()
+}
+
+func holdSum(h lockstep.Hold) []byte {
+	return sqlitedb.RowSum(string(h.Key), h.Slot.Group, h.Slot.Index, h.Slot.Job, string(h.Run), h.Deployment, nanos(h.Since), h.Restore)
 }

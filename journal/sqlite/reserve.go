@@ -89,10 +89,10 @@ func releaseReserve(dir string) bool { return os.Remove(reservePath(dir)) == nil
 // diskFull reports whether a write failed for want of space. SQLite says so of
 // some writes, and says "I/O error" of others.
 func diskFull(dir string, err error) bool {
-	switch sqliteCode(err) {
-	case codeFull:
+	switch {
+	case saysFull(err):
 		return true
-	case codeIOErr:
+	case sqliteCode(err) == codeIOErr:
 		free, err := freeSpace(dir)
 		return err == nil && free < 256<<10
 	}

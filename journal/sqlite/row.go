@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/internal/sqlitedb"
 	"lockstep/journal"
 )
 
@@ -45,7 +46,7 @@ func encode(e lockstep.Event) ([]byte, error) {
 }
 
 // decode is the inverse of encode. The error wraps lockstep.ErrUnknownEvent for
-// an event of a newer program, and errDamaged for everything else.
+// an event of a newer program, and journal.ErrDamaged for everything else.
 func decode(body []byte) (lockstep.Event, error) {
 	var e lockstep.Event
 	body, err := unpack(body)
@@ -53,7 +54,7 @@ func decode(body []byte) (lockstep.Event, error) {
 		err = json.Unmarshal(body, &e)
 	}
 	if err != nil && !errors.Is(err, lockstep.ErrUnknownEvent) {
-		err = fmt.Errorf("%w: %w", errDamaged, err)
+		err = fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 	}
 	return e, err
 }
@@ -89,17 +90,47 @@ func fromNanos(n int64) time.Time {
 // scanner is a row.
 type scanner interface{ Scan(dest ...any) error }
 
-// scanHead reads n and runColumns.
-func scanHead(row scanner, n *int64, h *journal.Head) error {
+// row is a run's row.
+type row struct {
+	n    int64
+	head journal.Head
+	// link is that of the last event, nil where no event has one.
+	link []byte
+}
+
+// scanRow reads n and runColumns. The error wraps journal.ErrDamaged, and the row
+// is returned beside it, if it is not as it was written.
+func scanRow(from scanner) (row, error) {
+	var r row
+	h := &r.head
 	s := &h.Summary
 	var seq, term, planned, started, ended, lockStarted, unlockEnded int64
-	err := row.Scan(n, &s.ID, &seq, &term, &planned, &s.Key, &s.Deployment, &s.Operation, &s.State, &s.Data, &s.Locks,
-		&s.Backup, &started, &ended, &lockStarted, &unlockEnded, &s.LockWindow, &s.Error, &s.ExitCode)
+	var sum []byte
+	err := from.Scan(&r.n, &s.ID, &seq, &term, &planned, &s.Key, &s.Deployment, &s.Operation, &s.State, &s.Data, &s.Locks,
+		&s.Backup, &started, &ended, &lockStarted, &unlockEnded, &s.LockWindow, &s.Error, &s.ExitCode, &r.link, &sum)
 	if err != nil {
-		return err
+		return r, err
 	}
 	h.Seq, h.Term, h.Planned = uint64(seq), uint64(term), uint64(planned)
 	s.StartedAt, s.EndedAt = fromNanos(started), fromNanos(ended)
 	h.LockStarted, h.UnlockEnded = fromNanos(lockStarted), fromNanos(unlockEnded)
-	return nil
+	if sum != nil && !bytes.Equal(sum, r.sum()) {
+		return r, fmt.Errorf("%w: the row of run %q is not what was written", journal.ErrDamaged, s.ID)
+	}
+	return r, nil
 }
+
+// values are runColumns but the sum.
+func (r row) values() []any {
+	h, s := r.head, r.head.Summary
+	return []any{
+		string(s.ID), int64(h.Seq), int64(h.Term), int64(h.Planned), string(s.Key), s.Deployment, string(s.Operation),
+		string(s.State), string(s.Data), string(s.Locks), string(s.Backup), nanos(s.StartedAt), nanos(s.EndedAt),
+		nanos(h.LockStarted), nanos(h.UnlockEnded), s.LockWindow, s.Error, int64(s.ExitCode), r.link,
+	}
+}
+
+func (r row) sum() []byte { return sqlitedb.RowSum(r.values()...) }
+
+// columns are runColumns.
+func (r row) columns() []any { return append(r.values(), r.sum()) }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lockstep"
+	"lockstep/journal"
 	"lockstep/journal/journaltest"
 )
 
@@ -68,7 +69,7 @@ func TestDecodeOfDamage(t *testing.T) {
 		switch {
 		case err == nil && e.Data == nil:
 			t.Errorf("%q: an event without data and without an error", b)
-		case err != nil && errors.Is(err, errDamaged) == errors.Is(err, lockstep.ErrUnknownEvent):
+		case err != nil && errors.Is(err, journal.ErrDamaged) == errors.Is(err, lockstep.ErrUnknownEvent):
 			t.Errorf("%q: error %v is not exactly one of damaged and unknown", b, err)
 		}
 	}

@@ -13,19 +13,26 @@ import (
 // Prune implements journal.Journal.
 func (j *Journal) Prune(ctx context.Context, run lockstep.RunID) error {
 	write := func(tx *sql.Tx) error {
+		if _, err := tx.Exec(`DELETE FROM losses WHERE run = ?`, string(run)); err != nil {
+			return err
+		}
 		var state lockstep.RunState
 		var held int
 		err := tx.QueryRow(`SELECT state, (SELECT count(*) FROM holds WHERE holds.run = runs.id) FROM runs WHERE id = ?`,
 			string(run)).Scan(&state, &held)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			return nil
+			return j.heads.drop(run)
 		case err != nil:
 			return err
 		case state == lockstep.RunRunning:
 			return fmt.Errorf("it has not ended: %w", journal.ErrConflict)
 		case held > 0:
 			return fmt.Errorf("it holds %d jobs: %w", held, journal.ErrConflict)
+		}
+		// Gone before the run is: it would say that the run is lost.
+		if err := j.heads.drop(run); err != nil {
+			return err
 		}
 		_, err = tx.Exec(`DELETE FROM runs WHERE id = ?`, string(run))
 		return err

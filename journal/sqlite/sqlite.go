@@ -1,16 +1,19 @@
 // Package sqlite keeps a journal in one SQLite database in a state folder.
 //
 // The folder holds lockstep.db with its write-ahead log, the lock files of
-// deployment keys under locks/, and a reserve: a file of no content that is
+// deployment keys under locks/, the heads of runs under heads/, and a reserve: a file of no content that is
 // deleted when the disk is full, so that unlocking can still be recorded. The
 // database runs in WAL mode with synchronous=FULL: what Append returned
 // survives a loss of power. Any number of processes of one host may open one
 // state folder at once; a folder on a network file system is refused, because
 // neither SQLite's shared memory nor its locks reach another host.
 //
-// A head is the row of a run beside its events: it is folded from them in the
-// same transaction, so that appending, listing and asking for holds never
-// reads events.
+// The row of a run beside its events is folded from them in the same transaction,
+// so that appending, listing and asking for holds never reads events.
+//
+// Damage is found: each event is linked to the one before, rows have sums, and the
+// head of a run, outside of the database, says how many events there were. See
+// docs/adr/0019.
 package sqlite
 
 import (
@@ -18,6 +21,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"sync"
 
@@ -43,6 +47,10 @@ type Journal struct {
 	// need not be, read those that only read.
 	write, lazy, read *sql.DB
 	stmts             statements
+	heads             *heads // nil where nothing is written
+	// unsound is what keeps runs that lock from beginning: see check. It is never
+	// changed after the opening.
+	unsound error
 
 	// slot is held by whoever writes: one at a time in this process, so that
 	// SQLite's own wait, which sleeps, is for other processes only. What is
@@ -70,8 +78,40 @@ func Open(ctx context.Context, opts Options) (*Journal, error) {
 	if err != nil && diskFull(dir, err) && releaseReserve(dir) {
 		j, err = open(ctx, dir) // what comes next may be an unlock
 	}
+	if err != nil && diskFull(dir, err) {
+		j, err = openToRead(ctx, dir, full{err})
+	}
 	if err != nil {
 		return nil, explain("open journal "+databasePath(dir), err)
+	}
+	return j, nil
+}
+
+// openToRead opens a journal on a disk on which not even the index of its
+// write-ahead log has room. What is in it can be read, by this process alone;
+// whatever would be written is refused with the cause.
+func openToRead(ctx context.Context, dir string, cause error) (*Journal, error) {
+	j := &Journal{
+		dir: dir, slot: make(chan struct{}, 1), plans: planCache{}, owned: map[*ownership]struct{}{}, broken: cause,
+	}
+	db, err := sqlitedb.OpenAlone(j.path())
+	if err != nil {
+		return nil, cause
+	}
+	j.write, j.lazy, j.read = db, db, db
+	names, err := fs.Glob(embedded, "migrations/*.sql")
+	if err == nil {
+		var have int64
+		if have, err = schemaVersion(ctx, db); err == nil && have != int64(len(names)) {
+			err = cause // it must be brought up to date first
+		}
+	}
+	if err == nil {
+		err = j.stmts.prepare(ctx, j)
+	}
+	if err != nil {
+		_ = j.Close()
+		return nil, cause
 	}
 	return j, nil
 }
@@ -109,7 +149,9 @@ func (j *Journal) connect(ctx context.Context) error {
 		return err
 	}
 	makeReserve(j.dir)
-	return nil
+	j.heads = &heads{dir: headsFolder(j.dir), pause: reread}
+	_ = makeFolder(j.heads.dir) // see heads.put
+	return j.check(ctx)
 }
 
 func (j *Journal) path() string { return databasePath(j.dir) }
@@ -129,6 +171,9 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 
 	j.slot <- struct{}{} // never given back: no write begins any more
+	if j.heads != nil {
+		j.heads.sync()
+	}
 	var errs []error
 	for _, db := range []*sql.DB{j.read, j.lazy, j.write} {
 		if db != nil {

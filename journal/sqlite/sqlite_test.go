@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -42,9 +43,51 @@ func TestConformance(t *testing.T) {
 		return journaltest.Store{
 			Open: func(t *testing.T) journal.Journal { return openDir(t, dir) },
 			Future: func(t *testing.T, run lockstep.RunID, envelope []byte) {
-				change(t, dir, `INSERT INTO events SELECT n, seq + 1, ?2 FROM runs WHERE id = ?1; UPDATE runs SET seq = seq + 1 WHERE id = ?1`,
-					string(run), envelope)
+				if err := openDir(t, dir).PutRaw(context.Background(), run, envelope); err != nil {
+					t.Fatal(err)
+				}
 			},
+			Damage: func(t *testing.T, run lockstep.RunID, seq uint64) {
+				change(t, dir, `UPDATE events SET body = CAST(replace(CAST(body AS TEXT), '2026', '2027') AS BLOB)
+					WHERE run = (SELECT n FROM runs WHERE id = ?) AND seq = ?`, string(run), int64(seq))
+			},
+			Lose: func(t *testing.T, run lockstep.RunID, after uint64) { loseEvents(t, dir, run, after) },
 		}
 	})
+}
+
+// loseEvents makes the journal what it was before the events above a number.
+func loseEvents(t *testing.T, dir string, run lockstep.RunID, after uint64) {
+	t.Helper()
+	j := openDir(t, dir)
+	events, err := j.Events(context.Background(), run, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heads, err := os.ReadDir(filepath.Join(dir, "heads"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := map[string][]byte{}
+	for _, h := range heads {
+		path := filepath.Join(dir, "heads", h.Name())
+		if kept[path], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(t, dir, `DELETE FROM runs WHERE id = ?`, string(run))
+	change(t, dir, `DELETE FROM events WHERE run NOT IN (SELECT n FROM runs)`)
+	if after > 0 {
+		if err := j.Append(context.Background(), events[:after]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for path, b := range kept {
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

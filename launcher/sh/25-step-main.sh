@@ -1,8 +1,8 @@
 # shellcheck shell=dash
 # A step needs nothing of what follows, so the shell is spared reading it.
 if [ "$1" = step ]; then
-	prepare "$@"
+	lks_prepare "$@"
 	shift 6
-	step_main "$@"
+	lks_step_main "$@"
 	exit
 fi

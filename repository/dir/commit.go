@@ -14,6 +14,7 @@ import (
 	"os"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/repository"
 )
 
@@ -21,6 +22,7 @@ import (
 // lockstep.json, each synced under a temporary name; the rename of the latter
 // is the commit. What it leaves behind after that is only tidied up.
 func (r *Repository) Commit(ctx context.Context, manifest lockstep.Backup) error {
+	manifest = manifest.Manifest()
 	dir, err := r.folder(manifest.ID)
 	if err != nil {
 		return err
@@ -77,12 +79,15 @@ func (r *Repository) commit(ctx context.Context, dir *folder, manifest lockstep.
 	if err := errors.Join(r.at("sync"), syncDir(dir.root), ctx.Err()); err != nil {
 		return err
 	}
+	faultpoint.Hit("dir.commit.before")
 	if err := errors.Join(r.at("commit"), dir.root.Rename(manifestFile+".tmp", manifestFile)); err != nil {
 		return err
 	}
+	faultpoint.Hit("dir.commit.renamed")
 	if err := errors.Join(r.at("sync commit"), syncDir(dir.root)); err != nil {
 		return err
 	}
+	faultpoint.Hit("dir.commit.after")
 	r.tidy(dir, h)
 	return nil
 }
@@ -258,9 +263,11 @@ func (r *Repository) remove(dir *folder, s state) error {
 		if err := dir.root.Remove(stagedMark); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		faultpoint.Hit("dir.delete.before")
 		if err := errors.Join(r.at("delete"), dir.root.Rename(file, deletedMark), syncDir(dir.root)); err != nil {
 			return err
 		}
 	}
+	faultpoint.Hit("dir.delete.marked")
 	return dir.clear(r, deletedMark)
 }

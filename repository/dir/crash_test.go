@@ -3,10 +3,12 @@ package dir
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -38,6 +40,8 @@ func commitOne(t testing.TB, r *Repository) lockstep.Backup {
 // A copy of the folder is taken before each step of a whole life: begin, put,
 // put again, commit, delete. Whatever is in a copy is a whole backup or none,
 // and can be got rid of.
+//
+//fault:44 a crash at any step of a backup's life, deletion included | there is a whole backup or none, and what is left can be removed
 func TestCrashAtAnyStepLeavesAWholeBackupOrNone(t *testing.T) {
 	t.Parallel()
 	r := open(t)
@@ -117,7 +121,7 @@ func TestAFailedStepCanBeRepeated(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err == nil {
-				a = lockstep.Artifact{Name: "a", Bytes: c.Bytes, Digest: c.Entries.Digest(), Entries: c.Entries.Count()}
+				a = lockstep.Artifact{Name: "a", Bytes: c.Bytes, Digest: c.Digest, Entries: c.Entries}
 				break
 			}
 		}
@@ -178,6 +182,8 @@ func TestFilesAreAsBBRWouldNameThem(t *testing.T) {
 }
 
 // Links in the repository are refused wherever they lead.
+//
+//fault:56 links in the repository that lead out of it | never followed, neither by reading nor by deleting
 func TestLinksAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	r, m := committed(t)
@@ -239,5 +245,51 @@ func TestAFullDiskSaysWhatToDo(t *testing.T) {
 		if err := r.Discard(t.Context(), id); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestWritersBesideDeletes: several processes write, list and delete in one
+// repository at once. Each backup is a folder of its own, and what one process
+// deletes takes nothing from another.
+//
+//fault:43 several writers and deletions at once | every backup that was committed and not deleted is whole
+func TestWritersBesideDeletes(t *testing.T) {
+	t.Parallel()
+	base := open(t)
+	kept := make(chan lockstep.BackupID, 64)
+	var all sync.WaitGroup
+	for n := range 4 {
+		all.Go(func() {
+			r, err := Open(base.path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for i := range 4 {
+				id := repositorytest.Begin(t, r, shop) // all want one name
+				m := repositorytest.Manifest(id, repositorytest.Put(t, r, id, "a", repositorytest.Sample(t, fmt.Sprint(n, i))))
+				repositorytest.Commit(t, r, m)
+				if i%2 == 0 {
+					kept <- id
+				} else if err := r.Delete(t.Context(), id); err != nil {
+					t.Error(err)
+				}
+				if _, err := r.List(t.Context(), ""); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	close(kept)
+	want := 0
+	for id := range kept {
+		want++
+		if err := repositorytest.Reread(t.Context(), base, id); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if list, err := base.List(t.Context(), ""); err != nil || len(list) != want {
+		t.Errorf("%d backups, %v; want %d", len(list), err, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep"
 	"lockstep/repository"
@@ -17,6 +18,8 @@ import (
 
 // One flipped bit anywhere in any file of a backup is found by reading it
 // again.
+//
+//fault:40 a bit flips anywhere in any file of a backup | `backups verify` and a restore find it; other backups stay good
 func TestEveryFlippedBitIsFound(t *testing.T) {
 	t.Parallel()
 	r := open(t)
@@ -51,7 +54,7 @@ func reread(t *testing.T, r *Repository, m lockstep.Backup) error {
 	err := repositorytest.Reread(t.Context(), r, m.ID)
 	for _, a := range m.Artifacts {
 		if err == nil {
-			_, err = r.Checksums(t.Context(), m.ID, a.Name)
+			err = r.CheckForOthers(t.Context(), m.ID, a.Name)
 		}
 	}
 	return err
@@ -72,6 +75,7 @@ func flip(t *testing.T, path string, at int, bit byte) {
 	}
 }
 
+//fault:41 files of a backup are cut, longer or gone | `backups verify` names them
 func TestFilesThatAreCutLongerOrGoneAreFound(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"db-0-postgres.tar", "metadata", "lockstep.json"} {
@@ -100,6 +104,29 @@ func TestFilesThatAreCutLongerOrGoneAreFound(t *testing.T) {
 	}
 }
 
+// TestAChangedVerifyIsNone: the time of a verify that a flipped bit moved into the
+// future would stand above all that come.
+//
+//fault:40 a bit flips in what the last verify found | the result counts for nothing, and is said to be unreadable
+func TestAChangedVerifyIsNone(t *testing.T) {
+	t.Parallel()
+	r, m := committed(t)
+	if err := r.RecordVerify(t.Context(), m.ID, lockstep.Verification{At: time.Date(2026, 11, 30, 1, 0, 0, 0, time.UTC), OK: true}); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(r.path, string(m.ID), verifyFile)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(b, []byte("2026-11-30"), []byte("6026-11-30"), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.Get(t.Context(), m.ID); err != nil || got.Data != lockstep.DataUnproven || got.Verified != nil || len(got.Reasons) != 1 {
+		t.Errorf("it is %s for %q, verified %+v: %v", got.Data, got.Reasons, got.Verified, err)
+	}
+}
+
 func TestARenamedFolderIsNotTheBackupThatItSays(t *testing.T) {
 	t.Parallel()
 	r, _ := committed(t)
@@ -112,6 +139,7 @@ func TestARenamedFolderIsNotTheBackupThatItSays(t *testing.T) {
 	}
 }
 
+//fault:27 a backup has a newer format | refused, never guessed
 func TestANewerFormatIsRefusedAndNeverGuessed(t *testing.T) {
 	t.Parallel()
 	r, _ := committed(t)
@@ -171,7 +199,7 @@ func FuzzReadManifest(f *testing.F) {
 			if at > int64(len(data)) {
 				continue
 			}
-			if list, err := readSection(bytes.NewReader(data[at:]), rec); err == nil && list.Digest() != rec.Digest {
+			if list, err := readSection(t.Context(), bytes.NewReader(data[at:]), rec); err == nil && list.Digest() != rec.Digest {
 				t.Errorf("%s: a list that is not its digest's", rec.Name)
 			}
 		}

@@ -35,7 +35,9 @@ import (
 	"syscall"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/repository"
+	"lockstep/spill"
 )
 
 const (
@@ -45,8 +47,6 @@ const (
 	stagedMark   = ".lockstep-staged"
 	deletedMark  = ".lockstep-deleted"
 	tarSuffix    = ".tar"
-
-	maxSuffix = 10_000 // of a backup id
 )
 
 // Repository is a repository in a folder. It holds nothing open between calls.
@@ -55,6 +55,8 @@ type Repository struct {
 	// only, if not "", is the one folder that is a backup here, whatever its
 	// name; see OpenBackup.
 	only string
+	// late: the folder may not be there yet, and has an identity when it is.
+	late bool
 
 	// before, if set by a test, is called before each step that changes what
 	// is on disk; its error is that step's.
@@ -69,6 +71,7 @@ type Repository struct {
 var (
 	_ repository.Repository = (*Repository)(nil)
 	_ repository.Foreign    = (*Repository)(nil)
+	_ repository.ForOthers  = (*Repository)(nil)
 )
 
 // Open returns the repository in that folder, which is made if it is not
@@ -93,7 +96,7 @@ func (r *Repository) Location() string { return r.path }
 // Begin implements repository.Repository: the folder, made by mkdir, is the
 // reservation.
 func (r *Repository) Begin(_ context.Context, id lockstep.BackupID) (lockstep.BackupID, error) {
-	if err := checkID(id); err != nil {
+	if err := repository.CheckID(id); err != nil {
 		return "", err
 	}
 	base, err := os.OpenRoot(r.path)
@@ -101,12 +104,13 @@ func (r *Repository) Begin(_ context.Context, id lockstep.BackupID) (lockstep.Ba
 		return "", r.trouble("begin backup", id, err)
 	}
 	defer base.Close()
-	for n := 1; n <= maxSuffix; n++ {
-		try := numbered(id, n)
+	for n := 1; n <= repository.MaxSuffix; n++ {
+		try := repository.Numbered(id, n)
 		err := base.Mkdir(string(try), 0o700)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
+		faultpoint.Hit("dir.begin.made")
 		if err == nil {
 			err = r.mark(base, try)
 		}
@@ -115,32 +119,24 @@ func (r *Repository) Begin(_ context.Context, id lockstep.BackupID) (lockstep.Ba
 		}
 		return try, nil
 	}
-	return "", fmt.Errorf("begin backup %q: %d others have that id", id, maxSuffix)
+	return "", fmt.Errorf("begin backup %q: %d others have that id", id, repository.MaxSuffix)
 }
 
 // Unused implements repository.Naming.
 func (r *Repository) Unused(_ context.Context, id lockstep.BackupID) (lockstep.BackupID, error) {
-	if err := checkID(id); err != nil {
+	if err := repository.CheckID(id); err != nil {
 		return "", err
 	}
-	for n := 1; n <= maxSuffix; n++ {
-		_, err := os.Lstat(filepath.Join(r.path, string(numbered(id, n))))
+	for n := 1; n <= repository.MaxSuffix; n++ {
+		_, err := os.Lstat(filepath.Join(r.path, string(repository.Numbered(id, n))))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return numbered(id, n), nil
+			return repository.Numbered(id, n), nil
 		case err != nil:
 			return "", r.trouble("name backup", id, err)
 		}
 	}
-	return "", fmt.Errorf("name backup %q: %d others have that id", id, maxSuffix)
-}
-
-// numbered is the n-th id for backups that were begun under the same one.
-func numbered(id lockstep.BackupID, n int) lockstep.BackupID {
-	if n > 1 {
-		return lockstep.BackupID(fmt.Sprintf("%s_%d", id, n))
-	}
-	return id
+	return "", fmt.Errorf("name backup %q: %d others have that id", id, repository.MaxSuffix)
 }
 
 const stagedText = "A backup was begun here and is not finished. If no lockstep process is running\nfor it, nothing of value is in this folder.\n"
@@ -175,29 +171,14 @@ func (r *Repository) at(step string) error {
 // trouble says what failed for which backup, and for a full disk what to do.
 func (r *Repository) trouble(op string, id lockstep.BackupID, err error) error {
 	op = fmt.Sprintf("%s %q", op, id)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	if full && !errors.Is(err, spill.ErrSpill) {
 		return &lockstep.Error{
 			Op: op, Err: err,
 			Hint: fmt.Sprintf("%s is full: make room there, for example with `lockstep backups forget`", r.path),
 		}
 	}
 	return fmt.Errorf("%s: %w", op, err)
-}
-
-// checkID refuses an id that is not a folder's name for a backup.
-func checkID(id lockstep.BackupID) error {
-	name := string(id)
-	const part = 100 // a deployment's name may be as long as a name can be, then come time and suffix
-	if len(name) > 200 {
-		return fmt.Errorf("backup %q: an id has at most 200 characters", id)
-	}
-	for len(name) > part {
-		if err := lockstep.CheckName("backup", "_"+name[part:]); err != nil {
-			return err
-		}
-		name = name[:part]
-	}
-	return lockstep.CheckName("backup", name)
 }
 
 // writeFile makes a file that was not there and syncs it.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
+	"syscall"
 	"time"
 
 	"lockstep"
@@ -23,20 +25,26 @@ const (
 	stateForeign
 )
 
-// folder is the opened folder of one backup. Nothing reaches out of it.
+// folder is the opened folder of one backup. Nothing reaches out of it, but for
+// the links in one that a person named: the original bbr follows those.
 type folder struct {
 	id   lockstep.BackupID
 	root *os.Root
 	// renamed: the folder's name says nothing of the backup.
 	renamed bool
+	// named is the path of a folder that a person named, "" of all others.
+	named string
 }
 
 // folder opens the folder of that id, or wraps ErrNotFound.
 func (r *Repository) folder(id lockstep.BackupID) (*folder, error) {
-	if err := checkID(id); err != nil {
+	if err := repository.CheckID(id); err != nil {
 		return nil, fmt.Errorf("%w: %w", repository.ErrNotFound, err)
 	}
 	base, err := os.OpenRoot(r.path)
+	if r.late && errors.Is(err, fs.ErrNotExist) {
+		return nil, notFound(id)
+	}
 	if err != nil {
 		return nil, r.trouble("open backup", id, err)
 	}
@@ -62,7 +70,11 @@ func (r *Repository) folder(id lockstep.BackupID) (*folder, error) {
 	if err != nil {
 		return nil, r.trouble("open backup", id, err)
 	}
-	return &folder{id: id, root: root, renamed: r.only != ""}, nil
+	f := &folder{id: id, root: root}
+	if r.only != "" {
+		f.renamed, f.named = true, filepath.Join(r.path, name)
+	}
+	return f, nil
 }
 
 func notFound(id lockstep.BackupID) error {
@@ -120,17 +132,35 @@ func (f *folder) is(want ...state) (state, error) {
 	return s, notFound(f.id)
 }
 
-// open opens a regular file for reading. A link is refused, wherever it
-// leads, and so is what would block.
-func (f *folder) open(name string) (*os.File, int64, error) {
+// stat is what is known of a file, or of what a link leads to where links are
+// followed.
+func (f *folder) stat(name string) (fs.FileInfo, error) {
 	info, err := f.root.Lstat(name)
+	if err == nil && f.named != "" && info.Mode().Type() == fs.ModeSymlink {
+		return os.Stat(filepath.Join(f.named, name))
+	}
+	return info, err
+}
+
+// openLinked opens what stat told of.
+func (f *folder) openLinked(name string) (*os.File, error) {
+	if info, err := f.root.Lstat(name); err == nil && f.named != "" && info.Mode().Type() == fs.ModeSymlink {
+		return os.OpenFile(filepath.Join(f.named, name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	}
+	return f.root.Open(name)
+}
+
+// open opens a regular file for reading. A link is refused, wherever it leads,
+// unless a person named the folder; and so is what would block.
+func (f *folder) open(name string) (*os.File, int64, error) {
+	info, err := f.stat(name)
 	if err != nil {
 		return nil, 0, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, 0, fmt.Errorf("%w: %s is not a regular file", repository.ErrCorrupt, name)
 	}
-	file, err := f.root.Open(name)
+	file, err := f.openLinked(name)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"lockstep"
+	"lockstep/internal/oldyaml"
 	"lockstep/repository"
 )
 
@@ -74,9 +76,14 @@ func (f *folder) foreign() (lockstep.Backup, map[string]map[string]string, error
 		if err := f.measure(&a.Artifact); err != nil {
 			return b, nil, err
 		}
-		a.Entries = len(a.sums)
-		if _, twice := sums[a.Name]; twice {
-			return b, nil, fmt.Errorf("%w: %s names artifact %q twice", repository.ErrCorrupt, metadataFile, a.Name)
+		a.Entries, a.Checksums = len(a.sums), repository.ChecksumsDigest(a.sums)
+		// The original writes one artifact down for each group whose instances
+		// are all restored from it, and takes what it wrote: all must be true.
+		if other, twice := sums[a.Name]; twice {
+			if !maps.Equal(other, a.sums) {
+				return b, nil, fmt.Errorf("%w: %s names artifact %q twice, with other checksums", repository.ErrCorrupt, metadataFile, a.Name)
+			}
+			continue
 		}
 		sums[a.Name] = a.sums
 		b.Artifacts = append(b.Artifacts, a.Artifact)
@@ -94,7 +101,7 @@ func (f *folder) metadata() (*bbrMetadata, error) {
 		return nil, fmt.Errorf("%w: %s has more than %d MiB", repository.ErrCorrupt, metadataFile, maxMetadata>>20)
 	}
 	meta := &bbrMetadata{}
-	if err := yaml.NewDecoder(file).Decode(meta); err != nil && err != io.EOF {
+	if err := oldyaml.Decode(file, meta); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("%w: %s: %w", repository.ErrCorrupt, metadataFile, err)
 	}
 	return meta, nil
@@ -138,7 +145,7 @@ func (f *folder) measure(a *lockstep.Artifact) error {
 	if err := lockstep.CheckName("artifact", a.Name); err != nil {
 		return fmt.Errorf("%w: %s: %w", repository.ErrCorrupt, metadataFile, err)
 	}
-	info, err := f.root.Lstat(a.Name + tarSuffix)
+	info, err := f.stat(a.Name + tarSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -148,25 +155,32 @@ func (f *folder) measure(a *lockstep.Artifact) error {
 	return err
 }
 
-// Checksums implements repository.Foreign. It works for our own backups too:
-// there it says what BBR would find in the metadata file, after making sure
-// that the file still is the one that was committed; if not, ErrCorrupt.
-func (r *Repository) Checksums(ctx context.Context, id lockstep.BackupID, name string) (map[string]string, error) {
+// CheckForOthers implements repository.ForOthers: BBR restores by the metadata file,
+// which must be the one that was committed.
+func (r *Repository) CheckForOthers(ctx context.Context, id lockstep.BackupID, name string) error {
+	dir, err := r.folder(id)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if s, err := dir.is(stateCommitted, stateForeign); err != nil || s == stateForeign {
+		return err // of a foreign backup it is the only record
+	}
+	if err := dir.checkMetadata(ctx); err != nil {
+		return r.trouble("read checksums of backup", id, err)
+	}
+	return nil
+}
+
+// Checksums implements repository.Foreign.
+func (r *Repository) Checksums(_ context.Context, id lockstep.BackupID, name string) (map[string]string, error) {
 	dir, err := r.folder(id)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	s, err := dir.is(stateCommitted, stateForeign)
-	if err != nil {
+	if _, err := dir.is(stateForeign); err != nil {
 		return nil, err
-	}
-	if s == stateCommitted {
-		list, err := dir.entries(name)
-		if err := errors.Join(err, dir.checkMetadata(ctx)); err != nil {
-			return nil, r.trouble("read checksums of backup", id, err)
-		}
-		return checksums(list), nil
 	}
 	_, all, err := dir.foreign()
 	if err != nil {

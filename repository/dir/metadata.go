@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"lockstep"
+	"lockstep/spill"
 )
 
 // bbrTime is how BBR writes a time, in the local zone.
@@ -92,21 +93,27 @@ func (y *yamlWriter) artifact(ctx context.Context, dir *folder, indent, name, fi
 	if err != nil {
 		return err
 	}
-	list, err := readSection(f, rec)
+	list, err := readSection(ctx, f, rec)
+	defer list.Close()
 	if err := errors.Join(err, f.Close(), ctx.Err()); err != nil {
 		return err
 	}
 	y.line(indent + "- name: " + scalar(name))
-	sums := checksums(list)
-	if len(sums) == 0 {
-		y.line(indent + "  checksums: {}")
-		return y.err
-	}
-	y.line(indent + "  checksums:")
-	for _, e := range list {
-		sum, ok := sums["./"+e.Path]
+	any := false
+	for e, err := range list.All() {
+		if err != nil {
+			return err
+		}
+		sum, ok, err := checksum(list, e)
+		if err != nil {
+			return err
+		}
 		if !ok {
 			continue
+		}
+		if !any {
+			y.line(indent + "  checksums:")
+			any = true
 		}
 		key := "./" + e.Path
 		if len(key) < 200 {
@@ -117,22 +124,19 @@ func (y *yamlWriter) artifact(ctx context.Context, dir *folder, indent, name, fi
 		y.line(indent + "    ? " + scalar(key))
 		y.line(indent + "    : " + sum)
 	}
+	if !any {
+		y.line(indent + "  checksums: {}")
+	}
 	return y.err
 }
 
-// checksums are the SHA-256 of each name of each regular file, by "./PATH".
-func checksums(list lockstep.EntryList) map[string]string {
-	sums := map[string]string{}
-	for _, e := range list { // a hard link comes after its file
-		switch e.Type {
-		case lockstep.EntryFile:
-			sums["./"+e.Path] = fmt.Sprintf("%x", e.Sum)
-		case lockstep.EntryHardlink:
-			sums["./"+e.Path] = sums["./"+e.Link]
-		case lockstep.EntryDir, lockstep.EntrySymlink:
-		}
+// checksum is the SHA-256 of a name of a regular file, of which there are several
+// where it is a hard link.
+func checksum(list *spill.List, e lockstep.Entry) (sum string, ok bool, err error) {
+	if e.Type == lockstep.EntryHardlink {
+		e, _, err = list.Find(e.Link)
 	}
-	return sums
+	return fmt.Sprintf("%x", e.Sum), e.Type == lockstep.EntryFile, err
 }
 
 // scalar is s as a YAML scalar on one line. What is not UTF-8 is !!binary.

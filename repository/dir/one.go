@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"lockstep"
+	"lockstep/repository"
 )
 
 // OpenBackup returns a repository that holds the one backup whose folder this
@@ -32,7 +33,7 @@ func OpenBackup(path string) (*Repository, lockstep.BackupID, error) {
 
 // onlyID is the id of a folder that may have a name that no id has.
 func onlyID(name string) lockstep.BackupID {
-	if checkID(lockstep.BackupID(name)) != nil {
+	if repository.CheckID(lockstep.BackupID(name)) != nil {
 		return "backup"
 	}
 	return lockstep.BackupID(name)

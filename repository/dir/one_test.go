@@ -2,6 +2,7 @@ package dir
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -68,7 +69,7 @@ func TestOpenBackupThatWasRenamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := lockstep.Artifact{Slot: lockstep.Slot{Group: "db", Index: "0", Job: "pg"}, Name: "db-0-pg", Bytes: c.Bytes, Digest: c.Entries.Digest()}
+	a := lockstep.Artifact{Slot: lockstep.Slot{Group: "db", Index: "0", Job: "pg"}, Name: "db-0-pg", Bytes: c.Bytes, Digest: c.Digest}
 	if err := os.WriteFile(filepath.Join(base, string(id), "manifest.yml"), []byte("name: shop"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -99,5 +100,48 @@ func TestOpenBackupThatWasRenamed(t *testing.T) {
 	defer in.Close()
 	if n, err := io.Copy(io.Discard, in); n != 1024 || err != nil {
 		t.Errorf("read %d bytes, %v", n, err)
+	}
+}
+
+// TestOpenBackupFollowsLinksInIt: somebody moved a large artifact to another
+// disk and left a link. A person named this folder; in a repository nothing
+// leads out of a backup's folder.
+func TestOpenBackupFollowsLinksInIt(t *testing.T) {
+	t.Parallel()
+	base, elsewhere := t.TempDir(), t.TempDir()
+	const id = "cf_20170105T000000Z"
+	const metadata = "instances:\n- name: db\n  index: 0\n  artifacts:\n  - {name: pg, checksums: {}}\n"
+	folder := filepath.Join(base, id)
+	err := errors.Join(os.Mkdir(folder, 0o700),
+		os.WriteFile(filepath.Join(elsewhere, "metadata"), []byte(metadata), 0o600),
+		os.WriteFile(filepath.Join(elsewhere, "a.tar"), make([]byte, 1024), 0o600),
+		os.Symlink(filepath.Join(elsewhere, "metadata"), filepath.Join(folder, "metadata")),
+		os.Symlink(filepath.Join(elsewhere, "a.tar"), filepath.Join(folder, "db-0-pg.tar")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, got, err := OpenBackup(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := r.Get(t.Context(), got)
+	if err != nil || len(b.Artifacts) != 1 || b.Artifacts[0].Bytes != 1024 {
+		t.Fatalf("%+v, %v", b, err)
+	}
+	if _, err := repository.Verify(t.Context(), r, got, b.Artifacts[0], nil); err != nil {
+		t.Error(err)
+	}
+	inRepository, err := Open(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inRepository.Get(t.Context(), id); err == nil {
+		t.Error("a repository follows links")
+	}
+	if err := errors.Join(os.Remove(filepath.Join(folder, "db-0-pg.tar")), os.Symlink(elsewhere, filepath.Join(folder, "db-0-pg.tar"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repository.Verify(t.Context(), r, got, b.Artifacts[0], nil); err == nil {
+		t.Error("a link to a folder is an artifact")
 	}
 }

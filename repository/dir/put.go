@@ -10,12 +10,14 @@ import (
 	"sync"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/repository"
+	"lockstep/spill"
 )
 
 const (
 	// putChunk is how much is written at once, and the only memory of a Put
-	// beside that of ReadTar and the entry list.
+	// beside that of ReadTar.
 	putChunk = 128 << 10
 	// writebackEvery is how often the kernel is asked to write to the medium
 	// while the stream still comes in.
@@ -71,16 +73,19 @@ func (r *Repository) stage(ctx context.Context, dir *folder, name string, in io.
 		}
 		r.release(dir.id, partial)
 	}()
-	content, crc, err := receive(ctx, file, in)
+	entries, bytes, crc, err := receive(ctx, file, in)
+	defer entries.Close()
 	if err := errors.Join(err, file.Close()); err != nil {
-		return content, err
+		return repository.Content{}, err
 	}
-	if err := writeStaged(dir, list, newRecord(name, content, crc), content.Entries); err != nil {
+	content := repository.ContentOf(bytes, entries)
+	if err := writeStaged(dir, list, newRecord(name, content, crc), entries); err != nil {
 		return content, err
 	}
 	if err := ctx.Err(); err != nil {
 		return content, context.Cause(ctx)
 	}
+	faultpoint.Hit("dir.put.before")
 	if err := r.replace(dir, name, partial, list); err != nil {
 		return content, err
 	}
@@ -134,26 +139,26 @@ func (r *Repository) replace(dir *folder, name, partial, list string) error {
 	if err := errors.Join(r.at("stage tar"), dir.root.Rename(partial, name+tarSuffix)); err != nil {
 		return err
 	}
+	faultpoint.Hit("dir.put.half")
 	return errors.Join(r.at("stage list"), dir.root.Rename(list, stagedList(name)))
 }
 
 // receive writes the stream to the file, reads it back behind the writer and
 // returns when the file is on the medium and its content known.
-func receive(ctx context.Context, file *os.File, in io.Reader) (repository.Content, uint32, error) {
+func receive(ctx context.Context, file *os.File, in io.Reader) (entries *spill.List, n int64, crc uint32, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	back := newReadBack(file)
-	var content repository.Content
 	var readErr error
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		content.Entries, content.Bytes, readErr = repository.ReadTarContext(ctx, back)
+		entries, n, readErr = repository.ReadTar(ctx, back)
 		if readErr != nil {
 			stop(readErr)
 		}
 	}()
-	err := write(ctx, file, in, back)
+	err = write(ctx, file, in, back)
 	if err == nil {
 		err = file.Sync()
 	}
@@ -165,10 +170,10 @@ func receive(ctx context.Context, file *os.File, in io.Reader) (repository.Conte
 	if err == nil {
 		err = readErr
 	}
-	if err == nil && content.Bytes != back.written {
-		err = fmt.Errorf("%w: %d bytes were written and %d read back", repository.ErrCorrupt, back.written, content.Bytes)
+	if err == nil && n != back.written {
+		err = fmt.Errorf("%w: %d bytes were written and %d read back", repository.ErrCorrupt, back.written, n)
 	}
-	return content, back.crc, err
+	return entries, n, back.crc, err
 }
 
 // write copies the stream to the file and tells back how far it has come.

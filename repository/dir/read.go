@@ -14,11 +14,15 @@ import (
 
 	"lockstep"
 	"lockstep/repository"
+	"lockstep/spill"
 )
 
 // List implements repository.Repository.
 func (r *Repository) List(ctx context.Context, deployment string) ([]lockstep.Backup, error) {
 	folders, err := os.ReadDir(r.path)
+	if r.late && errors.Is(err, fs.ErrNotExist) {
+		return []lockstep.Backup{}, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list repository: %w", err)
 	}
@@ -28,7 +32,7 @@ func (r *Repository) List(ctx context.Context, deployment string) ([]lockstep.Ba
 			return nil, fmt.Errorf("list repository %q: %w", r.path, context.Cause(ctx))
 		}
 		id := lockstep.BackupID(entry.Name())
-		if !entry.IsDir() || checkID(id) != nil {
+		if !entry.IsDir() || repository.CheckID(id) != nil {
 			continue
 		}
 		b, err := r.Get(ctx, id)
@@ -69,14 +73,19 @@ func (r *Repository) Get(_ context.Context, id lockstep.BackupID) (lockstep.Back
 	}
 	if s == stateForeign {
 		b, _, err := dir.foreign()
+		if err == nil {
+			dir.stand(&b)
+		}
 		return b, r.reading(id, err)
 	}
 	h, err := dir.head()
 	if err != nil {
 		return lockstep.Backup{}, r.reading(id, err)
 	}
-	h.Manifest.ID = id // a renamed folder's backup is asked for by its new name
-	return h.Manifest, nil
+	b := h.Manifest.Manifest()
+	b.ID = id // a renamed folder's backup is asked for by its new name
+	dir.stand(&b)
+	return b, nil
 }
 
 // reading says which backup could not be read. A folder that went away
@@ -123,7 +132,7 @@ func (f *folder) openManifest() (*head, *os.File, error) {
 }
 
 // Entries implements repository.Repository.
-func (r *Repository) Entries(_ context.Context, id lockstep.BackupID, name string) (lockstep.EntryList, error) {
+func (r *Repository) Entries(ctx context.Context, id lockstep.BackupID, name string) (*spill.List, error) {
 	dir, err := r.folder(id)
 	if err != nil {
 		return nil, err
@@ -132,7 +141,7 @@ func (r *Repository) Entries(_ context.Context, id lockstep.BackupID, name strin
 	if s, err := dir.is(stateCommitted, stateForeign); err != nil || s == stateForeign {
 		return nil, errors.Join(err, noEntries(s, id))
 	}
-	list, err := dir.entries(name)
+	list, err := dir.entries(ctx, name)
 	return list, r.reading(id, err)
 }
 
@@ -143,7 +152,7 @@ func noEntries(s state, id lockstep.BackupID) error {
 	return &lockstep.Error{Kind: lockstep.KindRefused, Op: fmt.Sprintf("read entries of backup %q", id), Err: errors.New("it was written by another program and has checksums only")}
 }
 
-func (f *folder) entries(name string) (lockstep.EntryList, error) {
+func (f *folder) entries(ctx context.Context, name string) (*spill.List, error) {
 	h, file, err := f.openManifest()
 	if err != nil {
 		return nil, err
@@ -163,7 +172,7 @@ func (f *folder) entries(name string) (lockstep.EntryList, error) {
 			return nil, errors.Join(corrupt("its entry lists are not apart"), err)
 		}
 	}
-	return readSection(io.NewSectionReader(file, at, rec.ListBytes), rec)
+	return readSection(ctx, io.NewSectionReader(file, at, rec.ListBytes), rec)
 }
 
 // checkMetadata refuses a metadata file that is not the committed one.

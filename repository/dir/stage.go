@@ -3,6 +3,7 @@ package dir
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 
 	"lockstep"
 	"lockstep/repository"
+	"lockstep/spill"
 )
 
 // record is what lockstep.json says of one artifact's files.
@@ -31,7 +33,7 @@ type record struct {
 }
 
 func newRecord(name string, c repository.Content, crc uint32) record {
-	return record{Name: name, File: name + tarSuffix, Bytes: c.Bytes, CRC32C: fmt.Sprintf("%08x", crc), Digest: c.Entries.Digest()}
+	return record{Name: name, File: name + tarSuffix, Bytes: c.Bytes, CRC32C: fmt.Sprintf("%08x", crc), Digest: c.Digest}
 }
 
 // stagedList is the file that makes an artifact a staged one: its section of
@@ -41,7 +43,7 @@ func stagedList(name string) string { return "." + name + ".entries" }
 const maxRecord = 4 << 10
 
 // writeStaged writes and syncs a staged list under a temporary name.
-func writeStaged(dir *folder, file string, rec record, list lockstep.EntryList) error {
+func writeStaged(dir *folder, file string, rec record, list *spill.List) error {
 	f, err := dir.root.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -80,17 +82,20 @@ func readStaged(dir *folder, name string) (record, *os.File, error) {
 
 // writeSection writes an artifact's section of lockstep.json: a member of an
 // object, one entry on each line.
-func writeSection(w io.Writer, name string, list lockstep.EntryList) error {
+func writeSection(w io.Writer, name string, list *spill.List) error {
 	if _, err := fmt.Fprintf(w, "%q: [\n", name); err != nil {
 		return err
 	}
-	end := []byte(",\n")
-	for i, e := range list {
+	end, i := []byte(",\n"), 0
+	for e, err := range list.All() {
+		if err != nil {
+			return err
+		}
 		line, err := e.MarshalJSON()
 		if err != nil {
 			return err
 		}
-		if i == len(list)-1 {
+		if i++; i == list.Len() {
 			end = []byte("\n")
 		}
 		if _, err := w.Write(append(line, end...)); err != nil {
@@ -103,48 +108,60 @@ func writeSection(w io.Writer, name string, list lockstep.EntryList) error {
 
 // readSection reads what writeSection wrote, to the end of r, and refuses
 // anything that is not exactly what the record tells of.
-func readSection(r io.Reader, rec record) (lockstep.EntryList, error) {
+func readSection(ctx context.Context, r io.Reader, rec record) (*spill.List, error) {
 	sum := sha256.New()
 	in := bufio.NewReaderSize(io.TeeReader(io.LimitReader(r, rec.ListBytes), sum), 64<<10)
-	entries, err := readEntries(in, rec.Name)
-	if err != nil {
-		return nil, fmt.Errorf("%w: entry list of artifact %q: %w", repository.ErrCorrupt, rec.Name, err)
+	entries := spill.NewBuilder(ctx, spill.Shared())
+	defer entries.Close()
+	if err := readEntries(in, rec.Name, entries); err != nil {
+		return nil, listTrouble(ctx, rec.Name, err)
 	}
 	if hex.EncodeToString(sum.Sum(nil)) != rec.ListSum {
 		return nil, fmt.Errorf("%w: entry list of artifact %q: its SHA-256 is not %s", repository.ErrCorrupt, rec.Name, rec.ListSum)
 	}
-	list, err := lockstep.NewEntryList(entries)
+	list, err := entries.List()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", repository.ErrCorrupt, err)
+		return nil, listTrouble(ctx, rec.Name, err)
 	}
 	if list.Digest() != rec.Digest {
+		list.Close()
 		return nil, fmt.Errorf("%w: entry list of artifact %q: its digest is not %s", repository.ErrCorrupt, rec.Name, rec.Digest)
 	}
 	return list, nil
 }
 
-func readEntries(in *bufio.Reader, name string) ([]lockstep.Entry, error) {
+// listTrouble is an error of reading an entry list: damage, unless it was given up
+// or the list could not be kept here.
+func listTrouble(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil || errors.Is(err, spill.ErrSpill) {
+		return err
+	}
+	return fmt.Errorf("%w: entry list of artifact %q: %w", repository.ErrCorrupt, name, err)
+}
+
+func readEntries(in *bufio.Reader, name string, entries *spill.Builder) error {
 	first, err := in.ReadString('\n')
 	if err != nil || first != fmt.Sprintf("%q: [\n", name) {
-		return nil, errors.New("it does not begin with the artifact's name")
+		return errors.New("it does not begin with the artifact's name")
 	}
-	var entries []lockstep.Entry
-	for {
+	for n := 0; ; n++ {
 		line, err := in.ReadBytes('\n')
 		if err == io.EOF && string(line) == "]" {
-			return entries, nil
+			return nil
 		}
 		if err != nil {
-			return nil, errors.New("it does not end")
+			return errors.New("it does not end")
 		}
-		if len(entries) == repository.MaxEntries {
-			return nil, fmt.Errorf("it has more than %d entries", repository.MaxEntries)
+		if n == repository.MaxEntries {
+			return fmt.Errorf("it has more than %d entries", repository.MaxEntries)
 		}
 		var e lockstep.Entry
 		if err := e.UnmarshalJSON(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte(","))); err != nil {
-			return nil, err
+			return err
 		}
-		entries = append(entries, e)
+		if err := entries.Add(e); err != nil {
+			return err
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"lockstep"
 	"lockstep/repository"
+	"lockstep/spill"
 )
 
 // Repository is a repository in memory. The zero value is not ready; use New.
@@ -28,11 +29,13 @@ var _ repository.Repository = (*Repository)(nil)
 type backup struct {
 	manifest  []byte
 	artifacts map[string]artifact
+	verified  *lockstep.Verification
 }
 
 type artifact struct {
-	data    []byte
-	entries lockstep.EntryList
+	data    []byte // what Open gives
+	put     []byte
+	content repository.Content
 }
 
 // New returns an empty repository.
@@ -64,17 +67,19 @@ func (r *Repository) Put(ctx context.Context, id lockstep.BackupID, name string,
 	if err != nil {
 		return none, fmt.Errorf("put artifact %q: %w", name, err)
 	}
-	list, n, err := repository.ReadTarContext(ctx, bytes.NewReader(data))
+	list, n, err := repository.ReadTar(ctx, bytes.NewReader(data))
 	if err != nil {
 		return none, fmt.Errorf("put artifact %q: %w", name, err)
 	}
+	content := repository.ContentOf(n, list)
+	list.Close()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.stagingLocked(id); err != nil {
 		return none, err
 	}
-	r.backups[id].artifacts[name] = artifact{data, list}
-	return repository.Content{Bytes: n, Entries: append(lockstep.EntryList(nil), list...)}, nil
+	r.backups[id].artifacts[name] = artifact{data, data, content}
+	return content, nil
 }
 
 func (r *Repository) staging(id lockstep.BackupID) error {
@@ -95,7 +100,7 @@ func (r *Repository) stagingLocked(id lockstep.BackupID) error {
 
 // Commit implements repository.Repository.
 func (r *Repository) Commit(ctx context.Context, manifest lockstep.Backup) error {
-	data, err := json.Marshal(manifest)
+	data, err := json.Marshal(manifest.Manifest())
 	if err != nil {
 		return fmt.Errorf("commit backup %q: %w", manifest.ID, err)
 	}
@@ -110,7 +115,7 @@ func (r *Repository) Commit(ctx context.Context, manifest lockstep.Backup) error
 	}
 	err = repository.CheckManifest(manifest, func(name string) (string, bool) {
 		a, ok := b.artifacts[name]
-		return a.entries.Digest(), ok
+		return a.content.Digest, ok
 	})
 	if err == nil {
 		b.manifest = data
@@ -155,6 +160,8 @@ func (r *Repository) List(_ context.Context, deployment string) ([]lockstep.Back
 
 func (b *backup) decode() (m lockstep.Backup, err error) {
 	err = json.Unmarshal(b.manifest, &m)
+	m.Verified = b.verified
+	m.Stand()
 	return m, err
 }
 
@@ -206,9 +213,24 @@ func (r *Repository) Open(ctx context.Context, id lockstep.BackupID, name string
 }
 
 // Entries implements repository.Repository.
-func (r *Repository) Entries(_ context.Context, id lockstep.BackupID, name string) (lockstep.EntryList, error) {
+func (r *Repository) Entries(ctx context.Context, id lockstep.BackupID, name string) (*spill.List, error) {
 	a, err := r.artifact(id, name)
-	return append(lockstep.EntryList(nil), a.entries...), err
+	if err != nil {
+		return nil, err
+	}
+	list, _, err := repository.ReadTar(ctx, bytes.NewReader(a.put))
+	return list, err
+}
+
+// RecordVerify implements repository.Repository.
+func (r *Repository) RecordVerify(_ context.Context, id lockstep.BackupID, v lockstep.Verification) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b, err := r.committed(id)
+	if err == nil {
+		b.verified = &v
+	}
+	return err
 }
 
 // Delete implements repository.Repository.

@@ -123,7 +123,7 @@ func testManyPuts(t *testing.T, r repository.Repository) {
 			if err != nil {
 				t.Error(err)
 			}
-			artifacts[i] = lockstep.Artifact{Name: name, Bytes: c.Bytes, Entries: c.Entries.Count(), Digest: c.Entries.Digest()}
+			artifacts[i] = lockstep.Artifact{Name: name, Bytes: c.Bytes, Entries: c.Entries, Digest: c.Digest}
 		})
 	}
 	// Two of one name: one of them is staged, whole.
@@ -134,7 +134,7 @@ func testManyPuts(t *testing.T, r repository.Repository) {
 			if err != nil {
 				t.Error(err)
 			}
-			same[i] = c.Entries.Digest()
+			same[i] = c.Digest
 		})
 	}
 	all.Wait()

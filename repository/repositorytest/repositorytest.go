@@ -16,6 +16,7 @@ import (
 
 	"lockstep"
 	"lockstep/repository"
+	"lockstep/spill"
 )
 
 // Run checks the contract. open gives a new, empty repository each time.
@@ -41,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) repository.Repository) {
 		{"a hundred Puts of one backup at once", testManyPuts},
 		{"readers and writers at once", testReadersAndWriters},
 		{"reading ends with its context", testOpenCanceled},
+		{"the result of a verify stays with the backup", testRecordVerify},
 		{"Free and Location", testPlace},
 	}
 	for _, c := range cases {
@@ -115,7 +117,7 @@ func Begin(t testing.TB, r repository.Repository, id lockstep.BackupID) lockstep
 // names it.
 func Put(t testing.TB, r repository.Repository, id lockstep.BackupID, name string, data []byte) lockstep.Artifact {
 	t.Helper()
-	want, n, err := repository.ReadTar(bytes.NewReader(data))
+	want, n, err := repository.ReadTar(t.Context(), bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,12 +125,13 @@ func Put(t testing.TB, r repository.Repository, id lockstep.BackupID, name strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got.Entries); diff != "" || got.Bytes != n {
-		t.Fatalf("Put gave %d bytes, want %d; entries (-want +got):\n%s", got.Bytes, n, diff)
+	defer want.Close()
+	if diff := cmp.Diff(repository.ContentOf(n, want), got); diff != "" {
+		t.Fatalf("(-want +Put gave):\n%s", diff)
 	}
 	return lockstep.Artifact{
 		Slot: lockstep.Slot{Group: "db", Index: "0", Job: name}, Instance: "db/0", Name: name,
-		Bytes: got.Bytes, Entries: got.Entries.Count(), Digest: got.Entries.Digest(),
+		Bytes: got.Bytes, Entries: got.Entries, Digest: got.Digest,
 	}
 }
 
@@ -182,16 +185,22 @@ func rereadArtifact(ctx context.Context, r repository.Repository, id lockstep.Ba
 	if err != nil {
 		return err
 	}
+	defer want.Close()
 	in, err := r.Open(ctx, id, a.Name)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	got, n, err := repository.ReadTar(in)
+	got, n, err := repository.ReadTar(ctx, in)
 	if err != nil {
 		return err
 	}
-	if diffs := want.Differences(got, false); len(diffs) > 0 || n != a.Bytes || got.Digest() != a.Digest {
+	defer got.Close()
+	diffs, err := spill.Compare(want, got, false)
+	if err != nil {
+		return err
+	}
+	if diffs.Count > 0 || n != a.Bytes || got.Digest() != a.Digest {
 		return fmt.Errorf("artifact %q: %d bytes of %d, %v", a.Name, n, a.Bytes, diffs)
 	}
 	return nil

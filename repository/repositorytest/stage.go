@@ -112,7 +112,7 @@ func testPutRefuses(t *testing.T, r repository.Repository) {
 
 func testPutFails(t *testing.T, r repository.Repository) {
 	id, data := Begin(t, r, shop), Sample(t, "x")
-	whole, _, err := repository.ReadTar(bytes.NewReader(data))
+	whole, _, err := repository.ReadTar(t.Context(), bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}

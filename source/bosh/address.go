@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"lockstep"
+	"lockstep/internal/redact"
 )
 
 // defaultPort is where directors listen.
@@ -45,11 +46,12 @@ func hostAndPort(s string) (host, port string, err error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return "", "", fmt.Errorf("%q: %w", s, err)
+		// Its own error quotes it, with the password that may be in it.
+		return "", "", fmt.Errorf("%q is not a URL", redact.Address(s))
 	}
 	host, port = u.Hostname(), u.Port()
 	if host == "" || strings.ContainsAny(host, " \t\n\x00") {
-		return "", "", fmt.Errorf("%q names no host", s)
+		return "", "", fmt.Errorf("%q names no host", redact.Address(s))
 	}
 	return host, port, nil
 }

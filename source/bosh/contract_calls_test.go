@@ -249,7 +249,7 @@ func TestContract_6_3_TheIndexIsThatOfTheVMList(t *testing.T) {
 	s := newSource(t, Options{Director: newDirector(t, optionsFor(director)), Deployment: "cf", Exact: true})
 	r := mustResolve(t, s, nil)
 	got := r.Instances[0]
-	if got.Index != "7" || got.Name() != lockstep.InstanceID("redis/a") || got.Address != in.Address() || !r.Sudo {
+	if got.Index != "7" || got.Name() != lockstep.InstanceID("redis/a") || got.Address != in.Address() || !got.Sudo {
 		t.Errorf("the instance is %+v", got)
 	}
 	release(t, r)

@@ -39,7 +39,7 @@ func TestContract_6_6_DirectorModeIsOneInstance(t *testing.T) {
 	h := newHost(t, HostOptions{Host: server.Addr(), Username: "jumpbox", PrivateKeyPath: key})
 	r := mustResolve(t, h, nil)
 	in := r.Instances[0]
-	if len(r.Instances) != 1 || in.Name() != "bosh/0" || in.Index != "0" || !r.Sudo || r.Overrides.Releases != nil {
+	if len(r.Instances) != 1 || in.Name() != "bosh/0" || in.Index != "0" || !in.Sudo || r.Overrides.Releases != nil {
 		t.Errorf("resolved %+v", r)
 	}
 	if n := server.Accepted(); n != 0 {

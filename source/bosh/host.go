@@ -123,9 +123,9 @@ func (h *Host) Resolve(context.Context, source.Tracker) (*source.Resolved, error
 	opened := &pinnedTarget{host: h, opener: opener, config: config}
 	info := h.Info()
 	return &source.Resolved{
-		Name: info.Name, Key: info.Key, Locations: lockstep.DefaultLocations(), Sudo: true,
+		Name: info.Name, Key: info.Key, Locations: lockstep.DefaultLocations(),
 		Instances: []source.Instance{{
-			Group: "bosh", ID: "0", Index: "0", Address: h.address, Bootstrap: true, Target: opened,
+			Group: "bosh", ID: "0", Index: "0", Address: h.address, Bootstrap: true, Target: opened, Root: true, Sudo: true,
 		}},
 		Release: func(context.Context) error {
 			return errors.Join(opened.Close(), opener.Close(), h.way.Close())

@@ -59,11 +59,11 @@ func (j *jumpbox) DialContext(ctx context.Context, network, address string) (net
 	defer cancel()
 	client, err := j.connected(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("jumpbox %s: %w", j.address, err)
+		return nil, &lockstep.Error{Op: "jumpbox " + j.address, Err: err}
 	}
 	conn, err := client.DialContext(ctx, network, address)
 	if err != nil {
-		return nil, fmt.Errorf("jumpbox %s: connect to %s: %w", j.address, address, err)
+		return nil, &lockstep.Error{Op: fmt.Sprintf("jumpbox %s: connect to %s", j.address, address), Err: err}
 	}
 	return conn, nil
 }

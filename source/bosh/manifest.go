@@ -1,9 +1,12 @@
 package bosh
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"lockstep/internal/oldyaml"
 )
 
 // facts are what a manifest says that matters to backups, by group, then job.
@@ -18,8 +21,8 @@ type facts struct {
 // YAML; the facts are empty then.
 func readManifest(text string) (facts, error) {
 	f := facts{releases: map[string]map[string]string{}, oneRestoreAll: map[string]map[string]bool{}}
-	var root any
-	if err := yaml.Unmarshal([]byte(text), &root); err != nil {
+	root, err := oldyaml.DecodeAny(strings.NewReader(text))
+	if err != nil && !errors.Is(err, io.EOF) {
 		return f, fmt.Errorf("read the manifest: %w", err)
 	}
 	if groups := field(root, "instance_groups"); groups != nil {

@@ -56,6 +56,32 @@ jobs:
 	}
 }
 
+// TestContract_2_5_ManifestsThatOnlyYAML11Takes: the director and the original
+// let the last of equal keys count and know more words for true.
+//
+//fault:manifest-of-yaml-1.1 a manifest has a key twice, or says yes for true | releases and backup_one_restore_all are known as the original knows them
+func TestContract_2_5_ManifestsThatOnlyYAML11Takes(t *testing.T) {
+	t.Parallel()
+	f, err := readManifest(`
+name: cf
+name: cf
+x: &bbr {bbr: {backup_one_restore_all: Yes}}
+instance_groups:
+- name: redis
+  jobs:
+  - {name: redis, release: old, properties: {bbr: {backup_one_restore_all: off}, bbr: {backup_one_restore_all: on}}, release: new}
+  - {name: other, release: r, properties: {<<: *bbr}}
+  - {name: none, release: r, properties: {bbr: {backup_one_restore_all: NO}}}
+`)
+	want := facts{
+		releases:      map[string]map[string]string{"redis": {"redis": "new", "other": "r", "none": "r"}},
+		oneRestoreAll: map[string]map[string]bool{"redis": {"redis": true, "other": true, "none": false}},
+	}
+	if diff := cmp.Diff(want, f, cmp.AllowUnexported(facts{})); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}
+
 func TestContract_8_23_OddManifestsAreNoError(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "null", "text", "[]", "7", "instance_groups: 7", "instance_groups: {name: x}", "jobs: [[[]]]",

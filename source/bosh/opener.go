@@ -166,7 +166,8 @@ func (t *relayedTarget) Run(ctx context.Context, command string, streams target.
 	t.relay.mu.Lock()
 	defer t.relay.mu.Unlock()
 	if t.relay.last != nil {
-		return exit, fmt.Errorf("reach %s: %w: %w", t.relay.to, t.relay.last, err)
+		// What SSH says of the relay's end says nothing about the machine.
+		return exit, fmt.Errorf("reach %s: %w: %w", t.relay.to, target.ErrNotStarted, t.relay.last)
 	}
 	return exit, fmt.Errorf("reach %s through %s: %w", t.relay.to, t.relay.way.through, err)
 }

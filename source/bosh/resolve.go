@@ -82,7 +82,7 @@ func (s *Source) Resolve(ctx context.Context, track source.Tracker) (*source.Res
 func (r *resolution) resolved(instances []source.Instance) *source.Resolved {
 	info := r.Info()
 	return &source.Resolved{
-		Name: info.Name, Key: info.Key, Locations: r.options.Locations, Sudo: true, Instances: instances, Listed: listed(r.vms),
+		Name: info.Name, Key: info.Key, Locations: r.options.Locations, Instances: instances, Listed: listed(r.vms),
 		Overrides: source.Overrides{
 			Jobs: r.options.Jobs, Apply: r.options.Apply,
 			Releases: r.facts.releases, OneRestoreAll: r.facts.oneRestoreAll,
@@ -128,14 +128,16 @@ func (r *resolution) ask(ctx context.Context, d *Director, name string) (err err
 	byName := map[string]*group{}
 	seen := map[string]bool{}
 	for _, vm := range r.vms {
-		if seen[vm.ID] {
-			return twice(name, "instance "+vm.ID)
+		// An id is unique in its group: some directors count in each anew.
+		instance := "instance " + vm.Group + "/" + vm.ID
+		if seen[instance] {
+			return twice(name, instance)
 		}
 		place := fmt.Sprintf("index %d of %s", vm.Index, vm.Group)
 		if seen[place] && !r.options.Exact {
 			return twice(name, place)
 		}
-		seen[vm.ID], seen[place] = true, true
+		seen[instance], seen[place] = true, true
 		g := byName[vm.Group]
 		if g == nil {
 			g = &group{name: vm.Group}
@@ -277,7 +279,7 @@ func (r *resolution) open(g *group, h SSHHost) (source.Instance, error) {
 	vm := g.vms[i]
 	return source.Instance{
 		Group: g.name, ID: vm.ID, Index: fmt.Sprint(vm.Index), Address: h.IP,
-		Bootstrap: r.bootstrap(g, h), Target: opened,
+		Bootstrap: r.bootstrap(g, h), Target: opened, Root: true, Sudo: true,
 	}, nil
 }
 

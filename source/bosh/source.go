@@ -98,13 +98,7 @@ func New(o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	defaults := lockstep.DefaultLocations()
-	o.Locations = lockstep.Locations{
-		Scripts:   cmp.Or(o.Locations.Scripts, defaults.Scripts),
-		Artifacts: cmp.Or(o.Locations.Artifacts, defaults.Artifacts),
-		Launcher:  cmp.Or(o.Locations.Launcher, defaults.Launcher),
-		Claim:     cmp.Or(o.Locations.Claim, defaults.Claim),
-	}
+	o.Locations = o.Locations.Or(lockstep.DefaultLocations())
 	return &Source{options: o, connection: c}, nil
 }
 

@@ -289,3 +289,40 @@ func TestNewRefusesWhatNeedsExact(t *testing.T) {
 		t.Error(errors.Join(err, none))
 	}
 }
+
+// TestContract_2_1_AnIdIsUniqueInItsGroupOnly: the original knows an instance by
+// its group and its id, so that two groups may have the same id.
+//
+//fault:same-id-in-two-groups a director lists the same id in two instance groups | both instances are part of the deployment
+func TestContract_2_1_AnIdIsUniqueInItsGroupOnly(t *testing.T) {
+	t.Parallel()
+	for _, exact := range []bool{true, false} {
+		a, b := mock.NewInstance(t, "redis", "same", 0), mock.NewInstance(t, "web", "same", 0)
+		for _, in := range []*mock.Instance{a, b} {
+			in.Script(t, in.Group, "backup", "#!/bin/sh\n")
+		}
+		director := mock.New(t)
+		if !exact {
+			director.Unordered()
+		}
+		director.Expect(mock.Deployment("cf", manifestV2, a, b))
+		s := newSource(t, Options{Director: newDirector(t, optionsFor(director)), Deployment: "cf", Exact: exact})
+		r := mustResolve(t, s, &diary{})
+		found, _, err := discover.Discover(t.Context(), r, discover.Options{Version: "1.9.0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []string{"redis", "web"} {
+			if in := found.Instances[i]; string(in.Name()) != want+"/same" || len(in.Jobs) != 1 || in.Jobs[0].Name != want {
+				t.Errorf("instance %d is %+v", i, in)
+			}
+		}
+		if exact {
+			director.Expect(mock.Cleanup("cf", a, b))
+		} else {
+			director.Expect(mock.CleanupGroup("cf", "redis", a), mock.CleanupGroup("cf", "web", b))
+		}
+		release(t, r)
+		noUsers(t, a, b)
+	}
+}

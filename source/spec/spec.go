@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
+	"strings"
 	"sync"
 
 	"lockstep"
@@ -25,7 +25,10 @@ type Source struct {
 	reread func() (Specification, error)
 }
 
-var _ source.Lister = (*Source)(nil)
+var (
+	_ source.Lister = (*Source)(nil)
+	_ source.Placer = (*Source)(nil)
+)
 
 // New makes a source. It contacts nothing; an error, of KindInvalid, is about
 // the specification.
@@ -36,16 +39,7 @@ func New(s Specification) (*Source, error) {
 			Hint: "correct it in the configuration file",
 		}
 	}
-	defaults := lockstep.DefaultLocations()
-	s.Locations = lockstep.Locations{
-		Scripts:   cmp.Or(s.Locations.Scripts, defaults.Scripts),
-		Artifacts: cmp.Or(s.Locations.Artifacts, defaults.Artifacts),
-		Launcher:  cmp.Or(s.Locations.Launcher, defaults.Launcher),
-		Claim:     cmp.Or(s.Locations.Claim, defaults.Claim),
-	}
-	if s.File != "" {
-		s.File = canonical(s.File)
-	}
+	s.Locations = s.Locations.Or(lockstep.DefaultLocations())
 	return &Source{spec: s}, nil
 }
 
@@ -94,24 +88,11 @@ func FromReach(reach string) (*Source, error) {
 	return New(s)
 }
 
-// canonical is the absolute path without symbolic links, as far as that can be
-// known.
-func canonical(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	return path
-}
-
-// Info names the deployment. Its key is spec:PATH#NAME or spec:IDENTITY#NAME;
-// an identity cannot begin with a slash, so that the two never meet.
+// Info names the deployment; see source.Key.
 func (s *Source) Info() lockstep.DeploymentInfo {
 	info := lockstep.DeploymentInfo{
 		Name: s.spec.Name, Source: "ssh",
-		Key: lockstep.DeploymentKey("spec:" + cmp.Or(s.spec.Identity, s.spec.File) + "#" + s.spec.Name),
+		Key: source.Key(s.spec.Identity, s.spec.File, s.spec.Name),
 	}
 	if s.spec.Local != nil {
 		info.Source = "local"
@@ -137,6 +118,21 @@ func (s *Source) Reach() string {
 	return string(out)
 }
 
+// Places implements source.Placer. One address is another machine behind another
+// port, jump host or ssh_config.
+func (s *Source) Places() []string {
+	var places []string
+	for _, in := range s.spec.Instances {
+		if s.spec.Local != nil {
+			places = append(places, source.LocalPlace(in.Dir))
+			continue
+		}
+		way := s.spec.SSH
+		places = append(places, fmt.Sprintf("ssh:%s port %d jump %s config %s", strings.ToLower(in.Host), way.Port, way.ProxyJump, way.ConfigFile))
+	}
+	return places
+}
+
 // Resolve opens a target to each instance, without dialing. All errors are
 // told at once, in the specification's order. Nothing is tracked, because
 // nothing is made remotely. The targets share a dialer of their own until
@@ -144,7 +140,7 @@ func (s *Source) Reach() string {
 func (s *Source) Resolve(context.Context, source.Tracker) (*source.Resolved, error) {
 	info := s.Info()
 	r := &source.Resolved{
-		Name: info.Name, Key: info.Key, Locations: s.spec.Locations, Sudo: s.spec.Sudo, Listed: s.spec.listed(),
+		Name: info.Name, Key: info.Key, Locations: s.spec.Locations, Listed: s.spec.listed(),
 		Overrides: source.Overrides{Jobs: s.spec.Jobs, Apply: s.spec.Limits.Apply},
 	}
 	dialer := ssh.NewDialer(ssh.DialerOptions{})
@@ -153,7 +149,7 @@ func (s *Source) Resolve(context.Context, source.Tracker) (*source.Resolved, err
 	groups := map[string]bool{}
 	var errs []error
 	for _, in := range s.spec.Instances {
-		opened := source.Instance{Group: in.Group, ID: in.ID, Index: in.Index, Bootstrap: !groups[in.Group]}
+		opened := source.Instance{Group: in.Group, ID: in.ID, Index: in.Index, Bootstrap: !groups[in.Group], Root: s.spec.Sudo, Sudo: s.spec.Sudo}
 		groups[in.Group] = true
 		way, address, err := s.open(dialer, in)
 		if err != nil {

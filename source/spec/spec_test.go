@@ -33,7 +33,7 @@ func example() Specification {
 			{Group: "web", ID: "y", Index: "1", Host: "::1"},
 		},
 		Jobs:   map[string]source.JobOverride{"web": {Replace: true, Metadata: lockstep.Metadata{BackupBefore: []lockstep.JobRef{{Job: "db"}}}}},
-		Limits: Limits{ScriptTimeout: time.Minute},
+		Limits: source.Limits{ScriptTimeout: time.Minute},
 	}
 }
 
@@ -100,9 +100,9 @@ func TestKey(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	s.Identity = ""
-	s.File = file
+	s.File = source.Canonical(file)
 	byPath := open(t, s).Info().Key
-	s.File = link
+	s.File = source.Canonical(link)
 	if byLink := open(t, s).Info().Key; byLink != byPath || !strings.HasPrefix(string(byPath), "spec:/") || !strings.HasSuffix(string(byPath), "/lockstep.yaml#shop") {
 		t.Errorf("keys %q and %q", byPath, byLink)
 	}
@@ -202,25 +202,6 @@ func TestResolveTellsOfAllBadHosts(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
-	t.Parallel()
-	p := lockstep.LockstepPolicy()
-	if diff := cmp.Diff(p, Limits{}.Apply(p)); diff != "" {
-		t.Errorf("no limits change something:\n%s", diff)
-	}
-	want := p
-	want.ScriptTimeout, want.MaxLock, want.Lease, want.RenewEvery = time.Minute, 2*time.Minute, 20*time.Second, 5*time.Second
-	want.HoldFailedRestore = true
-	got := Limits{ScriptTimeout: time.Minute, MaxLock: 2 * time.Minute, LockLease: 20 * time.Second, HoldFailedRestore: true}.Apply(p)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if got := (Limits{NoLease: true, LockLease: time.Hour}).Apply(p); got.Lease != 0 {
-		t.Errorf("lease is %s", got.Lease)
-	}
-}
-
-// run runs a command on every instance and gives what it printed.
 func run(t *testing.T, r *source.Resolved, command string) []string {
 	t.Helper()
 	var out []string

@@ -3,7 +3,6 @@ package spec
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"lockstep"
 	"lockstep/source"
@@ -14,8 +13,8 @@ import (
 // secret as long as its SSH.PrivateKeys is empty.
 type Specification struct {
 	Name string `json:"name"`
-	// File is the file that the specification was read from. Its canonical
-	// path is the deployment's identity, unless Identity is set.
+	// File is the canonical path of the file that describes the deployment, or
+	// did when it was first used: its key is made of it, unless Identity is set.
 	File     string `json:"file,omitempty"`
 	Identity string `json:"identity,omitempty"`
 
@@ -33,7 +32,7 @@ type Specification struct {
 	Instances []Instance `json:"instances"`
 	// Jobs add to, or replace, what jobs say of themselves, by job name.
 	Jobs   map[string]source.JobOverride `json:"jobs,omitempty"`
-	Limits Limits                        `json:"limits,omitzero"`
+	Limits source.Limits                 `json:"limits,omitzero"`
 }
 
 // Local says that instances are folders of this machine.
@@ -50,47 +49,12 @@ type Instance struct {
 	Dir string `json:"dir,omitempty"`
 }
 
-// Limits change the policy of a face for this deployment. Zero fields change
-// nothing.
-type Limits struct {
-	ScriptTimeout time.Duration `json:"script_timeout_ns,omitempty"`
-	MaxLock       time.Duration `json:"max_lock_ns,omitempty"`
-	// LockLease is ignored where NoLease is set.
-	LockLease         time.Duration `json:"lock_lease_ns,omitempty"`
-	NoLease           bool          `json:"no_lease,omitempty"`
-	HoldFailedRestore bool          `json:"hold_failed_restore,omitempty"`
-}
-
-// Apply is the policy with the limits in place of its own.
-func (l Limits) Apply(p lockstep.Policy) lockstep.Policy {
-	if l.ScriptTimeout > 0 {
-		p.ScriptTimeout = l.ScriptTimeout
-	}
-	if l.MaxLock > 0 {
-		p.MaxLock = l.MaxLock
-	}
-	switch {
-	case l.NoLease:
-		p.Lease = 0
-	case l.LockLease > 0:
-		// A renewal must have time to be missed and made up for.
-		p.Lease, p.RenewEvery = l.LockLease, min(p.RenewEvery, l.LockLease/4)
-	}
-	p.HoldFailedRestore = p.HoldFailedRestore || l.HoldFailedRestore
-	return p
-}
-
 // check refuses what no source can be made of. Specifications come from the
 // configuration, which checks more and knows line and column, and from
 // journals.
 func (s Specification) check() error {
-	errs := []error{lockstep.CheckName("deployment", s.Name)}
+	errs := []error{source.CheckKey(s.Identity, s.File, s.Name)}
 	add := func(err error) { errs = append(errs, err) }
-	if s.Identity != "" {
-		add(lockstep.CheckName("identity", s.Identity))
-	} else if s.File == "" {
-		add(errors.New("neither file nor identity is given"))
-	}
 	if (s.Local == nil) == (s.SSH == nil) {
 		add(errors.New("it must be either local or reached over SSH"))
 	}

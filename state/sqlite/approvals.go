@@ -24,7 +24,7 @@ func (s *Store) Approval(ctx context.Context, id string) (state.Approval, error)
 	if err := s.live(); err != nil {
 		return state.Approval{}, err
 	}
-	a, err := scanApproval(s.read.QueryRowContext(ctx, `SELECT `+approvalColumns+` FROM state_approvals WHERE id = ?`, id))
+	a, err := scanApproval(s.read.QueryRowContext(ctx, `SELECT `+withSum(approvalColumns)+` FROM state_approvals WHERE id = ?`, id))
 	return a, about("read approval", id, err)
 }
 
@@ -33,7 +33,7 @@ func (s *Store) Approvals(ctx context.Context, before string, limit int) ([]stat
 	if limit <= 0 {
 		limit = -1
 	}
-	list, err := many(ctx, s, scanApproval, `SELECT `+approvalColumns+` FROM state_approvals
+	list, err := many(ctx, s, scanApproval, `SELECT `+withSum(approvalColumns)+` FROM state_approvals
 		WHERE ?1 = '' OR n < (SELECT n FROM state_approvals WHERE id = ?1) ORDER BY n DESC LIMIT ?2`, before, limit)
 	return list, about("list approvals", "", err)
 }
@@ -58,11 +58,14 @@ func (s *Store) DecideApproval(ctx context.Context, id string, d state.Decision)
 // UseApproval implements state.Approvals.
 func (s *Store) UseApproval(ctx context.Context, id, run string, at time.Time) error {
 	err := s.change(ctx, func(tx *sql.Tx) error {
-		var by string
-		if err := tx.QueryRowContext(ctx, `SELECT run FROM state_approvals WHERE id = ? AND approved = 1`, id).Scan(&by); err != nil {
+		a, err := scanApproval(tx.QueryRowContext(ctx, `SELECT `+withSum(approvalColumns)+` FROM state_approvals WHERE id = ?`, id))
+		switch {
+		case err != nil:
 			return err
+		case !a.Approved:
+			return state.ErrNotFound
 		}
-		switch by {
+		switch a.Run {
 		case run:
 			return nil
 		case "":
@@ -85,8 +88,9 @@ func (s *Store) ReleaseApproval(ctx context.Context, id, run string) error {
 func scanApproval(row scanner) (state.Approval, error) {
 	var a state.Approval
 	var asked, expires, decided, used int64
+	var intact bool
 	err := row.Scan(&a.ID, &a.Deployment, &a.Request, &a.Plan, &a.PlanRun, &a.Reason, &a.AskedBy, &asked, &expires,
-		&a.DecidedBy, &decided, &a.Approved, &a.Run, &used)
+		&a.DecidedBy, &decided, &a.Approved, &a.Run, &used, &intact)
 	a.AskedAt, a.ExpiresAt, a.DecidedAt, a.UsedAt = timeOf(asked), timeOf(expires), timeOf(decided), timeOf(used)
-	return a, err
+	return a, damaged("approval "+a.ID, intact, err)
 }

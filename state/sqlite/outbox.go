@@ -5,13 +5,19 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"lockstep"
 	"lockstep/state"
 )
 
-const deliveryColumns = `d.n, d.receiver, d.state, m.body, d.tries, d.next_try, d.ended, d.error`
+// What a delivery is, and whether neither its row nor its notice's was changed.
+const (
+	deliveryColumns = `d.n, d.receiver, d.state, m.body, d.tries, d.next_try, d.ended, d.error, ` + deliveryIntact + ` AND ` + noticeIntact
+	deliveryIntact  = `d.sum IS row_sum(d.n, d.notice, d.receiver, d.alarm, d.state, d.tries, d.next_try, d.ended, d.error)`
+	noticeIntact    = `m.sum IS row_sum(m.n, m.dedup, m.made, m.body)`
+)
 
 // AddNotice implements state.Outbox.
 func (s *Store) AddNotice(ctx context.Context, key string, n lockstep.Notice, receivers []string, limit int) (added bool, err error) {
@@ -140,10 +146,47 @@ func (s *Store) PruneNotices(ctx context.Context, before time.Time) error {
 	return about("prune notices", "", err)
 }
 
+// A delivery whose notice's number was changed leaves that notice without it.
+const (
+	damagedNotices = `SELECT m.n FROM state_notices m WHERE NOT (` + noticeIntact + `)
+		UNION SELECT d.notice FROM state_deliveries d WHERE NOT (` + deliveryIntact + `)`
+	damagedDeliveries = `SELECT d.n FROM state_deliveries d WHERE NOT (` + deliveryIntact + `)
+		OR NOT EXISTS (SELECT 1 FROM state_notices m WHERE m.n = d.notice)`
+	damagedSlots = `SELECT n FROM state_slots WHERE NOT (` + slotIntact + `)`
+)
+
+// Damaged implements state.Outbox.
+func (s *Store) Damaged(ctx context.Context) (n int, err error) {
+	if err := s.live(); err != nil {
+		return 0, err
+	}
+	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 'n', n FROM (`+damagedNotices+`) UNION SELECT 's', n FROM (`+damagedSlots+`))`).Scan(&n)
+	return n, about("look for damaged notices", "", err)
+}
+
+// DropDamaged implements state.Outbox.
+func (s *Store) DropDamaged(ctx context.Context) error {
+	err := s.change(ctx, func(tx *sql.Tx) error {
+		for _, drop := range []string{
+			`DELETE FROM state_notices WHERE n IN (` + damagedNotices + `)`,
+			`DELETE FROM state_deliveries WHERE n IN (` + damagedDeliveries + `)`,
+			`DELETE FROM state_slots WHERE n IN (` + damagedSlots + `)`,
+		} {
+			if _, err := tx.ExecContext(ctx, drop); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return about("drop damaged notices", "", err)
+}
+
 func scanDelivery(row scanner) (d lockstep.Delivery, err error) {
 	var body []byte
 	var next, ended int64
-	if err := row.Scan(&d.N, &d.Receiver, &d.State, &body, &d.Tries, &next, &ended, &d.Error); err != nil {
+	var intact bool
+	err = row.Scan(&d.N, &d.Receiver, &d.State, &body, &d.Tries, &next, &ended, &d.Error, &intact)
+	if err := damaged(fmt.Sprintf("delivery %d", d.N), intact, err); err != nil {
 		return d, err
 	}
 	d.NextTry, d.EndedAt = timeOf(next), timeOf(ended)

@@ -21,8 +21,10 @@ func (s *Store) KeepRunKey(ctx context.Context, key state.RunKey, at, olderThan 
 		if err != nil {
 			return err
 		}
-		return tx.QueryRowContext(ctx, `SELECT digest, run FROM state_run_keys WHERE principal = ? AND key = ?`,
-			key.Principal, key.Key).Scan(&kept.Digest, &kept.Run)
+		var intact bool
+		err = tx.QueryRowContext(ctx, `SELECT digest, run, sum IS row_sum(principal, key, digest, run, kept) FROM state_run_keys WHERE principal = ? AND key = ?`,
+			key.Principal, key.Key).Scan(&kept.Digest, &kept.Run, &intact)
+		return damaged("idempotency key "+key.Key, intact, err)
 	})
 	if err != nil {
 		return state.RunKey{}, fmt.Errorf("keep an idempotency key of %q: %w", key.Principal, err)

@@ -12,6 +12,9 @@ import (
 const (
 	scheduleColumns = `version, definition, decided, waiting, paused, paused_by, paused_at`
 	slotColumns     = `n, schedule, deployment, operation, slot, last, count, state, run, reason, manual, asked_by, decided`
+	// A slot that a disk changed is not listed, so that it stands in the way of no
+	// other; DropDamaged tells of it.
+	slotIntact = `sum IS row_sum(n, change, schedule, deployment, operation, slot, last, count, state, run, reason, manual, asked_by, decided)`
 )
 
 // PutSchedule implements state.Schedules.
@@ -87,13 +90,13 @@ func (s *Store) Schedule(ctx context.Context, name string) (state.Schedule, erro
 	if err := s.live(); err != nil {
 		return state.Schedule{}, err
 	}
-	sch, err := scanSchedule(s.read.QueryRowContext(ctx, `SELECT `+scheduleColumns+` FROM state_schedules WHERE name = ?`, name))
+	sch, err := scanSchedule(s.read.QueryRowContext(ctx, `SELECT `+withSum(`name, `+scheduleColumns)+` FROM state_schedules WHERE name = ?`, name))
 	return sch, about("read schedule", name, err)
 }
 
 // Schedules implements state.Schedules.
 func (s *Store) Schedules(ctx context.Context) ([]state.Schedule, error) {
-	list, err := many(ctx, s, scanSchedule, `SELECT `+scheduleColumns+` FROM state_schedules ORDER BY name`)
+	list, err := many(ctx, s, scanSchedule, `SELECT `+withSum(`name, `+scheduleColumns)+` FROM state_schedules ORDER BY name`)
 	return list, about("list schedules", "", err)
 }
 
@@ -113,7 +116,7 @@ func (s *Store) SettleSlot(ctx context.Context, n int64, to lockstep.SlotState, 
 		if err != nil {
 			return err
 		}
-		return found(tx.ExecContext(ctx, `UPDATE state_slots SET state = ?, reason = ?, change = ? WHERE n = ?`, string(to), reason, change, n))
+		return found(tx.ExecContext(ctx, `UPDATE state_slots SET state = ?, reason = ?, change = ? WHERE n = ? AND `+slotIntact, string(to), reason, change, n))
 	})
 	return about("settle a slot of schedule", "", err)
 }
@@ -121,19 +124,19 @@ func (s *Store) SettleSlot(ctx context.Context, n int64, to lockstep.SlotState, 
 // Slots implements state.Schedules.
 func (s *Store) Slots(ctx context.Context, schedule string, before int64, limit int) ([]lockstep.SlotRecord, error) {
 	list, err := many(ctx, s, scanSlot, `SELECT `+slotColumns+` FROM state_slots
-		WHERE (?1 = '' OR schedule = ?1) AND (?2 = 0 OR n < ?2) ORDER BY n DESC LIMIT ?3`, schedule, before, limit)
+		WHERE `+slotIntact+` AND (?1 = '' OR schedule = ?1) AND (?2 = 0 OR n < ?2) ORDER BY n DESC LIMIT ?3`, schedule, before, limit)
 	return list, about("list slots of schedule", schedule, err)
 }
 
 // ClaimedSlots implements state.Schedules.
 func (s *Store) ClaimedSlots(ctx context.Context) ([]lockstep.SlotRecord, error) {
-	list, err := many(ctx, s, scanSlot, `SELECT `+slotColumns+` FROM state_slots WHERE state = 'claimed' ORDER BY n`)
+	list, err := many(ctx, s, scanSlot, `SELECT `+slotColumns+` FROM state_slots WHERE state = 'claimed' AND `+slotIntact+` ORDER BY n`)
 	return list, about("list claimed slots", "", err)
 }
 
 // SlotChanges implements state.Schedules.
 func (s *Store) SlotChanges(ctx context.Context, after int64, limit int) ([]state.SlotChange, error) {
-	list, err := many(ctx, s, scanChange, `SELECT change, `+slotColumns+` FROM state_slots WHERE change > ? ORDER BY change LIMIT ?`, after, limit)
+	list, err := many(ctx, s, scanChange, `SELECT change, `+slotColumns+` FROM state_slots WHERE change > ? AND `+slotIntact+` ORDER BY change LIMIT ?`, after, limit)
 	return list, about("list changes of slots", "", err)
 }
 
@@ -150,7 +153,10 @@ func (s *Store) PruneSlots(ctx context.Context, keep int) error {
 func scanSchedule(row scanner) (sch state.Schedule, err error) {
 	var definition []byte
 	var decided, waiting, pausedAt int64
-	if err := row.Scan(&sch.Version, &definition, &decided, &waiting, &sch.Paused, &sch.PausedBy, &pausedAt); err != nil {
+	var name string
+	var intact bool
+	err = row.Scan(&name, &sch.Version, &definition, &decided, &waiting, &sch.Paused, &sch.PausedBy, &pausedAt, &intact)
+	if err := damaged("schedule "+name, intact, err); err != nil {
 		return sch, err
 	}
 	sch.Decided, sch.Waiting, sch.PausedAt = timeOf(decided), timeOf(waiting), timeOf(pausedAt)

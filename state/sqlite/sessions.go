@@ -8,9 +8,11 @@ import (
 	"lockstep/state"
 )
 
+const sessionColumns = `hash, principal, token, begun, seen, expires`
+
 // AddSession implements state.Sessions.
 func (s *Store) AddSession(ctx context.Context, x state.Session) error {
-	err := s.insert(ctx, `INSERT OR IGNORE INTO state_sessions (hash, principal, token, begun, seen, expires) VALUES (?, ?, ?, ?, ?, ?)`,
+	err := s.insert(ctx, `INSERT OR IGNORE INTO state_sessions (`+sessionColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
 		x.Hash, x.Principal, x.Token, nanos(x.BegunAt), nanos(x.SeenAt), nanos(x.ExpiresAt))
 	return about("keep session", "", err)
 }
@@ -20,12 +22,13 @@ func (s *Store) Session(ctx context.Context, hash []byte) (state.Session, error)
 	if err := s.live(); err != nil {
 		return state.Session{}, err
 	}
-	x := state.Session{Hash: hash}
+	var x state.Session
 	var begun, seen, expires int64
-	err := s.read.QueryRowContext(ctx, `SELECT principal, token, begun, seen, expires FROM state_sessions WHERE hash = ?`, hash).
-		Scan(&x.Principal, &x.Token, &begun, &seen, &expires)
+	var intact bool
+	err := s.read.QueryRowContext(ctx, `SELECT `+withSum(sessionColumns)+` FROM state_sessions WHERE hash = ?`, hash).
+		Scan(&x.Hash, &x.Principal, &x.Token, &begun, &seen, &expires, &intact)
 	x.BegunAt, x.SeenAt, x.ExpiresAt = timeOf(begun), timeOf(seen), timeOf(expires)
-	return x, about("read session", "", err)
+	return x, about("read session", "", damaged("it", intact, err))
 }
 
 // TouchSession implements state.Sessions.

@@ -14,11 +14,12 @@ func (s *Store) Setting(ctx context.Context, name string) ([]byte, error) {
 		return nil, err
 	}
 	var value []byte
-	err := s.read.QueryRowContext(ctx, `SELECT value FROM state_settings WHERE name = ?`, name).Scan(&value)
+	var intact bool
+	err := s.read.QueryRowContext(ctx, `SELECT value, sum IS row_sum(name, value, changed) FROM state_settings WHERE name = ?`, name).Scan(&value, &intact)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
-	if err != nil {
+	if err := damaged("it", intact, err); err != nil {
 		return nil, fmt.Errorf("read setting %q: %w", name, err)
 	}
 	return value, nil

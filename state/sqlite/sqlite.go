@@ -162,3 +162,15 @@ func timeOf(n int64) time.Time {
 	}
 	return time.Unix(0, n).UTC()
 }
+
+// withSum are the columns, and whether the row's sum is that of them. Their order
+// is that of the migration.
+func withSum(columns string) string { return columns + ", sum IS row_sum(" + columns + ")" }
+
+// damaged is err, or that the row is not what was written.
+func damaged(what string, intact bool, err error) error {
+	if err == nil && !intact {
+		return fmt.Errorf("%s: %w", what, state.ErrDamaged)
+	}
+	return err
+}

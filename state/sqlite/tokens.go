@@ -24,13 +24,13 @@ func (s *Store) Token(ctx context.Context, id string) (state.Token, error) {
 	if err := s.live(); err != nil {
 		return state.Token{}, err
 	}
-	t, err := scanToken(s.read.QueryRowContext(ctx, `SELECT `+tokenColumns+` FROM state_tokens WHERE id = ?`, id))
+	t, err := scanToken(s.read.QueryRowContext(ctx, `SELECT `+withSum(tokenColumns)+` FROM state_tokens WHERE id = ?`, id))
 	return t, about("read token", id, err)
 }
 
 // Tokens implements state.Tokens.
 func (s *Store) Tokens(ctx context.Context) ([]state.Token, error) {
-	list, err := many(ctx, s, scanToken, `SELECT `+tokenColumns+` FROM state_tokens ORDER BY created DESC, id`)
+	list, err := many(ctx, s, scanToken, `SELECT `+withSum(tokenColumns)+` FROM state_tokens ORDER BY created DESC, id`)
 	return list, about("list tokens", "", err)
 }
 
@@ -57,9 +57,10 @@ type scanner interface{ Scan(...any) error }
 func scanToken(row scanner) (state.Token, error) {
 	var t state.Token
 	var created, expires, revoked, used int64
-	err := row.Scan(&t.ID, &t.Name, &t.Hash, &t.Grants, &t.CreatedBy, &created, &expires, &revoked, &used)
+	var intact bool
+	err := row.Scan(&t.ID, &t.Name, &t.Hash, &t.Grants, &t.CreatedBy, &created, &expires, &revoked, &used, &intact)
 	t.CreatedAt, t.ExpiresAt, t.RevokedAt, t.UsedAt = timeOf(created), timeOf(expires), timeOf(revoked), timeOf(used)
-	return t, err
+	return t, damaged("token "+t.ID, intact, err)
 }
 
 // insert adds one row, or fails with ErrExists where an INSERT OR IGNORE

@@ -25,6 +25,8 @@ type credentials struct {
 	// files are the public keys of the identity files, by their wire form.
 	files map[string]bool
 	agent net.Conn // nil: none was asked
+	// accepted is the fingerprint of the last key that the server had sign.
+	accepted string
 }
 
 // credentials reads the keys and asks the agent. The caller closes them when

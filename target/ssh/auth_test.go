@@ -1,10 +1,12 @@
 package ssh_test
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"path/filepath"
 	"testing"
+	"time"
 
 	xssh "golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -126,4 +128,41 @@ func TestAuthentication(t *testing.T) {
 			contains(t, err.Error()+"\n"+lockstep.HintOf(err), test.want...)
 		})
 	}
+}
+
+// TestCertificateThatExpires: the certificate runs out between two connections
+// of one run. It is read anew for each, so whoever renews the file has renewed
+// it for the run.
+//
+//fault:15 the SSH certificate runs out in the middle of a run, and is renewed | the reconnect is refused with a hint until the file is renewed, then the run goes on
+func TestCertificateThatExpires(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	ca := newKey(t)
+	s := b.serve(t, sshtest.Config{User: "ops", AuthorizedKeys: []xssh.PublicKey{newKey(t).PublicKey()}, UserCAs: []xssh.PublicKey{ca.PublicKey()}})
+	file := filepath.Join(b.dir, "cert.pub")
+	writeFile(t, file, authorized(certificate(t, ca, b.key.PublicKey(), xssh.UserCert, "ops")))
+	c := b.config(s)
+	c.CertificateFiles = []string{file}
+	tgt := open(t, c)
+	if exit, _, err := run(t, tgt, "true"); err != nil || !exit.OK() {
+		t.Fatalf("%v, %v", exit, err)
+	}
+	expired := certificate(t, ca, b.key.PublicKey(), xssh.UserCert, "ops")
+	expired.ValidBefore = uint64(time.Now().Add(-time.Minute).Unix())
+	must(t, expired.SignCert(bytes.NewReader(bytes.Repeat([]byte("x"), 1<<10)), ca))
+	writeFile(t, file, authorized(expired))
+	s.DropConnections()
+	var err error
+	for range 20 { // the loss of the connection is noticed first
+		if _, _, err = run(t, tgt, "true"); errors.Is(err, target.ErrNotStarted) {
+			break
+		}
+	}
+	if !errors.Is(err, target.ErrNotStarted) {
+		t.Fatalf("with an expired certificate: %v", err)
+	}
+	contains(t, err.Error(), "accepts none of the keys")
+	writeFile(t, file, authorized(certificate(t, ca, b.key.PublicKey(), xssh.UserCert, "ops")))
+	eventually(t, tgt)
 }

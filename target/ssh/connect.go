@@ -89,7 +89,7 @@ func handshake(ctx context.Context, c Config, keys *hostKeys, raw net.Conn) (*co
 		ClientVersion:     "SSH-2.0-lockstep",
 		Auth: []ssh.AuthMethod{ssh.PublicKeysCallback(func() ([]ssh.Signer, error) {
 			asked = true
-			return credentials.signers, nil
+			return credentials.noting(), nil
 		})},
 	})
 	if !stop() && err == nil {
@@ -119,6 +119,11 @@ func handshakeError(ctx context.Context, c *credentials, asked bool, err error) 
 		return fmt.Errorf("%s: %w", op, refusal)
 	case errors.As(err, &negotiation):
 		return &lockstep.Error{Op: op, Err: err, Hint: "the server is too old or too strict: allow one of these on it, or set key exchanges and ciphers"}
+	case asked && c.accepted != "" && strings.Contains(err.Error(), "unable to authenticate"):
+		return &lockstep.Error{
+			Op: op, Err: fmt.Errorf("the server accepts the key %s and asks for more, such as a password or a code", c.accepted),
+			Hint: "nobody is there to answer: let this user in by a key alone (Match User " + c.hop.user + " with AuthenticationMethods publickey, in sshd_config there), or name another user",
+		}
 	case asked && strings.Contains(err.Error(), "unable to authenticate"):
 		return &lockstep.Error{Op: op, Err: fmt.Errorf("the server accepts none of the keys offered (%s)", c.offered()), Hint: c.advice()}
 	}

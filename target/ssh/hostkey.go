@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"slices"
@@ -50,13 +51,24 @@ func (d *Dialer) hostKeys(h hop, direct bool) (*hostKeys, error) {
 	}
 	db, err := d.knownHosts(k.files)
 	if err != nil {
-		return nil, &lockstep.Error{
-			Kind: lockstep.KindInvalid, Op: "read known_hosts for " + h.String(), Err: err,
-			Hint: "repair or remove that line, or name another file (known_hosts)",
-		}
+		return nil, unreadable(h, err)
 	}
 	k.db = db
 	return k, nil
+}
+
+// unreadable is the error of known_hosts files that cannot be used: one that is
+// not there is mended in another way than a line that is wrong.
+func unreadable(h hop, err error) error {
+	hint := "repair or remove that line, or name another file (known_hosts)"
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &path) && errors.Is(err, fs.ErrNotExist):
+		hint = fmt.Sprintf("make it: ssh-keyscan -p %d %s >> %s, and compare the fingerprint with the machine's own; or name another file (known_hosts)", h.port, h.host, path.Path)
+	case errors.As(err, &path):
+		hint = "let this user read the file, or name another one (known_hosts)"
+	}
+	return &lockstep.Error{Kind: lockstep.KindInvalid, Op: "read known_hosts for " + h.String(), Err: err, Hint: hint}
 }
 
 // algorithms puts those first for which a key is known, so that the server

@@ -30,6 +30,8 @@ func hostCertificate(t *testing.T, ca, key xssh.Signer, kind uint32, names ...st
 
 // TestHostKeys: what is in known_hosts (HOST stands for the server's name
 // there), which keys the server has, and what comes of it.
+//
+//fault:14 unknown, changed and revoked host keys | refused before any login, with the line of known_hosts to look at
 func TestHostKeys(t *testing.T) {
 	t.Parallel()
 	key, other, ca, otherCA := newKey(t), newKey(t), newKey(t), newKey(t)
@@ -124,6 +126,8 @@ func TestHostKeys(t *testing.T) {
 }
 
 // TestHostKeyChangesLater: a reconnect checks again.
+//
+//fault:14 the host key changes between two connections of one run | the reconnect is refused
 func TestHostKeyChangesLater(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

@@ -14,6 +14,7 @@ import (
 	"lockstep/internal/sshtest"
 	"lockstep/target"
 	"lockstep/target/ssh"
+	"lockstep/target/targettest"
 )
 
 // eventually runs a command until the target has noticed a loss.
@@ -33,6 +34,8 @@ func eventually(t *testing.T, tgt *ssh.Target) {
 }
 
 // TestFaults: what each fault of a server means for a command.
+//
+//fault:7 the connection dies before the exec reply, the channel closes without a status | `connection lost`: never an exit status; whether it ran is asked
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -90,25 +93,15 @@ func TestNobodyListens(t *testing.T) {
 
 // TestLostInTheMiddle: the connection goes while a command runs, in both
 // directions of much data and in silence.
+//
+//fault:8 the connection is cut while a command runs, in silence and in the middle of data | `connection lost`, and the next command connects anew
 func TestLostInTheMiddle(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"echo; sleep 60", "cat /dev/zero", "echo; cat >/dev/null; sleep 300"} {
+	targettest.Killed(t, true, func(t *testing.T) (target.Target, func()) {
 		b := newBed(t)
 		s := b.serve(t, sshtest.Config{})
-		tgt := open(t, b.config(s))
-		w, started := ready()
-		done := make(chan error, 1)
-		go func() {
-			_, err := tgt.Run(t.Context(), command, target.Streams{Stdin: endless{}, Stdout: w})
-			done <- err
-		}()
-		<-started
-		s.DropConnections()
-		if err := <-done; !errors.Is(err, target.ErrLost) {
-			t.Errorf("%s: got %v; want ErrLost", command, err)
-		}
-		eventually(t, tgt)
-	}
+		return open(t, b.config(s)), s.DropConnections
+	})
 }
 
 type endless struct{}
@@ -141,6 +134,8 @@ func TestCutAfterTheStatus(t *testing.T) {
 
 // TestHalfOpen: a line that is up and dead is noticed by the keepalive,
 // whether or not something is being sent.
+//
+//fault:9 a connection stays up and carries nothing any more | the keepalive ends it; then as with any lost connection
 func TestHalfOpen(t *testing.T) {
 	t.Parallel()
 	for _, stdin := range []io.Reader{nil, endless{}} {
@@ -186,6 +181,8 @@ func TestKeepaliveDoesNotKill(t *testing.T) {
 
 // TestSessions: twelve commands at once wherever the server draws the line;
 // none fails, and no more connections are made than allowed.
+//
+//fault:16 servers that allow one, two or ten sessions on a connection | every command runs, over more connections where it must be
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	for _, limits := range []struct{ sessions, connections int }{{1, 1}, {1, 4}, {2, 1}, {2, 3}, {12, 4}} {
@@ -243,6 +240,8 @@ func TestAbandonedSession(t *testing.T) {
 }
 
 // TestDialsAreBounded: no more handshakes in flight than the Dialer allows.
+//
+//fault:16 many instances are dialed at once | no more handshakes at once than allowed
 func TestDialsAreBounded(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

@@ -14,6 +14,7 @@ import (
 
 	xssh "golang.org/x/crypto/ssh"
 
+	"lockstep"
 	"lockstep/target"
 	"lockstep/target/ssh"
 	"lockstep/target/targettest"
@@ -137,4 +138,20 @@ func TestOpenSSHNegotiation(t *testing.T) {
 		t.Errorf("key exchange %q", kex)
 	}
 	t.Logf("%s, %s", kex, cipher)
+}
+
+// TestSecondFactor: a server that takes the key and asks for more is not one
+// that does not know the key.
+//
+//fault:second-factor sshd asks for a password or a code after the key | the error says that the key was accepted, and how to let this user in
+func TestSecondFactor(t *testing.T) {
+	t.Parallel()
+	s := startSSHD(t, "AuthenticationMethods publickey,password", "PasswordAuthentication yes")
+	tgt, err := ssh.New(s.config)
+	must(t, err)
+	t.Cleanup(func() { _ = tgt.Close() })
+	_, err = tgt.Run(t.Context(), "true", target.Streams{})
+	if err == nil || !strings.Contains(err.Error(), "accepts the key ssh-ed25519 SHA256:") || !strings.Contains(lockstep.HintOf(err), "AuthenticationMethods publickey") {
+		t.Errorf("%v\nhint: %s", err, lockstep.HintOf(err))
+	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"lockstep"
 	"lockstep/target"
 )
 
@@ -60,7 +59,7 @@ func (t *Target) Run(ctx context.Context, command string, streams target.Streams
 }
 
 func (t *Target) runError(sentinel, cause error) error {
-	return &lockstep.Error{Op: "run a command on " + t.String(), Err: fmt.Errorf("%w: %w", sentinel, cause)}
+	return fmt.Errorf("run a command on %s: %w", t, fmt.Errorf("%w: %w", sentinel, cause))
 }
 
 // start sends the exec request and waits for its answer. Once the request may

@@ -23,15 +23,16 @@ import (
 const patience = 60 * time.Second
 
 // Run runs the suite. open is called once per case; what it returns is closed
-// by the suite.
-func Run(t *testing.T, open func(t *testing.T) target.Target) {
+// by the suite. silent are the signals that the adapter cannot tell from an exit
+// code, as package target allows.
+func Run(t *testing.T, open func(t *testing.T) target.Target, silent ...string) {
 	t.Helper()
 	cases := []struct {
 		name string
 		run  func(*testing.T, target.Target)
 	}{
 		{"exit codes", exitCodes},
-		{"signals", signals},
+		{"signals", func(t *testing.T, tgt target.Target) { signals(t, tgt, silent) }},
 		{"streams are separate", separateStreams},
 		{"no stdin is an empty stdin", emptyStdin},
 		{"quoting", quoting},

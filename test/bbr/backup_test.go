@@ -308,6 +308,7 @@ func TestContract_2_3_LocksAndUnlocks(t *testing.T) {
 		{
 			name: "not at all", scripts: scripts, args: []string{"backup", "--unsafe-lock-free"},
 			out: []string{
+				`DEBUG - \[find files\] stdout: (?:\S+\n)*/var/vcap/jobs/redis/bin/bbr/pre-backup-lock\n`,
 				`INFO - redis-dedicated-node/fake-uuid/redis/pre-backup-lock`, `Skipping lock for deployment`,
 				`Running backup scripts`, `Skipping unlock after successful backup for deployment`, `Backup created of`,
 			},

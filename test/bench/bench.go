@@ -46,6 +46,7 @@ var groups = []measured{
 	{"eight", true, eightInstances},
 	{"fifty", true, fiftyInstances},
 	{"script", true, scriptOverhead},
+	{"small", true, smallFiles},
 	{"link", true, longLink},
 	{"swarm", false, swarms},
 	{"bbr-fifty", true, bbrFiftyInstances},

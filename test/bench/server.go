@@ -141,7 +141,7 @@ func fillJournal(dir string, runs int) error {
 	}
 	began := time.Now().Add(-time.Duration(runs) * time.Minute)
 	idOf := func(i int) string {
-		return string(lockstep.NewRunID(began.Add(time.Duration(i)*time.Minute), [10]byte{byte(i >> 8), byte(i)}))
+		return string(lockstep.NewRunID(began.Add(time.Duration(i)*time.Minute), [8]byte{byte(i >> 8), byte(i)}))
 	}
 	first := lockstep.RunID(idOf(0))
 	event := func(seq uint64, data lockstep.EventData) lockstep.Event {

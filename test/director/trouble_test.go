@@ -44,7 +44,7 @@ func TestADirectorInTroubleIsAClearErrorAndLocksNothing(t *testing.T) {
 		"no end":        {func(s *site) { s.result(1, strings.Repeat(" ", 65<<20)) }, []string{"list the VMs of cf", "longer than"}},
 		"no index":      {func(s *site) { s.result(1, `{"job_name":"db","id":"x","index":null}`) }, []string{"vmInfo index is nil: of db/x"}},
 		"bad name":      {func(s *site) { s.result(1, `{"job_name":"d b","id":"x","index":0}`) }, []string{`instance group "d b"`}},
-		"an id twice":   {func(s *site) { s.result(1, strings.Repeat(`{"job_name":"db","id":"x","index":0}`, 2)) }, []string{"instance x is there twice", "a deploy may be under way"}},
+		"an id twice":   {func(s *site) { s.result(1, strings.Repeat(`{"job_name":"db","id":"x","index":0}`, 2)) }, []string{"instance db/x is there twice", "a deploy may be under way"}},
 		"a place twice": {func(s *site) { s.result(1, `{"job_name":"db","id":"x","index":0}{"job_name":"db","id":"y","index":0}`) }, []string{"index 0 of db is there twice", "a deploy may be under way"}},
 		"no address": {func(s *site) {
 			s.result(2, `[{"status":"success","ip":"","host_public_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMhsmwvmqQWuJgCBBWl5jS0uOBhFCHnIWY5bQYWHoTIo","id":"uuid-0"}]`)

@@ -20,6 +20,8 @@ var quick = []string{"keepalive_interval: 1s", "keepalive_misses: 3", "dial_time
 
 // An instance is cut off for a while in the lock stage: its script goes on, and
 // the run asks it how it went.
+//
+//fault:9 an instance is cut off without a word in its lock stage | its script goes on, and the run asks how it went
 func TestPartitionHeals(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{spec: shop.Spec{SSH: quick}})
@@ -56,6 +58,8 @@ func (s *site) once() {
 
 // An instance is cut off while all is locked and stays away: the others are
 // unlocked by the orchestrator, it by its lease, and the run ends.
+//
+//fault:70 an instance is cut off while all is locked, and stays away | the others are unlocked by the orchestrator, it by its lease; the run failed
 func TestPartitionStays(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{spec: shop.Spec{SSH: quick, More: []string{"lock_lease: 5s", "max_lock: 8s"}}})
@@ -83,6 +87,8 @@ func TestPartitionStays(t *testing.T) {
 
 // An instance is cut off for a while as its artifact is collected. By then
 // everything is unlocked; the run is finished or says that it is not.
+//
+//fault:10 an instance is cut off in the middle of a transfer | the backup is whole, or the run says that it is not
 func TestPartitionInCollect(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{Options: shop.Options{BigMiB: 256}, spec: shop.Spec{SSH: quick}})
@@ -114,6 +120,8 @@ func (s *site) honest(r result) {
 
 // The server's side of a connection is killed in the middle of a script, of an
 // unlock and of a transfer.
+//
+//fault:8 the server's side of the connection is killed in scripts, unlocks and transfers | the run goes on over a new one; no script runs twice
 func TestConnectionIsCut(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{Options: shop.Options{BigMiB: 96}, spec: shop.Spec{SSH: quick}})
@@ -153,6 +161,8 @@ func TestConnectionIsCut(t *testing.T) {
 
 // Servers that allow little: one or two sessions on a connection, few
 // connections that have not logged in.
+//
+//fault:16 sshd with MaxSessions 1 to 3 and MaxStartups 1 | backup and restore succeed
 func TestFewSessions(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{Options: shop.Options{BigMiB: 8, Change: func(sp *instances.Spec) {
@@ -173,6 +183,9 @@ func TestFewSessions(t *testing.T) {
 
 // A host key that is not the one we know is refused before we log in, and a
 // sudo that asks for a password is named before anything is locked.
+//
+//fault:14 sshd has a new host key | `check`, `backup` and `plan` are refused before a login; nothing runs
+//fault:17 sudo asks for a password | `check` and `backup` name the instance and sudo; nothing runs
 func TestRefusedBeforeLock(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{Options: shop.Options{Change: func(sp *instances.Spec) {
@@ -205,9 +218,15 @@ func TestRefusedBeforeLock(t *testing.T) {
 }
 
 // A disk is full: that of an instance, then that of the repository.
+//
+//fault:52 an instance's artifact disk is full | the step fails and names the instance; all is unlocked and cleaned
+//fault:35 the repository's disk fills up in the middle of a collect | the run failed, everything was unlocked before, and `latest` is the backup before
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{Options: shop.Options{BigMiB: 48}})
+	s.ok(os.MkdirAll(s.spec.Repository, 0o755))
+	s.ok(syscall.Mount("repository", s.spec.Repository, "tmpfs", 0, "size=2g"))
+	defer syscall.Unmount(s.spec.Repository, syscall.MNT_DETACH)
 	_, err := s.Store.Sh(s.ctx, "cat /dev/zero >/var/vcap/store/filler 2>/dev/null || true; df /var/vcap/store | tail -1")
 	s.ok(err)
 	r := s.lockstep("backup", "shop", "-o", "json")
@@ -219,9 +238,6 @@ func TestDiskFull(t *testing.T) {
 	s.ok(err)
 
 	// The first backup says how much the next will need.
-	s.ok(os.MkdirAll(s.spec.Repository, 0o755))
-	s.ok(syscall.Mount("repository", s.spec.Repository, "tmpfs", 0, "size=2g"))
-	defer syscall.Unmount(s.spec.Repository, syscall.MNT_DETACH)
 	good := s.must("backup", "shop").run
 	_, err = s.Store.Sh(s.ctx, "head -c 200000000 /dev/urandom >/var/vcap/store/shop/blobs/grown")
 	s.ok(err)
@@ -256,6 +272,8 @@ func (s *site) fails(what string, r result) {
 }
 
 // An instance is rebooted while it is locked.
+//
+//fault:11 an instance is rebooted while it is locked, with and without a script running | it is unlocked when it is back; the run failed if a script died
 func TestReboot(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{spec: shop.Spec{SSH: quick}})

@@ -27,6 +27,8 @@ func (s *site) elsewhere() *site {
 
 // Two orchestrators that do not know of each other: the instances refuse the
 // second, until it takes over.
+//
+//fault:33 two orchestrators with journals of their own, one takes over | the second is refused; after a take-over the first touches nothing any more
 func TestTwoOrchestrators(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{spec: shop.Spec{More: []string{"identity: our-shop"}}})
@@ -80,6 +82,8 @@ func TestTwoOrchestrators(t *testing.T) {
 }
 
 // A second backup by the same orchestrator's journal is refused at once.
+//
+//fault:30 a second backup, and a recover, during the first | refused at once; the first is not disturbed
 func TestTwoRuns(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{})
@@ -101,6 +105,8 @@ func TestTwoRuns(t *testing.T) {
 }
 
 // Ctrl-C cancels and unlocks.
+//
+//fault:21 SIGINT twice in each stage | canceled, everything unlocked, nothing left
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{})
@@ -111,7 +117,7 @@ func TestInterrupted(t *testing.T) {
 		p := s.start("backup", "shop", "-o", "json")
 		s.waitFor(p, m.on, m.hold, "begin")
 		p.signal(os.Interrupt)
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 		p.signal(os.Interrupt) // says what is locked, and does not stop unlocking
 		time.Sleep(300 * time.Millisecond)
 		release()
@@ -128,6 +134,8 @@ func TestInterrupted(t *testing.T) {
 
 // A script fails, of each kind: everything is unlocked, and the exit code says
 // what failed.
+//
+//fault:script-fails a lock, a backup and an unlock script fail | everything is unlocked, and the exit code says what failed
 func TestScriptsFail(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{})

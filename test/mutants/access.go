@@ -167,10 +167,50 @@ var accessMutants = []mutant{
 	{
 		Name: "access: a schedule does what its maker may not", File: "access/guard_schedules.go", Test: inAccess,
 		Why: "who may make schedules deletes backups with one",
-		Old: "	p, err := s.allow(ctx, x.Deployment, SchedulesWrite, permissionOfScheduled(x.Operation))\n", New: "	p, err := s.allow(ctx, x.Deployment, SchedulesWrite)\n",
+		Old: "	p, err := s.allow(ctx, x.Deployment, SchedulesWrite, PermissionOfScheduled(x.Operation))\n", New: "	p, err := s.allow(ctx, x.Deployment, SchedulesWrite)\n",
 	},
 	{
-		Name: "access: a login leads elsewhere", File: "access/doors.go", Test: inAccess,
+		Name: "scheduler: a change undoes one that was not seen", File: "scheduler/schedules.go", Test: "./scheduler -run TestReplace",
+		Why: "backups that somebody chose to keep for longer are deleted",
+		Old: "	case found && seen != old.Digest():\n", New: "	case false:\n",
+	},
+	{
+		Name: "scheduler: a schedule that was deleted is back", File: "scheduler/schedules.go", Test: "./scheduler -run TestReplace",
+		Why: "a forget that somebody ended goes on",
+		Old: "	case !found && seen != \"\":\n", New: "	case false:\n",
+	},
+	{
+		Name: "access: another plan is approved than was shown", File: "access/approvals.go", Test: "./ui -run TestAnApprovalIsAskedFor",
+		Why: "the second person says yes to what the first one never looked at",
+		Old: "	if seen != \"\" && seen != rep.Digest {", New: "	if false {",
+	},
+	{
+		Name: "ui: one click deletes what a schedule does not keep", File: "ui/schedules.go", Test: "./ui -run TestAForgetIsNotRun",
+		Why: "backups are deleted that nobody meant to",
+		Old: "		if x.Operation == lockstep.ScheduledForget {", New: "		if x.Operation == \"\" {",
+	},
+	{
+		Name: "ui: a restore of nothing is one of everything", File: "ui/restore.go", Test: "./ui -run TestARestoreIsChosenByBoxes",
+		Why: "whoever takes every tick away replaces all data",
+		Old: "	case scope == scopeTicked && (", New: "	case false && (",
+	},
+	{
+		Name: "ui: everything is restored though a tick was taken away", File: "ui/restore.go", Test: "./ui -run TestARestoreIsChosenByBoxes",
+		Why: "a job that was to stay as it is is replaced",
+		Old: "	case scope == scopeEverything && (", New: "	case false && (",
+	},
+	{
+		Name: "ui: lost runs are not told", File: "ui/held.go", Test: "./ui -run TestALostRunIsNamed",
+		Why: "what a lost run has locked stays locked, and no page says so",
+		Old: "	for _, l := range lost {\n", New: "	for _, l := range lost[:0] {\n",
+	},
+	{
+		Name: "metrics: a lost run has locked nothing", File: "serve/telemetry.go", Test: "./serve -run TestALostRunMayHaveLocked",
+		Why: "the loudest alarm is silent while nobody knows what is locked",
+		Old: "		if deployment == \"\" || r.Deployment == deployment {\n", New: "		if false {\n",
+	},
+	{
+		Name: "access: a login leads elsewhere", File: "ui/login.go", Test: "./ui",
 		Why: "a link to the login ends on another site's copy of it",
 		Old: "strings.HasPrefix(next, \"//\") || ", New: "",
 	},

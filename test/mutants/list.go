@@ -55,7 +55,7 @@ var mutants = []mutant{
 	{
 		Name: "unknown counts as ended", File: "next.go",
 		Why: "unlock begins while a lock script may still run",
-		Old: "		if t := r.last(w.Steps[i].ID); t != nil && !t.Outcome.ended() {\n", New: "		if t := r.last(w.Steps[i].ID); t != nil && t.Running() {\n",
+		Old: "	return t != nil && !t.Outcome.ended()\n", New: "	return t != nil && t.Running()\n",
 	},
 	{
 		Name: "settled without stopping", File: "next.go",
@@ -87,8 +87,86 @@ var mutants = []mutant{
 	{
 		Name: "commit before unlock ended", File: "next.go",
 		Why: "a failed unlock no longer shows in the manifest",
-		Old: "		case open && i+1 < len(r.Plan.Waves) && r.Plan.Waves[i+1].Stage != StageUnlock:\n			return d // retries",
-		New: "		case false:\n			return d // retries",
+		Old: "	case StageCheck, StageRead, StagePlace, StageLock, StageWork, StageVerify, StageCommit, StageClean:\n	}\n	return false\n}\n\n// unlocking",
+		New: "	case StageCheck, StageRead, StagePlace, StageLock, StageWork, StageVerify, StageCommit, StageClean:\n	}\n	return true\n}\n\n// unlocking",
+	},
+	{
+		Name: "collect beside the tries of what answers and fails", File: "next.go",
+		Why: "an artifact is read while its system is not let go of and could be",
+		Old: "		return !r.unlocking(func(u Step) bool { return !r.silent(u) })\n", New: "		return true\n",
+	},
+	{
+		Name: "silent once is silent for good", File: "next.go",
+		Why:  "an instance that answers again and fails is passed over",
+		Old:  "		if t.Outcome.ended() {\n			return t.Outcome.Kind",
+		New:  "		if t.Outcome.Kind == OutcomeAbandoned {\n			return t.Outcome.Kind",
+		Test: ". -run TestNext",
+	},
+	{
+		Name: "collect waits for the tries of a dead instance", File: "next.go",
+		Why:  "the artifacts of healthy instances come in minutes later, or not before one dies with them",
+		Old:  "			return t.Outcome.Kind == OutcomeAbandoned && !t.Displaced\n",
+		New:  "			return false && !t.Displaced\n",
+		Test: ". -run TestNext",
+	},
+	{
+		Name: "collected while its own unlock is still tried", File: "next.go",
+		Why: "an unlock script changes the artifact while it is read",
+		Old: "		return !r.unlocking(func(u Step) bool { return u.Instance == s.Instance })\n", New: "		return true\n",
+	},
+	{
+		Name: "a dead instance is sought for its artifact as long as for a transfer", File: "executor/executor.go",
+		Why: "a backup with one dead instance ends ten minutes later",
+		Old: " || t.Step.Stage == lockstep.StageCollect && len(t.Owed) > 0\n", New: "\n",
+		Test: "./executor -run GoneIsGivenUpOn",
+	},
+	{
+		Name: "silence is told for every step", File: "trouble.go",
+		Why: "the end of a run with a dead instance is six statements, and the cause is none of those that are shown",
+		Old: "		return t.silent != \"\" && r.silentTries(t.silent) > 0\n", New: "		return false\n",
+		Test: ". -run OneStatement",
+	},
+	{
+		Name: "held, and unlocked by its lease", File: "trouble.go",
+		Why: "an operator reads both and believes one",
+		Old: "		if r.Ending == nil || !r.heldOn(id) {\n", New: "		if true {\n",
+		Test: ". -run OneStatement",
+	},
+	{
+		Name: "a lease that unlocked is told of what was never reached", File: "locknote.go",
+		Why: "nobody looks after an instance that is still locked",
+		Old: "	switch held := r.heldOn(id); {\n", New: "	switch held := false; {\n",
+		Test: ". -run OneStatement",
+	},
+	{
+		Name: "a renamed file makes another deployment", File: "serve/open.go",
+		Why: "what is locked stops nobody, and a cleanup clears nothing",
+		Old: "	sources = recognized(ctx, cfg, o, journal, sources)\n", New: "	_ = recognized(ctx, cfg, o, journal, sources)\n",
+		Test: "./cli -run TestScripts$/^moved$",
+	},
+	{
+		Name: "a file that nobody knows is used all the same", File: "app/app.go",
+		Why: "one shop is unlocked, or restored, for another",
+		Old: "u, unclear := s.(source.Unclear); unclear {", New: "u, unclear := s.(source.Unclear); unclear && false {",
+		Test: "./cli -run TestScripts$/^moved$",
+	},
+	{
+		Name: "two files with one name are one deployment", File: "source/known.go",
+		Why: "one shop is unlocked, or restored, for another",
+		Old: "		return own, IsUnclear\n", New: "		return own, IsNew\n",
+		Test: "./source -run Recognize",
+	},
+	{
+		Name: "an identity lets go of what is held", File: "source/known.go",
+		Why: "a backup of what is locked begins, since its file got a line more",
+		Old: "			if k.Open && k.Key != own.Key", New: "			if false && k.Key != own.Key",
+		Test: "./source -run Recognize",
+	},
+	{
+		Name: "a copied folder is taken for a moved one", File: "source/known.go",
+		Why: "a copy has the runs and backups of what it is a copy of",
+		Old: "	if k.File == \"\" || there(k.File) {\n", New: "	if k.File == \"\" {\n",
+		Test: "./source -run Recognize",
 	},
 	{
 		Name: "verified without verify", File: "ending.go",
@@ -207,19 +285,19 @@ var mutants = []mutant{
 	{
 		Name: "a displaced run unpacks on", File: "launcher/sh/40-claim.sh",
 		Why: "two runs write into one artifact folder",
-		Old: "		if ! stop_streams \"$was\"; then\n", New: "		if false; then\n",
+		Old: "		if ! lks_stop_streams \"$lks_was\"; then\n", New: "		if false; then\n",
 		Test: "./launcher -run StreamsOfADisplacedRun",
 	},
 	{
 		Name: "a stream does not look at the claim at its end", File: "launcher/sh/90-main.sh",
 		Why: "what was moved while another owned the instance counts",
-		Old: "	rc=$?\n	owned || return 96\n", New: "	rc=$?\n",
+		Old: "	lks_rc=$?\n	lks_owned || return 96\n", New: "	lks_rc=$?\n",
 		Test: "./launcher -run StreamsOfADisplacedRun",
 	},
 	{
 		Name: "a connected orchestrator is displaced", File: "launcher/sh/40-claim.sh",
 		Why: "a second orchestrator locks while the first prepares to",
-		Old: "	[ \"$1\" != \"$2\" ] && live_session \"$1\"\n", New: "	false\n",
+		Old: "	[ \"$1\" != \"$2\" ] && lks_live_session \"$1\"\n", New: "	false\n",
 		Test: "./launcher -run ClaimIsRepeatable",
 	},
 	{

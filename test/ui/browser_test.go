@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -87,6 +88,13 @@ func (b *browser) silent() {
 	}
 }
 
+// forgive lets the console have said that, which was wanted.
+func (b *browser) forgive(what string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.console = slices.DeleteFunc(b.console, func(line string) bool { return strings.Contains(line, what) })
+}
+
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -113,7 +121,7 @@ func (b *browser) until(what, expression string) {
 	b.t.Helper()
 	end := time.Now().Add(patience)
 	for time.Now().Before(end) {
-		if eval[bool](b, "!!("+expression+")") {
+		if eval[bool](b, "!!(document.body && ("+expression+"))") { // between two pages there is none
 			return
 		}
 		time.Sleep(100 * time.Millisecond)

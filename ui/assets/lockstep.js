@@ -121,6 +121,13 @@
     tick();
   };
 
+  // whoever changes a tick of a restore means what is ticked
+  document.addEventListener("change", (e) => {
+    const box = e.target.closest("[type=checkbox][name=jobs], [type=checkbox][name=instances]");
+    const ticked = box && box.form.querySelector("[name=scope][value=ticked]");
+    if (ticked) ticked.checked = true;
+  });
+
   // local times stand in the title of every time that says when in UTC
   document.addEventListener("pointerover", (e) => {
     const el = e.target.closest?.("time[datetime]");

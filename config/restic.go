@@ -1,0 +1,86 @@
+package config
+
+// Restic says where a repository in restic's format is and what opens it.
+// Secrets are not in here, only where they are found.
+type Restic struct {
+	// Location is a folder, absolute; "" where S3 is set.
+	Location string
+	S3       *S3
+	// Exactly one is set: the file, the environment variable or the command
+	// that gives the password.
+	PasswordFile, PasswordEnv string
+	PasswordCommand           []string
+}
+
+type fileRestic struct {
+	Location        folderOrBucket `key:"location" example:"./backups" required:"true" doc:"folder of the repository, or a bucket as s3:https://HOST/BUCKET/FOLDER"`
+	Region          text           `key:"region" example:"eu-central-1" doc:"region of the bucket. The default is what the service says"`
+	PathStyle       toggle         `key:"path_style" example:"true" doc:"the bucket stands in the path, not in front of the host. The default is true but for amazonaws.com and a bucket without a dot in its name"`
+	CredentialsFile path           `key:"credentials_file" example:"./s3.credentials" doc:"in the form of ~/.aws/credentials, which is the default. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY come before it, the role of the machine after it"`
+	PasswordFile    path           `key:"password_file" example:"repository.password" doc:"file with the password. Without it nobody can read the repository: keep a copy elsewhere"`
+	Password        reference      `key:"password" example:"${LOCKSTEP_PASSWORD}" doc:"environment variable with the password, in place of a file"`
+	PasswordCommand list[text]     `key:"password_command" example:"[pass, show, lockstep]" doc:"command that prints the password, in place of a file"`
+}
+
+func (f *fileRepository) build(d *decoder) Repository {
+	r := Repository{Dir: f.Dir.value}
+	if f.Restic.set {
+		r.Restic = f.Restic.value.build(d, f.Restic.at)
+	}
+	if f.Restic.set && f.Dir.set {
+		d.problem(f.Restic.at, "repository has both dir and restic; keep one")
+	}
+	for _, key := range f.Keys.value {
+		r.TrustedKeys = append(r.TrustedKeys, key.value)
+	}
+	return r
+}
+
+func (r Repository) show() *shown {
+	m := mapping()
+	if r.Restic != nil {
+		m.add("restic", r.Restic.show())
+	} else {
+		m.add("dir", r.Dir)
+	}
+	return m.addSet("trusted_keys", r.TrustedKeys)
+}
+
+func (f *fileRestic) build(d *decoder, at position) *Restic {
+	r := &Restic{S3: f.bucket(d), PasswordFile: f.PasswordFile.value, PasswordEnv: f.Password.value.variable}
+	if r.S3 == nil {
+		r.Location = f.Location.value
+	}
+	for _, word := range f.PasswordCommand.value {
+		r.PasswordCommand = append(r.PasswordCommand, word.value)
+	}
+	if f.Password.set && r.PasswordEnv == "" {
+		d.problem(f.Password.at, "a password does not belong into this file; write for example: password_file: repository.password, or password: ${LOCKSTEP_PASSWORD}")
+	}
+	ways := 0
+	for _, set := range []bool{f.PasswordFile.set, f.Password.set, f.PasswordCommand.set} {
+		if set {
+			ways++
+		}
+	}
+	switch {
+	case ways == 0:
+		d.problem(at, "repository.restic does not say what its password is; write for example: password_file: repository.password")
+	case ways > 1:
+		d.problem(at, "repository.restic says more than once where its password is; keep one of password_file, password and password_command")
+	case f.PasswordCommand.set && len(r.PasswordCommand) == 0:
+		d.problem(f.PasswordCommand.at, "password_command is empty; write for example: password_command: [pass, show, lockstep]")
+	}
+	return r
+}
+
+func (r *Restic) show() *shown {
+	m := mapping()
+	if r.S3 != nil {
+		r.S3.show(m)
+	} else {
+		m.add("location", r.Location)
+	}
+	m.addSet("password_file", r.PasswordFile)
+	return m.addSet("password", variable(r.PasswordEnv)).addSet("password_command", r.PasswordCommand)
+}

@@ -1,0 +1,54 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWhereARepositoryIs(t *testing.T) {
+	for location, want := range map[string]Restic{
+		"./repo":                               {Location: "/etc/x/repo"},
+		"s3:https://s3.example.com/bucket/a/b": {S3: &S3{Endpoint: "s3.example.com", Bucket: "bucket", Prefix: "a/b", PathStyle: true}},
+		"s3:http://127.0.0.1:9000/bucket":      {S3: &S3{Endpoint: "127.0.0.1:9000", Insecure: true, Bucket: "bucket", PathStyle: true}},
+		"s3:s3.eu-central-1.amazonaws.com/b.c": {S3: &S3{Endpoint: "s3.eu-central-1.amazonaws.com", Bucket: "b.c", PathStyle: true}},
+		"s3:s3.eu-central-1.amazonaws.com/b/p": {S3: &S3{Endpoint: "s3.eu-central-1.amazonaws.com", Bucket: "b", Prefix: "p"}},
+	} {
+		text := "repository: {restic: {location: \"" + location + "\", password_command: [pass, show]}}\nstate_dir: s\ndeployments: {}"
+		c, err := Parse("/etc/x/x.yaml", []byte(text), testEnv)
+		if err != nil {
+			t.Errorf("%s: %v", location, err)
+			continue
+		}
+		want.PasswordCommand = []string{"pass", "show"}
+		if diff := cmp.Diff(&want, c.Repository.Restic); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", location, diff)
+		}
+		again, err := Parse("/etc/x/x.yaml", []byte(Show(c)), testEnv)
+		if err != nil {
+			t.Errorf("%s, shown: %v", location, err)
+			continue
+		}
+		if diff := cmp.Diff(c, again); diff != "" {
+			t.Errorf("%s, shown and read again (-want +got):\n%s", location, diff)
+		}
+	}
+}
+
+func TestWhereNoRepositoryIs(t *testing.T) {
+	for location, want := range map[string]string{
+		"s3:https://s3.example.com":                    "names no bucket",
+		"s3:http://10.0.0.1:9000/b, path_style: false": "10.0.0.1 is an address",
+		"s3:https://key:secret@example.com/b":          "must be the address of a bucket",
+		"s3:ftp://example.com/b":                       "must be the address of a bucket",
+		"./repo, region: eu-central-1":                 "region is for a bucket",
+		"./repo, credentials_file: x":                  "credentials_file is for a bucket",
+		"'s3:https://example.com/b?secret=hidden'":     "must be the address of a bucket",
+	} {
+		_, err := Parse("/x.yaml", []byte("repository: {restic: {password_file: p, location: "+location+"}}\nstate_dir: s\ndeployments: {}"), testEnv)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", location, err)
+		}
+	}
+}

@@ -1,0 +1,117 @@
+# shellcheck shell=dash
+# Inventories: what a folder holds, with a digest of each file.
+
+# lks_inventory DIR: every entry as three fields ended by NUL, a field "end", then
+# lines of sha256sum, one at least for every regular file, by any of its names, then
+# "done".
+lks_inventory() {
+	cd "$1" && lks_listing && lks_digests && echo 'done'
+}
+
+lks_listing() {
+	find . -printf '%y %m %U %G %T@ %s %D %i %n\0%P\0%l\0' && printf 'end\0'
+}
+
+# lks_pack DIR: of a small folder the inventory, then the archive, in one session.
+lks_pack() {
+	lks_inventory "$1" && lks_tar_out .
+}
+
+# lks_digests: sha256sum follows links, also one that somebody puts in a file's place
+# just before it is opened. So where others may change names, files are opened over a
+# mount of our own that follows none, else one by one, slowly, by a program that can
+# be told so.
+lks_digests() {
+	lks_effective_user
+	lks_W=$(find . -type d \( ! -uid "$lks_EUID" -o -perm /022 \) -printf x -quit) || return 1
+	if [ -z "$lks_W" ]; then
+		lks_digest_all
+		return
+	fi
+	if unshare -m true 2>/dev/null; then
+		unshare -m "$lks_SH" "$lks_L" digest-apart "$lks_SH"
+		lks_rc=$?
+		[ "$lks_rc" = 95 ] || return "$lks_rc"
+	fi
+	find . -type f -execdir "$lks_SH" "$lks_L" digest-here "$(pwd -P)" {} +
+}
+
+# lks_digest_apart: 95 where such a mount cannot be made.
+lks_digest_apart() {
+	lks_W=$(pwd -P && echo .) || return 95
+	lks_W=${lks_W%"$lks_NL".}
+	lks_n=$(grep -c nosymfollow /proc/self/mountinfo)
+	mount --bind -- "$lks_W" "$lks_W" 2>/dev/null &&
+		mount -o remount,bind,nodev,nosymfollow -- "$lks_W" 2>/dev/null &&
+		cd -- "$lks_W" && [ "$(grep -c nosymfollow /proc/self/mountinfo)" -gt "$lks_n" ] || return 95
+	lks_digest_all || return 1
+}
+
+# lks_digest_here BASE NAME...: files of the working directory, which find has entered
+# without following anything.
+lks_digest_here() {
+	lks_base=$1
+	shift
+	lks_W=$(pwd -P && echo .)
+	lks_W=${lks_W%"$lks_NL".}/
+	for lks_t; do
+		lks_s=$({ {
+			dd if="$lks_t" iflag=nofollow,nonblock bs=256K status=none
+			echo "$?" >&3
+		} | sha256sum; } 3>&1) || return 1
+		case $lks_s in "0$lks_NL"*) ;; *) return 1 ;; esac
+		lks_s=${lks_s#*"$lks_NL"}
+		lks_line "${lks_s%% *}" ".${lks_W#"$lks_base"}${lks_t#./}"
+	done
+}
+
+# lks_line SUM PATH: as sha256sum writes it.
+lks_line() {
+	case $2 in
+	*[\\"$lks_NL"]*) printf '\\%s  %s\n' "$1" "$(printf '%s' "$2" | sed -z 's/\\/\\\\/g; s/\n/\\n/g')" ;;
+	*) printf '%s  %s\n' "$1" "$2" ;;
+	esac
+}
+
+# lks_digest_all: of every file below the working directory. openssl is several times
+# as fast with large files, and slow to begin.
+lks_digest_all() {
+	lks_tool=sha256sum
+	! command -v openssl >/dev/null 2>&1 || lks_tool=openssl
+	lks_cores=$(nproc)
+	# A letter for each large file and each name of several: mostly there are
+	# few, and then few processes are started for them.
+	lks_kinds=$(find . -type f \( \( -size +8191 -printf L -o -size +127 -printf M \) , -links +1 -printf N \)) || return 1
+	case $lks_kinds in *L*) lks_hash_all 1 "$lks_tool" -size +8191 || return 1 ;; esac
+	case $lks_kinds in *M*) lks_hash_all 32 "$lks_tool" -size +127 -size -8192 || return 1 ;; esac
+	lks_hash_all 1000 sha256sum -size -128
+}
+
+# lks_hash_all N TOOL PREDICATE...: digests of those files, N a call, on all cores. Of
+# the names of one file only one is taken.
+lks_hash_all() {
+	lks_n=$1 lks_t=$2
+	shift 2
+	case $lks_kinds in
+	*N*) find . -type f "$@" -printf '%D:%i %p\0' | sort -z -u -t ' ' -k 1,1 | sed -z 's/^[^ ]* //' ;;
+	*) find . -type f "$@" -print0 ;;
+	esac | xargs -0 -r -s 400000 -n "$lks_n" -P "$lks_cores" "$lks_SH" "$lks_L" hash "$lks_t"
+}
+
+# lks_hash_some TOOL PATH...: their lines, all at once: those of parallel calls must not
+# mix. A file that cannot be read is an error.
+lks_hash_some() {
+	lks_t=$1
+	shift
+	if [ "$lks_t" = openssl ]; then
+		lks_sums=$(openssl dgst -sha256 -binary "$@" | od -An -v -tx1 -w32 | tr -d ' ')
+		lks_lines=$(for lks_s in $lks_sums; do
+			[ $# != 0 ] || return 1
+			lks_line "$lks_s" "$1"
+			shift
+		done && [ $# = 0 ]) || return 1
+	else
+		lks_lines=$(sha256sum -- "$@") || return 1
+	fi
+	exec 9<"$lks_L" && flock 9 && printf '%s\n' "$lks_lines"
+}

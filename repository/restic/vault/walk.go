@@ -1,0 +1,70 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+
+	"lockstep/repository"
+	"lockstep/repository/restic/format"
+)
+
+// ContentSize is how long the content of a file is, by what its blobs have. It
+// says nothing of whether they can be read.
+func (v *Vault) ContentSize(ctx context.Context, n format.Node) (uint64, error) {
+	var size uint64
+	for _, id := range n.Content {
+		_, b, err := v.find(ctx, format.Handle{ID: id})
+		if err != nil {
+			return 0, err
+		}
+		size += uint64(b.Size())
+	}
+	return size, nil
+}
+
+// Used is every blob that a tree of the snapshots needs. One that no index
+// knows, or a tree that cannot be read, is an error: then nobody knows what is
+// used.
+func (v *Vault) Used(ctx context.Context, snapshots map[format.ID]format.Snapshot) (map[format.Handle]bool, error) {
+	used := map[format.Handle]bool{}
+	for id, s := range snapshots {
+		if err := v.use(ctx, *s.Tree, used); err != nil {
+			return nil, fmt.Errorf("snapshot %s: %w", id.Short(), err)
+		}
+	}
+	return used, nil
+}
+
+func (v *Vault) use(ctx context.Context, tree format.ID, used map[format.Handle]bool) error {
+	h := format.Handle{ID: tree, Kind: format.Tree}
+	if used[h] {
+		return nil
+	}
+	used[h] = true
+	nodes, err := v.LoadTree(ctx, tree)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		for _, id := range n.Content {
+			blob := format.Handle{ID: id}
+			if used[blob] {
+				continue
+			}
+			if _, _, err := v.find(ctx, blob); err != nil {
+				return fmt.Errorf("%q: %w", n.Name, err)
+			}
+			used[blob] = true
+		}
+		if n.Subtree == nil {
+			if n.Type == format.NodeDir {
+				return fmt.Errorf("%w: folder %q has no tree", repository.ErrCorrupt, n.Name)
+			}
+			continue
+		}
+		if err := v.use(ctx, *n.Subtree, used); err != nil {
+			return err
+		}
+	}
+	return nil
+}

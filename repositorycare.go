@@ -1,0 +1,45 @@
+package lockstep
+
+import "time"
+
+// Pruning says what a prune of a repository does, or would do.
+type Pruning struct {
+	// Packs and Bytes are what is there before it.
+	Packs int   `json:"packs"`
+	Bytes int64 `json:"bytes"`
+	// Free is how many bytes fewer there are afterwards.
+	Free int64 `json:"free_bytes"`
+	// Removed packs hold nothing that is needed; of Rewritten ones what is
+	// needed is stored again.
+	Removed   int `json:"removed_packs"`
+	Rewritten int `json:"rewritten_packs"`
+	// Unused are bytes that stay though nobody needs them: rewriting their packs
+	// would not be worth it.
+	Unused int64 `json:"unused_bytes"`
+}
+
+// RepositoryStats is how much a repository holds.
+type RepositoryStats struct {
+	Backups int `json:"backups"`
+	// Staged artifacts are of backups that are not committed.
+	Staged int `json:"staged_artifacts"`
+	// Others are snapshots of other programs.
+	Others int `json:"other_snapshots"`
+	// Bytes is what was backed up, all backups together; Stored is what it
+	// takes.
+	Bytes  int64 `json:"bytes"`
+	Stored int64 `json:"stored_bytes"`
+	Packs  int   `json:"packs"`
+	Blobs  int   `json:"blobs"`
+}
+
+// RepositoryKey is one of the passwords that open a repository, without the
+// password.
+type RepositoryKey struct {
+	ID       string    `json:"id"`
+	Created  time.Time `json:"created"`
+	Username string    `json:"username"`
+	Hostname string    `json:"hostname"`
+	// Current: the repository was opened with this one.
+	Current bool `json:"current"`
+}

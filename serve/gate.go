@@ -1,0 +1,154 @@
+package serve
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lockstep"
+	"lockstep/access"
+	"lockstep/auditlog"
+	"lockstep/config"
+	"lockstep/state"
+)
+
+// gate is who may do what to a server, and the log of who did.
+type gate struct {
+	wall      *access.Wall
+	tokens    *access.Tokens
+	sessions  *access.Sessions
+	oidc      *access.OIDC // nil: no identity provider
+	approvals *access.Approvals
+	audit     auditlog.Recorder
+	audits    *access.Audits
+	closers   []func()
+}
+
+// adminEvery is how often the token of this host is looked at.
+const adminEvery = 24 * time.Hour
+
+func openGate(ctx context.Context, s Serving, cfg *config.Config, store state.Access) (*gate, error) {
+	pepper, err := access.LoadPepper(pepperFile(cfg))
+	if err != nil {
+		return nil, err
+	}
+	g := &gate{audits: &access.Audits{Dir: filepath.Join(cfg.StateDir, access.AuditFolder)}}
+	g.openAudit(ctx, s)
+	throttle := access.NewThrottle(nil)
+	g.tokens = access.NewTokens(access.TokensConfig{Store: store, Pepper: pepper, Audit: g.audit, Throttle: throttle, Log: s.Logger})
+	g.keepAdminToken(ctx, s, cfg.StateDir)
+	g.approvals = access.NewApprovals(access.ApprovalsConfig{Store: store, Audit: g.audit, Deployments: cfg.Access.RestoreApproval})
+	plain := !cfg.Server.Encrypted()
+	g.sessions = access.NewSessions(access.SessionsConfig{
+		Store: store, Tokens: g.tokens, Pepper: pepper, Audit: g.audit, Plain: plain, Generation: generationOf(cfg.Access),
+		Idle: cfg.Access.SessionIdle, Life: cfg.Access.SessionLife, Log: s.Logger,
+	})
+	certificates := access.Certificates(cfg.Access.Certificates, nil)
+	asked := []access.Authenticator{g.tokens}
+	if o := cfg.Access.OIDC; o != nil {
+		if g.oidc, err = openOIDC(cfg, access.OIDCConfig{Throttle: throttle, Pepper: pepper, Plain: plain, Log: s.Logger}); err != nil {
+			g.close()
+			return nil, err
+		}
+		asked = append(asked, g.oidc)
+	}
+	g.wall = access.NewWall(access.WallConfig{
+		API: access.FirstOf(append(asked, certificates)...), Pages: access.FirstOf(g.sessions, certificates), Audit: g.audit, Log: s.Logger,
+	})
+	return g, nil
+}
+
+// guard stands around the service.
+func (g *gate) guard(service lockstep.Service, s Serving) lockstep.Service {
+	return access.Guard(access.GuardConfig{Service: service, Audit: g.audit, Approvals: g.approvals, Log: s.Logger})
+}
+
+func (g *gate) close() {
+	for n := len(g.closers) - 1; n >= 0; n-- {
+		g.closers[n]()
+	}
+}
+
+func (g *gate) openAudit(ctx context.Context, s Serving) {
+	log, err := auditlog.Open(g.audits.Dir, auditlog.Options{Log: s.Logger})
+	if err != nil {
+		// What is locked must be unlocked all the same; everything else with an
+		// effect is refused.
+		s.Logger.Error("the audit log cannot be written: only unlocking is done: " + err.Error())
+		g.audit = noAudit{err}
+		return
+	}
+	signing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go log.Run(signing)
+	g.audit = log
+	g.closers = append(g.closers, func() {
+		stop()
+		if err := log.Close(); err != nil {
+			s.Logger.Error("close the audit log: " + err.Error())
+		}
+	})
+}
+
+// keepAdminToken keeps the token in the state folder good for as long as the
+// server runs. That it cannot be made keeps nothing else from working.
+func (g *gate) keepAdminToken(ctx context.Context, s Serving, stateDir string) {
+	keep := func() {
+		if err := g.tokens.KeepAdminToken(ctx, stateDir); err != nil {
+			s.Logger.Error("keep the token of this host: " + err.Error())
+		}
+	}
+	keep()
+	tick := time.NewTicker(adminEvery)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-tick.C:
+				keep()
+			case <-done:
+				return
+			}
+		}
+	}()
+	g.closers = append(g.closers, func() { tick.Stop(); close(done) })
+}
+
+// openOIDC makes the identity provider of the configuration.
+func openOIDC(cfg *config.Config, o access.OIDCConfig) (*access.OIDC, error) {
+	c := cfg.Access.OIDC
+	if c.ClientSecretFile != "" {
+		b, err := os.ReadFile(c.ClientSecretFile)
+		if err != nil {
+			return nil, fmt.Errorf("read access.oidc.client_secret_file: %w", err)
+		}
+		o.ClientSecret = access.NewSecret(strings.TrimSpace(string(b)))
+	}
+	o.Issuer, o.ClientID, o.NameClaim, o.GroupsClaim, o.Groups = c.Issuer, c.ClientID, c.NameClaim, c.GroupsClaim, c.Groups
+	if cfg.Server.PublicURL != "" {
+		o.RedirectURL = cfg.Server.PublicURL + "/login/oidc/callback"
+	}
+	return access.NewOIDC(o)
+}
+
+// generationOf changes with what the configuration says of access.
+func generationOf(a config.Access) string {
+	b, err := json.Marshal(a)
+	if err != nil {
+		// Texts, numbers and lists of them always encode.
+		panic(fmt.Sprintf("encode configuration: %v", err))
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// noAudit is an audit log that cannot be written.
+type noAudit struct{ err error }
+
+// Record implements auditlog.Recorder.
+func (n noAudit) Record(context.Context, auditlog.Entry) error { return n.err }

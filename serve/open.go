@@ -1,0 +1,69 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"lockstep"
+	"lockstep/access"
+	"lockstep/app"
+	"lockstep/auditlog"
+	"lockstep/config"
+	"lockstep/internal/heap"
+	"lockstep/journal/sqlite"
+	"lockstep/source"
+	"lockstep/spill"
+)
+
+// contractVersion is what scripts are told in BBR_VERSION: the version of the
+// script contract that is kept. Scripts compare it as MAJOR.MINOR.
+const contractVersion = "1.9.99"
+
+// Open makes the use cases of the configuration in this process.
+func Open(ctx context.Context, o Options) (Orchestrator, error) {
+	cfg, err := config.Load(o.ConfigPath, o.Getenv)
+	if err != nil {
+		return Orchestrator{}, err
+	}
+	a, journal, err := assemble(ctx, cfg, o, nil)
+	if err != nil {
+		return Orchestrator{}, err
+	}
+	return Orchestrator{Service: a, Close: func() error {
+		a.Close()
+		return journal.Close()
+	}}, nil
+}
+
+// assemble makes the use cases over what the configuration names. Whoever asks
+// closes both: the App first. observe, if not nil, is told of each event.
+func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(lockstep.Event)) (*app.App, *sqlite.Journal, error) {
+	sources, err := sourcesOf(cfg, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	spill.Configure(cfg.TransferMemory, cfg.StateDir)
+	heap.Raise(cfg.TransferMemory - spill.DefaultBudget)
+	repo, err := repositoryOf(cfg, o.Getenv)
+	if err != nil {
+		return nil, nil, err
+	}
+	journal, err := sqlite.Open(ctx, sqlite.Options{Dir: cfg.StateDir})
+	if err != nil {
+		return nil, nil, fmt.Errorf("open journal in %s: %w", cfg.StateDir, err)
+	}
+	sources = recognized(ctx, cfg, o, journal, sources)
+	key, err := auditlog.LoadKey(filepath.Join(cfg.StateDir, access.AuditFolder), cfg.Repository.TrustedKeys)
+	if err != nil {
+		return nil, nil, errors.Join(err, journal.Close())
+	}
+	a := app.New(app.Config{
+		Journal: journal, Repository: repo, Sources: sources, Signer: key,
+		Reopen: func(reach string) (source.Source, error) { return reopen(reach, o) },
+		Moved:  moved,
+		Policy: lockstep.LockstepPolicy(), Observe: observe, Version: o.Version, ContractVersion: contractVersion,
+	})
+	return a, journal, nil
+}

@@ -1,0 +1,66 @@
+package main
+
+// engineMutants are bugs in claims, recoveries and what is told of runs.
+var engineMutants = []mutant{
+	{
+		Name: "recovery: the claim comes before its term is durable", File: "app/settle.go",
+		Why:  "a recovery that dies in between fences all that come after it",
+		Old:  "	if err := r.note(ctx, lockstep.RunRecovering{Owner: a.owner}); err != nil {\n		return err\n	}\n	faultpoint.Hit(\"app.settle.recovering\")\n	unreached := r.reclaim(ctx, s)\n",
+		New:  "	unreached := r.reclaim(ctx, s)\n	if err := r.note(ctx, lockstep.RunRecovering{Owner: a.owner}); err != nil {\n		return err\n	}\n",
+		Test: "./app -run RecoveriesThatDie",
+	},
+	{
+		Name: "recovery: it asks instances that the run left out", File: "app/resolve.go",
+		Why: "a machine that is dead, and that a restore was told to leave alone, holds up its recovery",
+		Old: "i.Name() == id })\n}\n\n// resolveMissing", New: "i.Name() == id }) || true\n}\n\n// resolveMissing",
+		Test: "./app -run RecoveryLeavesAlone",
+	},
+	{
+		Name: "claim: a higher term of the same run is final", File: "app/claim.go",
+		Why: "an instance that knows more than the journal is never unlocked",
+		Old: "		case taken.Why == \"stale\" &&", New: "		case false && taken.Why == \"stale\" &&",
+		Test: "./app -run TermThatTheJournal",
+	},
+	{
+		Name: "contest: the younger one waits too", File: "app/contest.go",
+		Why: "two that begin at once wait for each other and both give up",
+		Old: "taken.Holder.Run > string(c.r.run.ID)", New: "taken.Holder.Run != string(c.r.run.ID)",
+		Test: "./app -run TwoThatBeginAtOnce$",
+	},
+	{
+		Name: "contest: the older one gives up at once", File: "app/contest.go",
+		Why: "two that begin at once both give up",
+		Old: "	return taken.Why == \"session\" &&", New: "	return false && taken.Why == \"session\" &&",
+		Test: "./app -run TwoThatBeginAtOnce$",
+	},
+	{
+		Name: "contest: what was claimed is kept", File: "app/contest.go",
+		Why: "the run that gives way keeps the other one out",
+		Old: "			_ = l.Release(ctx, launcher.ReleaseBack) //", New: "			_, _ = ctx, l //",
+		Test: "./app -run TwoThatBeginAtOnceAndOneWaits",
+	},
+	{
+		Name: "recovery: what the instances say of their run is dropped", File: "app/adopt.go",
+		Why: "with the end of the journal lost, locks stay and nobody is told",
+		Old: "	for _, u := range told.owed {\n		if begun", New: "	for _, u := range told.owed[:0] {\n		if begun",
+		Test: "./app -run JournalThatLostItsEnd",
+	},
+	{
+		Name: "recovery: what works on an instance is dropped", File: "app/adopt.go",
+		Why: "a recovery unlocks while a backup script runs",
+		Old: "	for _, st := range told.open {\n		if step", New: "	for _, st := range told.open[:0] {\n		if step",
+		Test: "./app -run JournalThatLostItsEnd",
+	},
+	{
+		Name: "clean: what cannot be removed keeps the claim", File: "executor/executor.go",
+		Why: "cleanup and the next backup are refused for the whole lease",
+		Old: "	return f, errors.Join(left, e.letGo(ctx, c, t))\n", New: "	if left != nil {\n		return f, left\n	}\n	return f, e.letGo(ctx, c, t)\n",
+		Test: "./app -run WhatCannotBeRemoved",
+	},
+	{
+		Name: "audit: another end on the instance", File: "audit/records.go",
+		Why: "a journal that lies passes the audit",
+		Old: "		if r.Outcome != t.outcome {\n", New: "		if false {\n",
+		Test: "./audit -run Records",
+	},
+}
