@@ -173,6 +173,10 @@ func (f *follower) wait(changed <-chan struct{}, wake time.Time) bool {
 	case <-f.dead:
 		return false
 	case <-changed:
+		// One change wakes several followers, of a fenced driver too.
+		if !f.pause("wake") {
+			return false
+		}
 	case <-timer.C:
 	case <-f.broken:
 		f.broken, f.wasBroken, f.brokenAt = nil, true, time.Now()

@@ -70,7 +70,7 @@ func TestSimulation(t *testing.T) {
 func TestSimulationRepeats(t *testing.T) {
 	t.Parallel()
 	seen := &coverage{hits: map[string]int{}}
-	for seed := uint64(1); seed <= 300; seed++ {
+	for seed := uint64(1); seed <= 1000; seed++ {
 		a, b := simulate(t, seed, seen).text(), simulate(t, seed, seen).text()
 		if a != b {
 			t.Fatalf("seed %d has two journals:\n%s\n---\n%s", seed, a, b)
