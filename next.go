@@ -189,13 +189,26 @@ func (r *Run) firstTries(w Wave) bool {
 }
 
 // released reports whether what s waits for beyond its wave has happened: the
-// step before it in its chain has ended well, and an artifact's instance has no
-// unlock to come, which may still change it.
+// step before it in its chain has ended well; an artifact's instance has no
+// unlock to come, which may still change it; and it is known whether the commit
+// of the orchestrator before this one happened, because what is committed is
+// never added to.
 func (r *Run) released(s Step) bool {
-	if s.Stage == StageCollect {
-		return !r.unlocking(func(u Step) bool { return u.Instance == s.Instance })
+	switch s.Stage {
+	case StageCollect:
+		return !r.committing() && !r.unlocking(func(u Step) bool { return u.Instance == s.Instance })
+	case StageVerify:
+		return !r.committing()
+	case StageCheck, StageRead, StagePlace, StageLock, StageWork, StageUnlock, StageCommit, StageClean:
 	}
 	return s.After == "" || r.ok(s.After)
+}
+
+// committing reports whether a commit runs, or has ended and nobody knows how.
+func (r *Run) committing() bool {
+	return slices.ContainsFunc(r.Plan.Waves, func(w Wave) bool {
+		return w.Stage == StageCommit && slices.ContainsFunc(w.Steps, func(s Step) bool { return r.open(s.ID) })
+	})
 }
 
 // due says whether another try of the step, which is not running, is wanted

@@ -90,6 +90,12 @@ func TestNext(t *testing.T) {
 			worked + "b.unlock b.unlock=1 a.unlock a.unlock=0 +10s b.unlock b.unlock=0 recover", "start a.clean#1, start b.clean#1"},
 		{"a recovery adds nothing to a committed backup", backup, nil,
 			worked + "@unlock a.collect b.collect a.collect=0 b.collect=1 a.verify a.verify=0 @commit recover", "start a.clean#1, start b.clean#1"},
+		{"a recovery verifies nothing again before it knows of the commit", backup, nil,
+			worked + "@unlock @collect a.verify b.verify a.verify=0 b.verify=1 r.commit recover", "settle r.commit#1 stop"},
+		{"and collects nothing", backup, nil,
+			worked + "@unlock a.collect b.collect a.collect=0 b.collect=1 a.verify a.verify=0 r.commit recover", "settle r.commit#1 stop"},
+		{"a commit that died is made again, with what it lacked", backup, nil,
+			worked + "@unlock @collect a.verify b.verify a.verify=0 b.verify=1 r.commit recover r.commit=dead", "start b.verify#2"},
 		{"a recovery cleans again", backup, nil, worked + "@unlock @collect @verify @commit @clean recover", "start a.clean#2, start b.clean#2"},
 
 		{"max_lock wakes", backup, minute, "@check a.lock", "wake 1m0s"},

@@ -42,7 +42,7 @@ func checkCoverage(t *testing.T, seen *coverage) {
 		t.Logf("%6d %s", seen.hits[name], name)
 	}
 	for _, name := range injected {
-		if least := *seedCount / 1000; seen.hits[name] < least {
+		if least := *seedCount / 2500; seen.hits[name] < least {
 			t.Errorf("%q happened %d times in %d seeds, expected at least %d", name, seen.hits[name], *seedCount, least)
 		}
 	}

@@ -79,7 +79,7 @@ func (w *world) fateOf(t lockstep.Task) fate {
 	}
 	slow := 0.05
 	if t.Step.Stage == lockstep.StageLock {
-		slow = 0.15
+		slow = 0.3
 	}
 	if w.chance(slow, "slow", id, n) {
 		f.takes += w.delay(20*time.Minute, "slow", id, n)

@@ -112,7 +112,7 @@ var mutants = []mutant{
 	{
 		Name: "collected while its own unlock is still tried", File: "next.go",
 		Why: "an unlock script changes the artifact while it is read",
-		Old: "		return !r.unlocking(func(u Step) bool { return u.Instance == s.Instance })\n", New: "		return true\n",
+		Old: "		return !r.committing() && !r.unlocking(func(u Step) bool { return u.Instance == s.Instance })\n", New: "		return !r.committing()\n",
 	},
 	{
 		Name: "a dead instance is sought for its artifact as long as for a transfer", File: "executor/executor.go",
@@ -243,6 +243,16 @@ var mutants = []mutant{
 		Name: "a recovery adds to a committed backup", File: "next.go",
 		Why: "a backup is called verified whose manifest says incomplete",
 		Old: "	if r.tally(StageCommit).ok > 0 {\n", New: "	if false {\n",
+	},
+	{
+		Name: "a recovery collects while a commit is in doubt", File: "next.go",
+		Why: "a backup is called verified whose manifest says incomplete",
+		Old: "		return !r.committing() && !r.unlocking(", New: "		return !r.unlocking(",
+	},
+	{
+		Name: "a recovery verifies while a commit is in doubt", File: "next.go",
+		Why: "a backup is called verified whose manifest says incomplete",
+		Old: "		return !r.committing()\n", New: "		return true\n",
 	},
 	{
 		Name: "a recovery does not clean again", File: "next.go",
