@@ -245,12 +245,12 @@ var mutants = []mutant{
 		Old: "	if r.tally(StageCommit).ok > 0 {\n", New: "	if false {\n",
 	},
 	{
-		Name: "a recovery collects while a commit is in doubt", File: "next.go",
+		Name: "a recovery collects while a commit is in doubt", File: "next.go", Test: ". -run TestNext",
 		Why: "a backup is called verified whose manifest says incomplete",
 		Old: "		return !r.committing() && !r.unlocking(", New: "		return !r.unlocking(",
 	},
 	{
-		Name: "a recovery verifies while a commit is in doubt", File: "next.go",
+		Name: "a recovery verifies while a commit is in doubt", File: "next.go", Test: ". -run TestNext",
 		Why: "a backup is called verified whose manifest says incomplete",
 		Old: "		return !r.committing()\n", New: "		return true\n",
 	},
