@@ -78,20 +78,28 @@ func TestSettlingReachesWhatTheConfigurationLost(t *testing.T) {
 	dying.Close()
 }
 
-// killScript ends the sleep of a script below that folder, so that a test need
-// not wait for it.
+// killScript ends the `sleep 60` of a script below that folder, so that a test need
+// not wait for it. It waits until the script has come that far: what the script tells
+// before it sleeps may be seen before the sleep is there to be killed.
 func killScript(t *testing.T, root string) {
 	t.Helper()
+	waitFor(t, func() bool { return killSleeps(root) > 0 })
+}
+
+// killSleeps kills what sleeps for a script below that folder now, and gives how many
+// there were.
+func killSleeps(root string) (killed int) {
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, d := range dirs {
 		env, _ := os.ReadFile(filepath.Join(d, "environ"))
 		line, _ := os.ReadFile(filepath.Join(d, "cmdline"))
-		if strings.Contains(string(env), "LOCKSTEP_STEP="+root) && strings.HasPrefix(string(line), "sleep") {
-			if p, err := os.FindProcess(atoi(filepath.Base(d))); err == nil {
-				_ = p.Kill()
+		if strings.Contains(string(env), "LOCKSTEP_STEP="+root) && string(line) == "sleep\x0060\x00" {
+			if p, err := os.FindProcess(atoi(filepath.Base(d))); err == nil && p.Kill() == nil {
+				killed++
 			}
 		}
 	}
+	return killed
 }
 
 func atoi(s string) int {
