@@ -114,7 +114,7 @@ func newApp(t *testing.T, s source.Source) *App {
 // run starts a request and follows its events to the end.
 func run(t *testing.T, a *App, req lockstep.Request) *lockstep.Run {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	req.Deployment = "shop"
 	id, err := a.Start(ctx, req)
