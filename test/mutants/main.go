@@ -3,8 +3,8 @@
 //
 // A mutant is a bug as text: a file, what stands there, what stands there with
 // the bug in it, and the packages whose tests must notice. Nothing is changed
-// on disk: the mutated file reaches the compiler through `go test -overlay`. A
-// mutant that no test notices has survived, and so has one whose old text is
+// on disk: the mutated file reaches the compiler through `go test -overlay`. Those
+// that can are compiled together (asleep.go). A mutant that no test notices has survived, and so has one whose old text is
 // no longer in its file: whoever changes a guard changes its mutants.
 package main
 
@@ -50,6 +50,7 @@ func main() {
 	parallel := flag.Int("parallel", 2, "how many to run at once")
 	since := flag.String("since", "", "run those alone whose file differs from this Git revision")
 	learn := flag.Bool("learn", false, "run all tests of each, and write down in "+killersFile+" which one caught it")
+	apart := flag.Bool("apart", false, "compile each alone, as those are that change more than bodies of functions")
 	flag.Parse()
 	if *learn {
 		clear(killers)
@@ -59,7 +60,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	verdicts := run(chosen, *show, *parallel)
+	verdicts := run(chosen, *show, *apart || *learn, *parallel)
 	if *learn {
 		if err := keepKillers(chosen, verdicts); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -99,21 +100,68 @@ func choose(only, since string) (chosen []mutant, err error) {
 	return chosen, nil
 }
 
-// run tries mutants, and tells each as it is tried.
-func run(chosen []mutant, show bool, parallel int) (verdicts []verdict) {
-	verdicts = make([]verdict, len(chosen))
-	slots := make(chan struct{}, parallel)
-	var all sync.WaitGroup
-	for i, m := range chosen {
-		all.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			verdicts[i] = try(m)
-			tell(m, verdicts[i], show)
-		})
+// trial tries mutants, some at once.
+type trial struct {
+	chosen   []mutant
+	verdicts []verdict
+	show     bool
+	slots    chan struct{}
+	all      sync.WaitGroup
+}
+
+// run tries mutants, and tells each as it is tried. With apart, each is compiled
+// alone.
+func run(chosen []mutant, show, apart bool, parallel int) []verdict {
+	t := &trial{chosen: chosen, verdicts: make([]verdict, len(chosen)), show: show, slots: make(chan struct{}, parallel)}
+	groups, alone := together(chosen)
+	for _, g := range groups {
+		if apart {
+			alone = append(alone, g.indices()...)
+		} else {
+			t.begin(func() { t.group(g) })
+		}
 	}
-	all.Wait()
-	return verdicts
+	for _, i := range alone {
+		t.begin(func() { t.alone(i) })
+	}
+	t.all.Wait()
+	return t.verdicts
+}
+
+// begin does something when a slot is free.
+func (t *trial) begin(do func()) {
+	t.all.Go(func() {
+		t.slots <- struct{}{}
+		defer func() { <-t.slots }()
+		do()
+	})
+}
+
+func (t *trial) alone(i int) {
+	t.verdicts[i] = try(t.chosen[i])
+	tell(t.chosen[i], t.verdicts[i], t.show)
+}
+
+// group wakes one mutant after another. What that does not catch is tried alone.
+func (t *trial) group(g *group) {
+	start := time.Now()
+	binary, sound, err := g.build(t.chosen)
+	defer os.RemoveAll(g.dir)
+	if err != nil {
+		fmt.Printf("together  %s: each is compiled alone: %v\n", g.pkg, err)
+	} else {
+		fmt.Printf("together %5.1fs  %s: a binary with %d mutants\n", time.Since(start).Seconds(), g.pkg, len(g.members))
+	}
+	for _, a := range g.members {
+		if sound[strings.Join(a.args, " ")] {
+			t.verdicts[a.index] = g.wake(binary, a)
+		}
+		if t.verdicts[a.index].caught {
+			tell(t.chosen[a.index], t.verdicts[a.index], t.show)
+		} else {
+			t.begin(func() { t.alone(a.index) })
+		}
+	}
 }
 
 // survivors tells once more of those that nobody caught, at the end, where whoever
@@ -171,18 +219,22 @@ func try(m mutant) verdict {
 
 // test runs `go test` with the mutant in place.
 func test(overlay string, args ...string) (v verdict) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	// The tests have five minutes. Compiling may take longer where others work, which
+	// says nothing of the mutant.
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
 	// Without what debuggers read, programs are linked in two thirds of the time.
-	fixed := []string{"test", "-overlay", overlay, "-failfast", "-vet=off", "-ldflags=-s -w"}
+	fixed := []string{"test", "-overlay", overlay, "-failfast", "-timeout=5m", "-vet=off", "-ldflags=-s -w"}
 	cmd := exec.CommandContext(ctx, "go", append(fixed, args...)...)
 	cmd.Env = append(os.Environ(), "LOCKSTEP_MUTANT="+overlay) // for tests that build something themselves
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
 	v.note, v.by = why(out.String()), killerIn(out.String())
-	v.caught = err != nil && strings.Contains(out.String(), "--- FAIL") || ctx.Err() != nil
-	if err != nil && !v.caught {
+	v.caught = err != nil && failed(out.String())
+	if ctx.Err() != nil {
+		v.note = "building and testing took more than twenty minutes"
+	} else if err != nil && !v.caught {
 		v.note = "it does not build: " + v.note
 	}
 	return v
