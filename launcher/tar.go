@@ -62,7 +62,9 @@ func (c *Client) TarIn(ctx context.Context, dir string, r io.Reader) error {
 	if err == nil {
 		source := &source{from: r}
 		err = c.stream(ctx, "tar-in", target.Streams{Stdin: source}, word)
-		if fault := source.fault(err == nil); fault != nil {
+		if err == nil {
+			err = source.finish(ctx)
+		} else if fault := source.fault(); fault != nil {
 			err = fault // what its stream's end did to tar, or to the connection, is told by it
 		}
 	}
@@ -72,16 +74,28 @@ func (c *Client) TarIn(ctx context.Context, dir string, r io.Reader) error {
 	return nil
 }
 
-// source remembers how reading ended. The target may still be reading when
-// the command has ended, hence the lock.
+// maxRest bounds what may follow the end of an archive: the rest of a record, of
+// which no tar makes larger ones.
+const maxRest = 16 << 20
+
+// source remembers how reading ended. The target may still be reading when the
+// command has ended, hence the locks.
 type source struct {
-	from  io.Reader
+	from    io.Reader
+	reading sync.Mutex // held while from is read
+
 	mu    sync.Mutex
 	ended bool
 	err   error
 }
 
 func (s *source) Read(p []byte) (int, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	return s.read(p)
+}
+
+func (s *source) read(p []byte) (int, error) {
 	n, err := s.from.Read(p)
 	if err != nil {
 		s.mu.Lock()
@@ -93,15 +107,45 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fault is the reader's error, or that it was not read to its end although it
-// should have been.
-func (s *source) fault(whole bool) error {
+// fault is the reader's error, if it had one.
+func (s *source) fault() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err == nil && whole && !s.ended {
-		return errors.New("the archive was not read to its end")
-	}
 	return s.err
+}
+
+// over: has reading ended, well or not?
+func (s *source) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended || s.err != nil
+}
+
+// finish reads what is left when all has been unpacked. tar ends with the record that
+// has the archive's end in it: it does not wait for the end of its input, before
+// which a reader that proves what it gives says whether all of it is as recorded.
+func (s *source) finish(ctx context.Context) error {
+	rest := make(chan error, 1)
+	go func() { rest <- s.readRest() }()
+	select {
+	case err := <-rest:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *source) readRest() error {
+	s.reading.Lock() // whoever fed tar may be waiting for the end, too
+	defer s.reading.Unlock()
+	buf := make([]byte, 32<<10)
+	for left := maxRest; !s.over(); {
+		n, _ := s.read(buf)
+		if left -= n; left < 0 {
+			return errors.New("the archive goes on after its end")
+		}
+	}
+	return s.fault()
 }
 
 func (c *Client) streamDir(dir string) (string, error) {

@@ -13,6 +13,12 @@ var artifactMutants = []mutant{
 		Old: "last.Entries > repository.MaxEntries/10*8", New: "last.Entries > repository.MaxEntries",
 	},
 	{
+		Name: "an artifact is not read to its end once it is unpacked", File: "launcher/tar.go",
+		Why: "what is found out of an artifact at its end comes after tar's, and a damaged one is restored",
+		Old: "			err = source.finish(ctx)\n", New: "			err = source.fault()\n",
+		Test: "./launcher -run TestTheEndComesAfterTar",
+	},
+	{
 		Name: "an artifact passes before it is accepted", File: "repository/verified.go",
 		Why: "an altered archive writes on an instance what no backup recorded",
 		Old: "	g.hold(p[:n])\n", New: "	g.hold(p[:n])\n	g.safe = 1 << 62\n	if err := g.pass(); err != nil {\n		return 0, err\n	}\n",
