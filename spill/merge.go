@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 )
 
@@ -63,13 +64,26 @@ type head struct {
 	in         *bufio.Reader
 	buf        []byte
 	key, value []byte
+	lengths    []byte
+	sum        [crc32.Size]byte
 }
 
+// next reads a record, and nobody sees it unless it is what was written.
 func (h *head) next() (bool, error) {
 	var ok bool
 	var err error
 	h.key, h.value, h.buf, ok, err = readRecord(h.in, h.buf)
-	return ok, err
+	if err != nil || !ok {
+		return false, err
+	}
+	if _, err := io.ReadFull(h.in, h.sum[:]); err != nil {
+		return false, errors.Join(errChanged, err)
+	}
+	h.lengths = binary.AppendUvarint(binary.AppendUvarint(h.lengths[:0], uint64(len(h.key))), uint64(len(h.value)))
+	if sum := crc32.Update(crc32.Checksum(h.lengths, castagnoli), castagnoli, h.buf); sum != binary.BigEndian.Uint32(h.sum[:]) {
+		return false, errChanged
+	}
+	return true, nil
 }
 
 // readRecord reads a record into buf, or a larger one. It refuses what nobody wrote:

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"os"
 	"slices"
@@ -139,7 +140,7 @@ func (s *Sorter) write() error {
 	out := &writer{pool: s.pool, to: bufio.NewWriterSize(s.file, runBuffer)}
 	for _, at := range s.at {
 		_, _, n := cutRecord(s.arena[at:])
-		out.write(s.arena[at : int(at)+n])
+		out.sealed(s.arena[at : int(at)+n])
 	}
 	size, err := out.end()
 	if err != nil {
@@ -156,6 +157,7 @@ type writer struct {
 	pool *Pool
 	to   *bufio.Writer
 	n    int64
+	sum  [crc32.Size]byte
 	err  error
 }
 
@@ -165,6 +167,15 @@ func (w *writer) write(p []byte) {
 		w.n += int64(len(p))
 	}
 }
+
+// sealed writes a record of a run with its checksum: a bit that a disk gives back
+// otherwise would else be taken for what an instance or a repository said.
+func (w *writer) sealed(record []byte) {
+	w.write(record)
+	w.write(binary.BigEndian.AppendUint32(w.sum[:0], crc32.Checksum(record, castagnoli)))
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func (w *writer) end() (int64, error) {
 	if w.err == nil {
@@ -236,7 +247,7 @@ func (s *Sorter) copyMerged(out *writer, runs []run) error {
 			return context.Cause(s.ctx)
 		}
 		buf = appendRecord(buf[:0], m.heads[0].key, m.heads[0].value)
-		if out.write(buf); out.err != nil {
+		if out.sealed(buf); out.err != nil {
 			return s.pool.trouble(out.err)
 		}
 		if err := m.advance(); err != nil {

@@ -3,6 +3,11 @@ package main
 // spillMutants are bugs in what keeps long lists of entries out of memory.
 var spillMutants = []mutant{
 	{
+		Name: "spill: sorted runs are believed", File: "spill/merge.go", Test: "./spill -run TestAFlippedBitOfARun",
+		Why: "a bit that flips on the scratch disk makes a good backup look damaged, or an instance's list another one",
+		Old: "sum != binary.BigEndian.Uint32(h.sum[:]) {", New: "sum != binary.BigEndian.Uint32(h.sum[:]) && sum == 0 {",
+	},
+	{
 		Name: "spill: the budget is never asked", File: "spill/pool.go", Test: "./spill -run TestManyListsAtOnce",
 		Why: "sixteen artifacts of a million long names end a shared server",
 		Old: "	if p.used.Add(n) <= p.lists {\n", New: "	if p.used.Add(n) >= 0 {\n",
