@@ -243,3 +243,22 @@ func TestAnIdMayBeAsLongAsADeploymentsName(t *testing.T) {
 		}
 	}
 }
+
+// TestMetadataIsReadOnceForEachBackup: it is as long as all lists together, and a
+// backup may have a thousand artifacts.
+func TestMetadataIsReadOnceForEachBackup(t *testing.T) {
+	t.Parallel()
+	r := open(t)
+	id := repositorytest.Begin(t, r, "shop_20261122T144241Z")
+	a, b := repositorytest.Put(t, r, id, "a", repositorytest.Sample(t, "a")), repositorytest.Put(t, r, id, "b", repositorytest.Sample(t, "b"))
+	repositorytest.Commit(t, r, repositorytest.Manifest(id, a, b))
+	if err := os.WriteFile(filepath.Join(r.path, string(id), metadataFile), []byte("---\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.CheckForOthers(t.Context(), id, "a"); !errors.Is(err, repository.ErrCorrupt) {
+		t.Errorf("of the first artifact: %v", err)
+	}
+	if err := r.CheckForOthers(t.Context(), id, "b"); err != nil {
+		t.Errorf("of the second one it is said again: %v", err)
+	}
+}

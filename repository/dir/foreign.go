@@ -156,7 +156,8 @@ func (f *folder) measure(a *lockstep.Artifact) error {
 }
 
 // CheckForOthers implements repository.ForOthers: BBR restores by the metadata file,
-// which must be the one that was committed.
+// which must be the one that was committed. It is said once for each backup, of its
+// first artifact.
 func (r *Repository) CheckForOthers(ctx context.Context, id lockstep.BackupID, name string) error {
 	dir, err := r.folder(id)
 	if err != nil {
@@ -166,7 +167,7 @@ func (r *Repository) CheckForOthers(ctx context.Context, id lockstep.BackupID, n
 	if s, err := dir.is(stateCommitted, stateForeign); err != nil || s == stateForeign {
 		return err // of a foreign backup it is the only record
 	}
-	if err := dir.checkMetadata(ctx); err != nil {
+	if err := dir.checkMetadata(ctx, name); err != nil {
 		return r.trouble("read checksums of backup", id, err)
 	}
 	return nil

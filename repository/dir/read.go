@@ -176,10 +176,15 @@ func (f *folder) entries(ctx context.Context, name string) (*spill.List, error) 
 }
 
 // checkMetadata refuses a metadata file that is not the committed one.
-func (f *folder) checkMetadata(ctx context.Context) error {
+// It is one file for all artifacts, as long as all their lists: it is read for the
+// first of them only.
+func (f *folder) checkMetadata(ctx context.Context, name string) error {
 	h, err := f.head()
 	if err != nil {
 		return err
+	}
+	if len(h.Files) > 0 && name != h.Files[0].Name {
+		return nil
 	}
 	file, _, err := f.open(metadataFile)
 	if err != nil {
