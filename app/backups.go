@@ -201,10 +201,18 @@ func (a *App) Forget(ctx context.Context, id lockstep.BackupID) error {
 	return nil
 }
 
-// OpenArtifact streams an artifact as a tar.
+// OpenArtifact streams an artifact as a tar. Where its digest is recorded it is
+// compared on its way: reading ends with an error where it is not what was backed up.
 func (a *App) OpenArtifact(ctx context.Context, id lockstep.BackupID, name string) (io.ReadCloser, error) {
 	if err := a.repositoryThere(ctx, false); err != nil {
 		return nil, err
+	}
+	b, err := a.cfg.Repository.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if art, ok := b.Named(name); ok && art.Digest != "" {
+		return repository.Verified(ctx, a.cfg.Repository, id, art)
 	}
 	return a.cfg.Repository.Open(ctx, id, name)
 }

@@ -12,9 +12,9 @@ const backupsHelp = `Look at and after backups: what is kept, whether it can sti
 may go.`
 
 func (i *invocation) backupsCommand() *cobra.Command {
-	return i.groupCommand("backups", "List, show, verify, export and forget backups", backupsHelp,
+	return i.groupCommand("backups", "List, show, verify, extract and forget backups", backupsHelp,
 		i.backupsListCommand(), i.backupsShowCommand(), i.backupsVerifyCommand(), i.backupsExportCommand(),
-		i.backupsLsCommand(), i.backupsCatCommand(), i.backupsForgetCommand())
+		i.backupsLsCommand(), i.backupsCatCommand(), i.backupsExtractCommand(), i.backupsForgetCommand())
 }
 
 // asking runs a command that only asks the service: stopped by a signal, and

@@ -18,7 +18,8 @@ import (
 
 const backupsExportHelp = `Write a backup's artifacts into a folder, one tar file each, with the manifest
 beside them (lockstep.json). The folder is made; it must not have anything in it.
-Files are owner-readable only: they hold the deployment's data.
+Files are owner-readable only: they hold the deployment's data. Each artifact is
+compared with what was recorded on its way; one that is not that does not stay.
 
   lockstep backups export shop_20261122T144241Z ./export
   tar -tvf ./export/db-0-postgres.tar
@@ -42,18 +43,8 @@ func (i *invocation) backupsExportCommand() *cobra.Command {
 }
 
 func (i *invocation) export(ctx context.Context, svc lockstep.Service, b lockstep.Backup, dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := newFolder(dir); err != nil {
 		return err
-	}
-	there, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	if len(there) > 0 {
-		return &lockstep.Error{
-			Kind: lockstep.KindConflict, Err: fmt.Errorf("the folder is not empty: %q is in it", there[0].Name()),
-			Hint: "name a folder that does not exist yet",
-		}
 	}
 	for _, a := range b.Artifacts {
 		// Names become file names here, so they are checked here too.
@@ -70,6 +61,24 @@ func (i *invocation) export(ctx context.Context, svc lockstep.Service, b lockste
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "lockstep.json"), append(manifest, '\n'), 0o600)
+}
+
+// newFolder makes a folder, or takes an empty one.
+func newFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	there, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(there) > 0 {
+		return &lockstep.Error{
+			Kind: lockstep.KindConflict, Err: fmt.Errorf("the folder is not empty: %q is in it", there[0].Name()),
+			Hint: "name a folder that does not exist yet",
+		}
+	}
+	return nil
 }
 
 // exportArtifact writes one artifact. A file that could not be written whole
