@@ -43,3 +43,18 @@ type RepositoryKey struct {
 	// Current: the repository was opened with this one.
 	Current bool `json:"current"`
 }
+
+// CopyReport says what became of copying a backup into another repository.
+type CopyReport struct {
+	Backup BackupID `json:"backup"`
+	// From and To are locations, for people.
+	From string `json:"from"`
+	To   string `json:"to"`
+	// AlreadyThere: the same backup was there, and nothing was read.
+	AlreadyThere bool `json:"already_there"`
+	// Data is what the copy is worth: what the manifest says.
+	Data      DataState `json:"data"`
+	Artifacts int       `json:"artifacts"`
+	// Bytes were copied, and read again there.
+	Bytes int64 `json:"bytes"`
+}

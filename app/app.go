@@ -30,7 +30,12 @@ import (
 type Config struct {
 	Journal    journal.Journal
 	Repository repository.Repository
-	Sources    []source.Source
+	// Elsewhere, if not "", names the Repository, which is not the one that backups
+	// are made into: nothing is backed up into it, and no run is settled by it.
+	Elsewhere string
+	// OtherRepository opens another one, at a location, or by its name. It may be nil.
+	OtherRepository func(name string) (repository.Repository, error)
+	Sources         []source.Source
 	// Reopen makes a source from what Source.Reach said when a run was opened,
 	// for a deployment that is no longer configured. It may be nil.
 	Reopen func(reach string) (source.Source, error)

@@ -16,6 +16,14 @@ var errLostWhole = errors.New("the journal has lost the run as a whole")
 // from the last good one, and what it did after that its instances must say. The
 // caller owns the run's key.
 func (a *App) mended(ctx context.Context, id lockstep.RunID) (*lockstep.Run, error) {
+	run, err := a.mend(ctx, id)
+	if err == nil {
+		err = a.settledHere(run)
+	}
+	return run, err
+}
+
+func (a *App) mend(ctx context.Context, id lockstep.RunID) (*lockstep.Run, error) {
 	run, err := a.Run(ctx, id)
 	if !errors.Is(err, journal.ErrDamaged) {
 		return run, err

@@ -84,10 +84,24 @@ func (a *App) neverUsed(ctx context.Context) error {
 }
 
 func (a *App) notTheRepository(is string, was remembered) error {
+	return a.missing(notThe(is, was), verbFor(is))
+}
+
+// verbFor is the command by which somebody says that what is there is meant.
+func verbFor(is string) string {
 	if is == "" {
-		return a.missing(fmt.Errorf("nothing is at that place, where repository %s has been since %s", was.ID, was.At.Format(time.DateOnly)), "init")
+		return "init"
 	}
-	return a.missing(fmt.Errorf("it is repository %s; since %s it has been %s", is, was.At.Format(time.DateOnly), was.ID), "accept")
+	return "accept"
+}
+
+// notThe says in what a repository is not the one that is remembered.
+func notThe(is string, was remembered) error {
+	since := was.At.Format(time.DateOnly)
+	if is == "" {
+		return fmt.Errorf("nothing is at that place, where repository %s has been since %s", was.ID, since)
+	}
+	return fmt.Errorf("it is repository %s; since %s it has been %s", is, since, was.ID)
 }
 
 // ErrRepositoryMissing is wrapped where the repository is not the one that is
@@ -95,16 +109,28 @@ func (a *App) notTheRepository(is string, was remembered) error {
 var ErrRepositoryMissing = errors.New("the repository is not there")
 
 func (a *App) missing(why error, verb string) error {
+	if a.cfg.Elsewhere != "" {
+		verb += " --repository " + a.cfg.Elsewhere
+	}
+	return missingAt(a.cfg.Repository, why, verb)
+}
+
+func missingAt(r repository.Repository, why error, verb string) error {
 	return &lockstep.Error{
-		Kind: lockstep.KindRefused, Op: "use repository " + a.cfg.Repository.Location(),
+		Kind: lockstep.KindRefused, Op: "use repository " + r.Location(),
 		Err:  fmt.Errorf("%w: %w", ErrRepositoryMissing, why),
 		Hint: fmt.Sprintf("look whether its disk is mounted; if this is meant to be the repository from now on, `lockstep repository %s`", verb),
 	}
 }
 
 func (a *App) expectedRepository(ctx context.Context) (remembered, bool, error) {
+	return a.expectedAt(ctx, a.cfg.Repository)
+}
+
+// expectedAt is what the journal remembers of the location of a repository.
+func (a *App) expectedAt(ctx context.Context, repo repository.Repository) (remembered, bool, error) {
 	var was remembered
-	r, ok, err := a.cfg.Journal.Record(ctx, recordRepository, a.cfg.Repository.Location())
+	r, ok, err := a.cfg.Journal.Record(ctx, recordRepository, repo.Location())
 	if err == nil && ok {
 		err = json.Unmarshal(r.Data, &was)
 	}

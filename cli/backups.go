@@ -12,9 +12,17 @@ const backupsHelp = `Look at and after backups: what is kept, whether it can sti
 may go.`
 
 func (i *invocation) backupsCommand() *cobra.Command {
-	return i.groupCommand("backups", "List, show, verify, extract and forget backups", backupsHelp,
-		i.backupsListCommand(), i.backupsShowCommand(), i.backupsVerifyCommand(), i.backupsExportCommand(),
+	c := i.groupCommand("backups", "List, show, verify, copy, extract and forget backups", backupsHelp,
+		i.backupsListCommand(), i.backupsShowCommand(), i.backupsVerifyCommand(), i.backupsCopyCommand(), i.backupsExportCommand(),
 		i.backupsLsCommand(), i.backupsCatCommand(), i.backupsExtractCommand(), i.backupsForgetCommand())
+	i.repositoryFlag(c.PersistentFlags().StringVar)
+	return c
+}
+
+// repositoryFlag lets commands use another repository than the configuration's own.
+// add makes a flag of theirs.
+func (i *invocation) repositoryFlag(add func(to *string, name, value, usage string)) {
+	add(&i.flags.repository, "repository", "", "use the repository at this `LOCATION` in place of the configuration's own; see backups copy")
 }
 
 // asking runs a command that only asks the service: stopped by a signal, and

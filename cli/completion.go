@@ -111,7 +111,7 @@ func flagValues() map[string][]string {
 		"overlap":    {"skip", "wait"},
 		"missed":     {"catch-up", "skip"},
 		"job":        nil, "instance": nil, "map": nil, "plan": nil, "approval": nil, "ask": nil, "reason": nil, "limit": nil,
-		"cron": nil, "zone": nil, "jitter": nil, "server": nil,
+		"cron": nil, "zone": nil, "jitter": nil, "server": nil, "repository": nil,
 	}
 }
 

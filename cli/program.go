@@ -124,7 +124,7 @@ func (i *invocation) getenv(name string) string {
 func (i *invocation) options() serve.Options {
 	return serve.Options{
 		ConfigPath: i.flags.config, Getenv: i.getenv, Logger: i.Log, Version: i.Version,
-		Server: i.server(), Lost: i.sayLost,
+		Server: i.server(), Lost: i.sayLost, Repository: i.flags.repository,
 	}
 }
 

@@ -26,6 +26,10 @@ One in restic's format has more to look after:
   lockstep repository keys          the passwords that open it
   lockstep repository unlock        remove locks of the dead
 
+With --repository they are about a copy:
+
+  lockstep repository check --repository /mnt/usb/backups
+
 They are about this host: with a server, run them on its host.`
 
 func (i *invocation) repositoryCommand() *cobra.Command {
@@ -55,7 +59,7 @@ func (i *invocation) repositoryCommand() *cobra.Command {
 			},
 		}
 	}
-	return i.groupCommand("repository", "Look after the place where backups are kept", repositoryHelp,
+	c := i.groupCommand("repository", "Look after the place where backups are kept", repositoryHelp,
 		ask("check", "Say whether the repository is the one that was used before, and whole", check),
 		ask("init", "Make a repository where there is none, and use it from now on", func(ctx context.Context, k keeper) (lockstep.RepositoryStatus, error) {
 			return k.AcceptRepository(ctx, true)
@@ -64,6 +68,8 @@ func (i *invocation) repositoryCommand() *cobra.Command {
 			return k.AcceptRepository(ctx, false)
 		}),
 		i.repositoryPruneCommand(), i.repositoryUnlockCommand(), i.repositoryStatsCommand(), i.repositoryKeysCommand())
+	i.repositoryFlag(c.PersistentFlags().StringVar)
+	return c
 }
 
 func (i *invocation) showRepository(s lockstep.RepositoryStatus) error {

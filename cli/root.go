@@ -10,12 +10,15 @@ import (
 
 // globalFlags are those of every command.
 type globalFlags struct {
-	config    string
-	server    string
-	output    string
-	logFormat string
-	verbose   bool
-	noColor   bool
+	config string
+	server string
+	// repository is where the one is that is used in place of the configuration's own;
+	// "" is that one.
+	repository string
+	output     string
+	logFormat  string
+	verbose    bool
+	noColor    bool
 }
 
 func (f globalFlags) check() error {
@@ -90,9 +93,11 @@ func (i *invocation) addCommands(root *cobra.Command) {
 		&cobra.Group{ID: "may", Title: "Look after who may do what:"},
 		&cobra.Group{ID: "self", Title: "Set up and learn:"},
 	)
+	restore := i.restoreCommand()
+	i.repositoryFlag(restore.Flags().StringVar)
 	groups := map[string][]*cobra.Command{
 		"run": {
-			i.planCommand(), i.checkCommand(), i.backupCommand(), i.restoreCommand(),
+			i.planCommand(), i.checkCommand(), i.backupCommand(), restore,
 			i.cleanupCommand(), i.recoverCommand(),
 		},
 		"look": {i.statusCommand(), i.runsCommand(), i.backupsCommand(), i.repositoryCommand(), i.schedulesCommand(), i.notifyCommand()},

@@ -23,6 +23,8 @@ func (i *invocation) settleFor(c *cobra.Command) error {
 	for p := c; p != nil; p = p.Parent() {
 		i.local = i.local || p.Annotations[localOnly] != ""
 	}
+	// A server has the repository of its configuration and no other.
+	i.local = i.local || i.flags.repository != ""
 	if err := i.settle(); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -325,4 +326,34 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("(-read +shown and read):\n%s", diff)
 		}
 	})
+}
+
+func TestALocationIsARepository(t *testing.T) {
+	home, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := environment("RESTIC_PASSWORD_FILE", "/p")
+	for location, want := range map[string]Repository{
+		"./x/y":                   {Dir: filepath.Join(home, "x/y")},
+		"/mnt/usb":                {Dir: "/mnt/usb"},
+		"restic:x":                {Restic: &Restic{Location: filepath.Join(home, "x"), PasswordFile: "/p"}},
+		"s3:https://h:9/bucket/f": {Restic: &Restic{PasswordFile: "/p", S3: &S3{Endpoint: "h:9", Bucket: "bucket", Prefix: "f", PathStyle: true}}},
+	} {
+		got, ok, err := AtLocation(location, env)
+		if diff := cmp.Diff(want, got); !ok || err != nil || diff != "" {
+			t.Errorf("%s: %t, %v (-want +got)\n%s", location, ok, err, diff)
+		}
+	}
+	if r, _, err := AtLocation("restic:/x", environment()); err != nil || r.Restic.PasswordEnv != "RESTIC_PASSWORD" {
+		t.Errorf("without a file the password comes from %q, %v", r.Restic.PasswordEnv, err)
+	}
+	if _, ok, err := AtLocation("offsite", env); ok || err != nil {
+		t.Errorf("a name is taken for a location: %v", err)
+	}
+	for _, bad := range []string{"/", "restic:/", "s3:", "s3:https://h", "s3:https://user:secret@h/b", "s3:ftp://h/b"} {
+		if r, _, err := AtLocation(bad, env); lockstep.KindOf(err) != lockstep.KindUsage || strings.Contains(fmt.Sprint(err), "secret") {
+			t.Errorf("%s: %+v, %v", bad, r, err)
+		}
+	}
 }

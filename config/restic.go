@@ -1,5 +1,16 @@
 package config
 
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"lockstep"
+	"lockstep/internal/redact"
+)
+
 // Restic says where a repository in restic's format is and what opens it.
 // Secrets are not in here, only where they are found.
 type Restic struct {
@@ -83,4 +94,50 @@ func (r *Restic) show() *shown {
 	}
 	m.addSet("password_file", r.PasswordFile)
 	return m.addSet("password", variable(r.PasswordEnv)).addSet("password_command", r.PasswordCommand)
+}
+
+// MainRepository is what stands for the repository of the configuration where a
+// location is wanted.
+const MainRepository = "repository"
+
+// passwordVariables are those of stock restic: they open a repository that is given by
+// its location alone.
+const (
+	passwordFileVariable = "RESTIC_PASSWORD_FILE"
+	passwordVariable     = "RESTIC_PASSWORD"
+)
+
+// AtLocation is the repository at a location that a person typed: a folder of plain
+// files as a path with a slash in it, or restic:FOLDER, or s3:https://HOST/BUCKET/FOLDER.
+// The password of the last two is where stock restic looks for it. ok is false for
+// what is not a location.
+func AtLocation(location string, env func(string) string) (r Repository, ok bool, err error) {
+	folder, isRestic := strings.CutPrefix(location, "restic:")
+	isBucket := strings.HasPrefix(location, bucketScheme)
+	if !isRestic && !isBucket && !strings.Contains(location, "/") {
+		return r, false, nil
+	}
+	if isBucket {
+		d := &decoder{file: "--to", env: env}
+		f := fileRestic{}
+		f.Location.put(&yaml.Node{Line: 1, Column: 1}, location)
+		r.Restic = &Restic{S3: f.bucket(d)}
+		if len(d.problems) > 0 {
+			return r, true, &lockstep.Error{Kind: lockstep.KindUsage, Op: "read location " + redact.Text(location), Err: errors.New(d.problems[0].Message)}
+		}
+	} else if folder, err = filepath.Abs(folder); err != nil || folder == "/" {
+		return r, true, &lockstep.Error{Kind: lockstep.KindUsage, Op: "read location " + location, Err: errors.Join(errors.New("it names no folder of its own"), err)}
+	}
+	switch {
+	case isRestic:
+		r.Restic = &Restic{Location: folder}
+	case !isBucket:
+		r.Dir = folder
+		return r, true, nil
+	}
+	r.Restic.PasswordFile = env(passwordFileVariable)
+	if r.Restic.PasswordFile == "" {
+		r.Restic.PasswordEnv = passwordVariable
+	}
+	return r, true, nil
 }

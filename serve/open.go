@@ -13,6 +13,7 @@ import (
 	"lockstep/config"
 	"lockstep/internal/heap"
 	"lockstep/journal/sqlite"
+	"lockstep/repository"
 	"lockstep/source"
 	"lockstep/spill"
 )
@@ -46,7 +47,8 @@ func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(l
 	}
 	spill.Configure(cfg.TransferMemory, cfg.StateDir)
 	heap.Raise(cfg.TransferMemory - spill.DefaultBudget)
-	repo, err := repositoryOf(cfg, o.Getenv)
+	other := func(name string) (repository.Repository, error) { return otherRepository(cfg, name, o.Getenv) }
+	repo, elsewhere, err := chosenRepository(cfg, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,7 +62,7 @@ func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(l
 		return nil, nil, errors.Join(err, journal.Close())
 	}
 	a := app.New(app.Config{
-		Journal: journal, Repository: repo, Sources: sources, Signer: key,
+		Journal: journal, Repository: repo, Elsewhere: elsewhere, OtherRepository: other, Sources: sources, Signer: key,
 		Reopen: func(reach string) (source.Source, error) { return reopen(reach, o) },
 		Moved:  moved,
 		Policy: lockstep.LockstepPolicy(), Observe: observe, Version: o.Version, ContractVersion: contractVersion,

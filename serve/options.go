@@ -15,6 +15,9 @@ type Options struct {
 	Getenv     func(string) string
 	Logger     *slog.Logger
 	Version    string
+	// Repository is the location of the repository that is used in place of the
+	// configuration's own; "" for its own.
+	Repository string
 	// Server is the URL of the server to talk to, "" for none.
 	Server string
 	// Lost is told when a server does not answer, and when it is asked again.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"lockstep"
@@ -19,14 +20,67 @@ import (
 	"lockstep/repository/restic/store/s3"
 )
 
-// repositoryOf is the repository that the configuration names. Nothing of it is
-// read yet.
-func repositoryOf(cfg *config.Config, getenv func(string) string) (repository.Repository, error) {
-	c := cfg.Repository.Restic
+// chosenRepository is the one that is asked for, with its name if that is not the
+// configuration's own.
+func chosenRepository(cfg *config.Config, o Options) (repository.Repository, string, error) {
+	name := o.Repository
+	if name == config.MainRepository {
+		name = ""
+	}
+	if name == "" {
+		repo, err := repositoryOf(cfg.Repository, o.Getenv)
+		return repo, "", err
+	}
+	repo, err := otherRepository(cfg, name, o.Getenv)
+	return repo, name, err
+}
+
+// otherRepository is the one at a location; config.MainRepository is the
+// configuration's own.
+func otherRepository(cfg *config.Config, name string, getenv func(string) string) (repository.Repository, error) {
+	if name == config.MainRepository {
+		return repositoryOf(cfg.Repository, getenv)
+	}
+	at, ok, err := config.AtLocation(name, getenv)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, &lockstep.Error{
+			Kind: lockstep.KindUsage, Op: fmt.Sprintf("find repository %q", name), Err: errors.New("it is not a location"),
+			Hint: "a location is /FOLDER or ./FOLDER, restic:FOLDER or s3:https://HOST/BUCKET/FOLDER; `repository` is the configuration's own",
+		}
+	}
+	if err := plainFolder(at.Dir); err != nil {
+		return nil, err
+	}
+	return repositoryOf(at, getenv)
+}
+
+// plainFolder refuses a folder that restic keeps a repository in: plain files among
+// its own would be in nobody's way, and of no use.
+func plainFolder(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	_, config := os.Stat(filepath.Join(dir, "config"))
+	_, keys := os.Stat(filepath.Join(dir, "keys"))
+	if config != nil || keys != nil {
+		return nil
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindUsage, Op: "open repository " + dir, Err: errors.New("it is a repository in restic's format"),
+		Hint: "write restic:" + dir,
+	}
+}
+
+// repositoryOf is the repository that is configured so. Nothing of it is read yet.
+func repositoryOf(at config.Repository, getenv func(string) string) (repository.Repository, error) {
+	c := at.Restic
 	if c == nil {
-		repo, err := dir.At(cfg.Repository.Dir)
+		repo, err := dir.At(at.Dir)
 		if err != nil {
-			return nil, fmt.Errorf("open repository %s: %w", cfg.Repository.Dir, err)
+			return nil, fmt.Errorf("open repository %s: %w", at.Dir, err)
 		}
 		return repo, nil
 	}

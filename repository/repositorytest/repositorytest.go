@@ -43,6 +43,11 @@ func Run(t *testing.T, open func(t *testing.T) repository.Repository) {
 		{"readers and writers at once", testReadersAndWriters},
 		{"reading ends with its context", testOpenCanceled},
 		{"the result of a verify stays with the backup", testRecordVerify},
+		{"a copy is the same backup, proven", testCopy},
+		{"a copy takes the place of nothing", testCopyOfOther},
+		{"damage is not copied", testCopyOfDamage},
+		{"a copy that ends early leaves nothing", testCopyEnds},
+		{"nothing is copied that cannot be proven", testCopyOfForeign},
 		{"Free and Location", testPlace},
 	}
 	for _, c := range cases {

@@ -19,6 +19,24 @@ func (r *Repository) Open(ctx context.Context, id lockstep.BackupID, name string
 	if err != nil {
 		return nil, err
 	}
+	return r.openOf(ctx, v, f, id, name)
+}
+
+// OpenStaged implements repository.StagedReading: every blob is read, those too that
+// the repository had before the artifact was put.
+func (r *Repository) OpenStaged(ctx context.Context, id lockstep.BackupID, name string) (io.ReadCloser, error) {
+	v, err := r.vaultFor(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	f, err := r.stagedAs(ctx, v, id, name)
+	if err != nil {
+		return nil, err
+	}
+	return r.openOf(ctx, v, f, id, name)
+}
+
+func (r *Repository) openOf(ctx context.Context, v *vault.Vault, f found, id lockstep.BackupID, name string) (io.ReadCloser, error) {
 	release, err := v.UseReading(ctx)
 	if err != nil {
 		return nil, trouble("open backup", id, err)

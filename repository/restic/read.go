@@ -204,20 +204,29 @@ func (r *Repository) StagedEntries(ctx context.Context, id lockstep.BackupID, na
 	if err != nil {
 		return nil, err
 	}
-	staged, err := r.stagedOf(ctx, v, id)
+	f, err := r.stagedAs(ctx, v, id, name)
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range staged {
+	a, err := openArtifact(ctx, v, f, name)
+	if err != nil {
+		return nil, err
+	}
+	return a.entries(ctx)
+}
+
+// stagedAs is the snapshot of an artifact that is staged.
+func (r *Repository) stagedAs(ctx context.Context, v *vault.Vault, id lockstep.BackupID, name string) (found, error) {
+	staged, err := r.stagedOf(ctx, v, id)
+	if err != nil {
+		return found{}, err
+	}
+	for _, f := range slices.Backward(staged) { // a later Put replaces an earlier one
 		if f.tagged(tagArtifact) == name {
-			a, err := openArtifact(ctx, v, f, name)
-			if err != nil {
-				return nil, err
-			}
-			return a.entries(ctx)
+			return f, nil
 		}
 	}
-	return nil, notFound(id)
+	return found{}, notFound(id)
 }
 
 // artifact is one of a snapshot.

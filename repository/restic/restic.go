@@ -73,6 +73,8 @@ var (
 	_ repository.ForOthers  = (*Repository)(nil)
 	_ repository.Sharing    = (*Repository)(nil)
 	_ repository.Cared      = (*Repository)(nil)
+
+	_ repository.StagedReading = (*Repository)(nil)
 )
 
 // New is the repository in a store. Nothing is read yet.

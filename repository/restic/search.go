@@ -23,13 +23,30 @@ func (r *Repository) FindDamage(ctx context.Context, id lockstep.BackupID) error
 	if err != nil {
 		return err
 	}
+	return trouble(op, id, findDamage(ctx, v, *f.Tree))
+}
+
+// FindStagedDamage implements repository.StagedReading.
+func (r *Repository) FindStagedDamage(ctx context.Context, id lockstep.BackupID, name string) error {
+	v, err := r.vaultFor(ctx, id)
+	if err != nil {
+		return err
+	}
+	f, err := r.stagedAs(ctx, v, id, name)
+	if err != nil {
+		return err
+	}
+	return trouble("look for all that is damaged of staged backup", id, findDamage(ctx, v, *f.Tree))
+}
+
+func findDamage(ctx context.Context, v *vault.Vault, tree format.ID) error {
 	release, err := v.UseReading(ctx)
 	if err != nil {
-		return trouble(op, id, err)
+		return err
 	}
 	defer release()
 	s := &search{ctx: ctx, vault: v, seen: map[format.Handle]bool{}}
-	return trouble(op, id, errors.Join(s.run(*f.Tree), v.KeepRotten(ctx)))
+	return errors.Join(s.run(tree), v.KeepRotten(ctx))
 }
 
 // search opens blobs, past those that are damaged: of them the vault knows then.

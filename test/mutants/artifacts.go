@@ -81,3 +81,55 @@ var artifactMutants = []mutant{
 		Test: "./app -run TestAnArtifactIsComparedOnItsWay",
 	},
 }
+
+// copyMutants are bugs in copies of backups.
+var copyMutants = []mutant{
+	{
+		Name: "a copy is not compared with the manifest", File: "repository/copy.go",
+		Why: "the second copy is of something else, and nobody knows until the first one is lost",
+		Old: "	if is.Digest == a.Digest && is.Bytes == a.Bytes && is.Entries == a.Entries {\n", New: "	if is.Digest != \"\" && a.Digest != \"\" {\n",
+		Test: "./repository/dir -run TestContract/damage_is_not_copied",
+	},
+	{
+		Name: "a copy does not read what was there", File: "repository/copy.go",
+		Why: "the second copy counts as read, and shares a rotten blob with an old backup",
+		Old: "	s, ok := c.To.(StagedReading)\n	if !ok {\n", New: "	s, ok := c.To.(StagedReading)\n	if !ok || true {\n",
+		Test: "./repository/restic -run TestACopyReads",
+	},
+	{
+		Name: "a stopped copy stays staged", File: "repository/copy.go",
+		Why: "the id is taken for ever, and no copy of that backup can be made again",
+		Old: "		if id != \"\" {\n			err = errors.Join(err, c.To.Discard(ctx, id))\n", New: "		if id == \"\" {\n			err = errors.Join(err, c.To.Discard(ctx, id))\n",
+		Test: "./repository/dir -run TestContract/a_copy_that_ends",
+	},
+	{
+		Name: "a copy is written into what another one stages", File: "repository/copy.go",
+		Why: "a copy goes by another id, and is no copy",
+		Old: "	if id != m.ID {\n", New: "	if id == \"\" {\n",
+		Test: "./repository/dir -run TestContract/a_copy_that_ends",
+	},
+	{
+		Name: "a damaged backup is copied", File: "app/copy.go",
+		Why: "the copy of a backup that was found damaged passes for a good one",
+		Old: "	if b.Ours() && !changed {\n", New: "	if b.Ours() || changed {\n",
+		Test: "./app -run TestWhatIsNotWhatItWas",
+	},
+	{
+		Name: "a copy goes to whatever disk is there", File: "app/copy.go",
+		Why: "copies pile up in the folder on which the disk is not mounted",
+		Old: "	case known && was.ID != is:\n", New: "	case known && was.ID != is && is == \"never\":\n",
+		Test: "./app -run TestAnotherDisk",
+	},
+	{
+		Name: "what a dead copy left stays", File: "app/copy.go",
+		Why: "after a kill that backup can never be copied again",
+		Old: "	err = to.Discard(ctx, was.Backup)\n", New: "	err = nil\n",
+		Test: "./app -run TestACopyThatDied",
+	},
+	{
+		Name: "another repository settles a backup", File: "app/copy.go",
+		Why: "a restore from the second copy takes a backup for not committed that is, and calls it interrupted",
+		Old: "	if a.cfg.Elsewhere == \"\" || run.Opened.Operation", New: "	if a.cfg.Elsewhere != \"never\" || run.Opened.Operation",
+		Test: "./app -run TestABackupIsNotSettledByAnotherRepository",
+	},
+}
