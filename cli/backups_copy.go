@@ -14,8 +14,8 @@ import (
 )
 
 const backupsCopyHelp = `Copy a backup into another repository: the second copy, for when the first one is
-lost. LOCATION is /FOLDER or ./FOLDER for one of plain tar files; restic:FOLDER for
-one in restic's format, and so is s3:https://HOST/BUCKET/FOLDER, with the password in
+lost. LOCATION is /FOLDER or ./FOLDER for one of plain tar files; restic:FOLDER, or
+s3:https://HOST/BUCKET/FOLDER, for one in restic's format, with the password in
 $RESTIC_PASSWORD_FILE or $RESTIC_PASSWORD. "repository" is the configuration's own.
 
 Every byte is read, here and there, and compared with the manifest; only then is the
@@ -23,7 +23,7 @@ copy there, with the same id and the same signed manifest. A copy that is stoppe
 leaves nothing. One that is there already is left as it is.
 
   lockstep backups copy latest --to /mnt/usb/backups
-  lockstep backups copy shop_20261122T144241Z --to s3:https://s3.example.com/far/shop
+  lockstep backups copy shop_20261122T144241Z --to restic:/mnt/nas/backups
 
 Every command about backups, and restore, can be asked of the copy:
 
