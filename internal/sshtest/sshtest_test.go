@@ -109,7 +109,7 @@ func dead(pid int) bool {
 
 func await(t *testing.T, done func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 6000 { // a minute
 		if done() {
 			return
 		}

@@ -38,7 +38,7 @@ func TestContract_6_1_SOCKS5CarriesHTTPAndSSH(t *testing.T) {
 	release(t, r)
 	if n := in.Server.Open(); n > 0 {
 		// The server sees the end a moment after the client.
-		for range 1000 {
+		for range 60_000 { // a minute, where nothing hurries
 			if n = in.Server.Open(); n == 0 {
 				break
 			}
@@ -164,7 +164,7 @@ func TestContract_6_1_AJumpboxCarriesHTTPAndSSHOverOneConnection(t *testing.T) {
 	}
 	// A connection that is lost is made again.
 	jump.DropConnections()
-	for range 1000 {
+	for range 12_000 {
 		if _, err := r.Instances[0].Target.Run(t.Context(), "true", target.Streams{}); err == nil {
 			break
 		}

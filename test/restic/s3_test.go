@@ -60,7 +60,7 @@ func (g *gateway) start() {
 	if err := g.process.Start(); err != nil {
 		g.t.Fatal(err)
 	}
-	for range 500 {
+	for range 3000 { // a minute
 		c, err := net.Dial("tcp", g.address)
 		if err == nil {
 			c.Close()
