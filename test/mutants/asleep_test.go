@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,12 +137,36 @@ func TestMostSleep(t *testing.T) {
 	asleep := 0
 	for _, g := range groups {
 		asleep += len(g.members)
-		if _, err := (&group{pkg: g.pkg, members: g.members, dir: t.TempDir()}).overlay(all()); err != nil {
+		g.dir = t.TempDir()
+		overlay, err := g.overlay(all())
+		if err != nil {
 			t.Errorf("%s: %v", g.pkg, err)
+			continue
 		}
+		inItsPlace(t, overlay)
 	}
 	t.Logf("%d of %d are asleep in %d binaries", asleep, len(all()), len(groups))
 	if asleep < len(alone) {
 		t.Errorf("%d are asleep, %d are compiled alone", asleep, len(alone))
+	}
+}
+
+// inItsPlace: each file of an overlay stands in one place only.
+func inItsPlace(t *testing.T, overlay string) {
+	t.Helper()
+	text, err := os.ReadFile(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct{ Replace map[string]string }
+	if err := json.Unmarshal(text, &list); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for path, by := range list.Replace {
+		if other, twice := seen[by]; twice {
+			t.Errorf("%s and %s are the same file", path, other)
+		}
+		seen[by] = path
 	}
 }

@@ -143,13 +143,14 @@ func (g *group) overlay(chosen []mutant) (string, error) {
 	for _, a := range g.members {
 		byFile[chosen[a.index].File] = append(byFile[chosen[a.index].File], a.changes...)
 	}
-	replace := map[string]string{}
+	replace, puts := map[string]string{}, 0
 	put := func(path, text string) error {
 		path, err := filepath.Abs(path)
 		if err != nil {
 			return err
 		}
-		replace[path] = filepath.Join(g.dir, strconv.Itoa(len(replace))+".go")
+		puts++ // and not the length of replace: a package's file may be put again
+		replace[path] = filepath.Join(g.dir, strconv.Itoa(puts)+".go")
 		return os.WriteFile(replace[path], []byte(text), 0o600)
 	}
 	for file, list := range byFile {
