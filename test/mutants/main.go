@@ -76,7 +76,7 @@ func main() {
 // all are the mutants of all lists.
 func all() []mutant {
 	return slices.Concat(mutants, artifactMutants, copyMutants, spillMutants, accessMutants, backgroundMutants, serverMutants,
-		engineMutants, shellMutants, dropinMutants, stepMutants, fileMutants, writeMutants, containerMutants)
+		engineMutants, shellMutants, dropinMutants, stepMutants, fileMutants, writeMutants, containerMutants, kubernetesMutants)
 }
 
 // choose are the mutants whose name contains only, and whose file differs from the

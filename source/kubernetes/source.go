@@ -1,0 +1,268 @@
+package kubernetes
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"lockstep"
+	"lockstep/source"
+	"lockstep/target/kubernetes"
+)
+
+// Source is the source of one specification. Make it with New or FromReach.
+type Source struct{ spec Specification }
+
+var (
+	_ source.Lister = (*Source)(nil)
+	_ source.Placer = (*Source)(nil)
+)
+
+// New makes a source. It contacts nothing; an error, of KindInvalid, is about
+// the specification.
+func New(s Specification) (*Source, error) {
+	if err := s.check(); err != nil {
+		return nil, &lockstep.Error{
+			Kind: lockstep.KindInvalid, Op: fmt.Sprintf("use the specification of %q", s.Name), Err: err,
+			Hint: "correct it in the configuration file",
+		}
+	}
+	s.Locations = s.Locations.Or(lockstep.ContainerLocations())
+	return &Source{s}, nil
+}
+
+// Info names the deployment; see source.Key.
+func (s *Source) Info() lockstep.DeploymentInfo {
+	return lockstep.DeploymentInfo{Name: s.spec.Name, Source: "kubernetes", Key: source.Key(s.spec.Identity, s.spec.File, s.spec.Name)}
+}
+
+// Places implements source.Placer. The name of a context is that of a kubeconfig.
+func (s *Source) Places() []string {
+	c := s.spec.Cluster
+	cluster := "kubernetes:in-cluster "
+	if !c.InCluster {
+		cluster = "kubernetes:" + strings.Join(c.Kubeconfig, ":") + "#" + c.Context + " "
+	}
+	if len(s.spec.Instances) == 0 {
+		return []string{cluster + s.spec.which()}
+	}
+	var places []string
+	for _, in := range s.spec.Instances {
+		places = append(places, cluster+s.spec.Namespace+"/"+in.Pod+" container "+cmp.Or(in.Container, s.spec.Container))
+	}
+	return places
+}
+
+// reach is what Reach says.
+type reach struct {
+	Kind string `json:"kind"` // "kubernetes"
+	Specification
+}
+
+// Reach is the specification as JSON, for FromReach.
+func (s *Source) Reach() string {
+	out, err := json.Marshal(reach{"kubernetes", s.spec})
+	if err != nil {
+		// A specification holds texts, numbers and lists of them; it always
+		// encodes.
+		panic(fmt.Sprintf("encode specification: %v", err))
+	}
+	return string(out)
+}
+
+// IsReach reports whether a text is Reach of a Source.
+func IsReach(text string) bool {
+	var r struct {
+		Kind string `json:"kind"`
+	}
+	return json.Unmarshal([]byte(text), &r) == nil && r.Kind == "kubernetes"
+}
+
+// FromReach makes the source again that Reach described. The file that it came
+// from need not be there any more; the key is the same.
+func FromReach(text string) (*Source, error) {
+	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
+	decoder.DisallowUnknownFields()
+	var r reach
+	if err := decoder.Decode(&r); err != nil {
+		return nil, fmt.Errorf("read how a deployment is reached: %w", err)
+	}
+	return New(r.Specification)
+}
+
+// Place is which pods of which cluster the source of a Reach finds; ok is false
+// where the text is not Reach of a Source. Contexts of two kubeconfigs are two
+// clusters, whatever their names: many are called default.
+func Place(text string) (place string, ok bool) {
+	var r reach
+	if json.Unmarshal([]byte(text), &r) != nil || r.Kind != "kubernetes" {
+		return "", false
+	}
+	which := r.which()
+	if r.Group != "" {
+		which += " as " + r.Group
+	}
+	which += " of " + r.Cluster.String()
+	if !r.Cluster.InCluster {
+		which += " in " + strings.Join(r.Cluster.Kubeconfig, ":")
+	}
+	return which, true
+}
+
+// List asks the cluster again which pods there are.
+func (s *Source) List(ctx context.Context) ([]source.Listing, error) {
+	c, err := kubernetes.Open(s.spec.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.find(ctx, c)
+	return listed(found), errors.Join(err, c.Close())
+}
+
+func listed(found []found) []source.Listing {
+	list := make([]source.Listing, len(found))
+	for i, f := range found {
+		list[i] = source.Listing{Group: f.group, ID: f.id, Index: f.index, Address: f.name, Machine: machineOf(f)}
+	}
+	return list
+}
+
+// machineOf tells a container from every other, and from one that takes its place.
+func machineOf(f found) string {
+	if f.pod == nil {
+		return ""
+	}
+	return string(f.pod.UID) + "/" + f.container
+}
+
+// Resolve asks the cluster for the pods and opens a target in each, without running
+// anything there. Nothing is tracked, because nothing is made. A pod that does not run,
+// or is not there, is an instance that cannot be reached; so are all that are listed
+// where the cluster does not answer, which keeps nobody from unlocking what is
+// elsewhere.
+func (s *Source) Resolve(ctx context.Context, _ source.Tracker) (*source.Resolved, error) {
+	c, err := kubernetes.Open(s.spec.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	list, unasked := s.find(ctx, c)
+	if unasked != nil && len(s.spec.Instances) == 0 {
+		return nil, errors.Join(unasked, c.Close())
+	}
+	if unasked != nil {
+		list, _ = s.ofList(ctx, nil) // asks nobody
+		for i := range list {
+			list[i].container = s.containerOf(list[i])
+		}
+	}
+	info := s.Info()
+	r := &source.Resolved{
+		Name: info.Name, Key: info.Key, Locations: s.spec.Locations, Listed: listed(list),
+		Overrides: source.Overrides{Jobs: s.spec.Jobs, Apply: s.spec.Limits.Apply},
+	}
+	unfit, keeps := unfit(list, s.spec.Locations)
+	slots := newSlots(s, c, list)
+	for i, f := range list {
+		for k, folder := range keeps[i] {
+			keeps[i][k] = c.Server() + " " + folder
+		}
+		r.Instances = append(r.Instances, source.Instance{
+			Group: f.group, ID: f.id, Index: f.index, Address: f.name, Target: slots.open(f),
+			Bootstrap: i == 0 || list[i-1].group != f.group, Root: isRoot(f), Unfit: cmp.Or(unasked, unfit[i]),
+			Machine: machineOf(f), Keeps: keeps[i], Scripts: scriptsOf(f),
+		})
+	}
+	release := sync.OnceValue(func() error {
+		var errs []error
+		for _, in := range r.Instances {
+			errs = append(errs, in.Target.Close())
+		}
+		return errors.Join(append(errs, c.Close())...)
+	})
+	r.Release = func(context.Context) error { return release() }
+	return r, nil
+}
+
+// isRoot reports whether it is written that commands run as root: the user of an image
+// the API does not tell.
+func isRoot(f found) bool {
+	if f.pod == nil {
+		return false
+	}
+	var user *int64
+	if c := f.pod.Spec.SecurityContext; c != nil {
+		user = c.RunAsUser
+	}
+	if c := containerIn(f.pod, f.container); c != nil && c.SecurityContext != nil && c.SecurityContext.RunAsUser != nil {
+		user = c.SecurityContext.RunAsUser
+	}
+	return user != nil && *user == 0
+}
+
+// slots know which pod is in which slot, as long as a source is resolved: where one is
+// gone, another takes its place.
+type slots struct {
+	source  *Source
+	cluster *kubernetes.Cluster
+
+	mu    sync.Mutex
+	taken map[string]bool   // pods in slots, by uid
+	ids   map[string]string // uid of a pod, by the slot that it is in
+}
+
+func newSlots(s *Source, c *kubernetes.Cluster, list []found) *slots {
+	out := &slots{source: s, cluster: c, taken: map[string]bool{}, ids: map[string]string{}}
+	for _, f := range list {
+		out.put(f, f.pod)
+	}
+	return out
+}
+
+func slotOf(f found) string { return f.group + "/" + f.id }
+
+// put notes that a pod is in a slot now. The caller holds the lock, or is alone.
+func (s *slots) put(slot found, pod *corev1.Pod) {
+	if pod == nil {
+		return
+	}
+	delete(s.taken, s.ids[slotOf(slot)])
+	s.ids[slotOf(slot)] = string(pod.UID)
+	s.taken[string(pod.UID)] = true
+}
+
+func (s *slots) open(f found) *kubernetes.Target {
+	at := kubernetes.Container{Namespace: s.source.spec.Namespace, Pod: f.name, Container: f.container}
+	if f.stable {
+		return s.cluster.Container(at, nil)
+	}
+	return s.cluster.Container(at, func(ctx context.Context, gone kubernetes.Container) (kubernetes.Container, bool, error) {
+		return s.next(ctx, f, gone)
+	})
+}
+
+// next is the pod that has taken the place of one that is gone: the oldest of its group
+// that is in no slot.
+func (s *slots) next(ctx context.Context, slot found, gone kubernetes.Container) (kubernetes.Container, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, err := s.source.find(ctx, s.cluster)
+	if err != nil {
+		return gone, false, err
+	}
+	for _, f := range list {
+		if f.pod == nil || f.group != slot.group || s.taken[string(f.pod.UID)] || f.name == gone.Pod {
+			continue
+		}
+		s.put(slot, f.pod)
+		gone.Pod, gone.Container = f.name, f.container
+		return gone, true, nil
+	}
+	return gone, false, nil
+}

@@ -1,0 +1,55 @@
+package main
+
+// kubernetesMutants are bugs in how pods are reached and found.
+var kubernetesMutants = []mutant{
+	{
+		Name: "kubernetes: what the API calls a success is one", File: "target/kubernetes/target.go", Test: "./target/kubernetes -run TestKilled",
+		Why: "a kubelet that is killed in the middle of a backup script makes a good backup",
+		Old: "	<-ended\n	if err == nil || strings", New: "	<-ended\n	if err == nil {\n		return target.Exit{}, nil\n	}\n	if strings",
+	},
+	{
+		Name: "kubernetes: an input that broke off has ended", File: "target/kubernetes/stdin.go", Test: "./target/kubernetes -run BrokenInput",
+		Why: "half of an archive is unpacked and called a whole one",
+		Old: "	if i.ctx.Err() != nil {\n		<-i.ended\n		return 0, errOver\n	}\n	return n, err\n", New: "	return n, err\n",
+	},
+	{
+		Name: "kubernetes: a session that may have begun is begun again", File: "target/kubernetes/way.go", Test: "./target/kubernetes -run OtherProtocol",
+		Why: "a script runs twice",
+		Old: "IsUpgradeFailure(err) && !otherProtocol(err)\n", New: "IsUpgradeFailure(err)\n",
+	},
+	{
+		Name: "kubernetes: an answer has no end", File: "target/kubernetes/bounds.go", Test: "./target/kubernetes -run EndlessAnswer",
+		Why: "whoever answers as the API takes all memory",
+		Old: "	if l.left <= 0 {\n", New: "	if l.left <= 0 {\n		l.left = maxAnswer\n	}\n	if l.left < 0 {\n",
+	},
+	{
+		Name: "kubernetes: pods have no end", File: "target/kubernetes/cluster.go", Test: "./target/kubernetes -run TestLists",
+		Why: "a selector that is too wide takes all memory",
+		Old: "len(pods) > MaxPods {\n", New: "len(pods) > MaxPods && false {\n",
+	},
+	{
+		Name: "kubernetes: a volume that goes with the pod is enough", File: "source/kubernetes/lasting.go", Test: "./source/kubernetes -run Lasting",
+		Why: "a pod that is rescheduled while its data is locked stays locked",
+		Old: "	if stays := stayingVolume(f.pod); stays != \"\" {\n", New: "	if stays := stayingVolume(f.pod); stays != \"\" && false {\n",
+	},
+	{
+		Name: "kubernetes: two pods may share a volume", File: "source/kubernetes/lasting.go", Test: "./source/kubernetes -run Lasting",
+		Why: "two instances take one another's claim for their own",
+		Old: "			case taken:\n", New: "			case taken && false:\n",
+	},
+	{
+		Name: "kubernetes: two slots are in one pod", File: "source/kubernetes/source.go", Test: "./source/kubernetes -run Replaced",
+		Why: "one pod is locked twice, and the other not at all",
+		Old: " || s.taken[string(f.pod.UID)] ||", New: " ||",
+	},
+	{
+		Name: "kubernetes: an ordinal without a pod is left out", File: "source/kubernetes/find.go", Test: "./source/kubernetes -run Find",
+		Why: "a backup without the database is a good one",
+		Old: "		out = append(out, f)\n	}\n	return out\n}\n\n// belongs", New: "		if f.pod != nil {\n			out = append(out, f)\n		}\n	}\n	return out\n}\n\n// belongs",
+	},
+	{
+		Name: "kubernetes: whose labels match is a pod of the set", File: "source/kubernetes/find.go", Test: "./source/kubernetes -run Find",
+		Why: "a pod of somebody else's is locked and backed up",
+		Old: "p.Name == f.name && belongs(p, \"StatefulSet\", set.Name) {", New: "p.Name == f.name {",
+	},
+}
