@@ -67,9 +67,9 @@ type Plan struct {
 	Key        DeploymentKey `json:"key"`
 	Locations  Locations     `json:"locations"`
 	Policy     Policy        `json:"policy"`
-	// Instances are all instances of the deployment, without their jobs,
-	// sorted by group, index and id: a source that lists them in another order
-	// does not make another plan.
+	// Instances are all instances of the deployment, but for those that the
+	// restore of a part does not need, without their jobs, sorted by group, index
+	// and id: a source that lists them in another order does not make another plan.
 	Instances []Instance `json:"instances"`
 	Waves     []Wave     `json:"waves"`
 	// Order says why there is more than one lock wave: who is locked before

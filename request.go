@@ -14,7 +14,8 @@ type Request struct {
 	Jobs      []string     `json:"jobs,omitempty"`
 	Instances []InstanceID `json:"instances,omitempty"`
 	// Without are instances that a restore leaves alone: they are not restored, and
-	// neither contacted nor locked.
+	// neither contacted nor locked. Dead ones that the restore of a part does not need
+	// need not be named.
 	Without []InstanceID `json:"without,omitempty"`
 	// From allows a restore to read another deployment's backup; Map says
 	// which slots go where, as OLDGROUP/INDEX to NEWGROUP/INDEX.

@@ -30,6 +30,10 @@ type shop struct {
 	launcher string
 	// list, if not nil, is what reading the list of instances again gives.
 	list func() ([]source.Listing, error)
+	// brings are scripts that come along for the last instance, and address is where
+	// it is.
+	brings  map[string]map[lockstep.ScriptKind]string
+	address string
 }
 
 func newShop(t *testing.T, ids ...string) *shop {
@@ -97,6 +101,8 @@ func (s *shop) Resolve(context.Context, source.Tracker) (*source.Resolved, error
 		}
 		res.Instances = append(res.Instances, source.Instance{Group: "node", ID: id, Index: string(rune('0' + i)), Target: way})
 	}
+	last := &res.Instances[len(res.Instances)-1]
+	last.Scripts, last.Address = s.brings, s.address
 	return res, nil
 }
 

@@ -12,9 +12,7 @@ import (
 )
 
 // leaveOut takes from a restore's instances those that the request names: they are
-// neither restored, locked nor contacted. No other is left out, however little there
-// was to do on it the last time: only a look at it tells what it ships now. expected
-// is the backup to restore, or nil.
+// neither restored, locked nor contacted. expected is the backup to restore, or nil.
 func (r *running) leaveOut(ctx context.Context, resolved *source.Resolved, expected *lockstep.Backup) error {
 	without := r.run.Opened.Request.Without
 	if expected == nil {
@@ -53,30 +51,4 @@ func knownWithout(req lockstep.Request, resolved *source.Resolved) error {
 		}
 	}
 	return nil
-}
-
-// nameDead adds to the error of a restore which flag leaves those out that did not
-// answer and are not to be restored.
-func (r *running) nameDead(s *session, err error) error {
-	req := r.run.Opened.Request
-	if len(req.Instances)+len(req.Jobs) == 0 || err == nil {
-		return err
-	}
-	if req.Operation == lockstep.OperationPlan { // which claims nothing, and has met nobody
-		return &lockstep.Error{Err: err, Hint: "an instance that is dead and not restored is left out with --without GROUP/ID"}
-	}
-	var flags []string
-	for _, i := range s.resolved.Instances {
-		id := i.Name()
-		if !slices.Contains(req.Instances, id) && !s.clients[id].Met() {
-			flags = append(flags, "--without "+string(id))
-		}
-	}
-	if len(flags) == 0 {
-		return err
-	}
-	return &lockstep.Error{
-		Err:  err,
-		Hint: fmt.Sprintf("what it has to lock is locked while another one is restored; if it is dead and nothing of it is to be restored, leave it out: %s", strings.Join(flags, " ")),
-	}
 }

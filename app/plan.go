@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lockstep"
 	"lockstep/planner"
@@ -66,13 +67,26 @@ func (a *App) compareWithLast(ctx context.Context, run *lockstep.Run, rep *locks
 	}
 	for _, sum := range runs {
 		last, err := a.Run(ctx, sum.ID)
-		if err != nil || last.Plan == nil {
-			continue // one that cannot be read, or found nothing, says nothing
+		if err != nil || last.Plan == nil || leavesOut(last.Opened.Request) {
+			continue // one that cannot be read, or did not find all, says nothing
 		}
-		rep.Since, rep.Changes = last.ID, append(rep.Changes, planner.Changes(last.Found, run.Found)...)
+		then := last.Found
+		if leavesOut(run.Opened.Request) { // what was not found now has not gone for that
+			then.Instances = slices.DeleteFunc(slices.Clone(then.Instances), func(in lockstep.Instance) bool { return !hasInstance(run.Found, in.Name()) })
+		}
+		rep.Since, rep.Changes = last.ID, append(rep.Changes, planner.Changes(then, run.Found)...)
 		return nil
 	}
 	return nil
+}
+
+// leavesOut reports whether a request allows that instances are not looked at.
+func leavesOut(req lockstep.Request) bool {
+	return len(req.Jobs)+len(req.Instances)+len(req.Without) > 0
+}
+
+func hasInstance(d lockstep.Deployment, id lockstep.InstanceID) bool {
+	return slices.ContainsFunc(d.Instances, func(in lockstep.Instance) bool { return in.Name() == id })
 }
 
 // lastWindows are the lock windows of the key's last backups, in seconds,

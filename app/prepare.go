@@ -42,12 +42,12 @@ func (r *running) prepare(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	s := r.openSession(ctx, resolved, last)
-	found, err := r.claimAndDiscover(ctx, s)
-	if err == nil {
-		err = r.plan(ctx, s, found, expected)
+	if expected != nil && len(req.Jobs)+len(req.Instances) > 0 {
+		err = r.planPart(ctx, s, expected)
+	} else {
+		err = r.planWhole(ctx, s, expected)
 	}
 	if err != nil {
-		err = r.nameDead(s, err)
 		s.abandon(ctx)
 		return nil, fmt.Errorf("prepare %s of %s: %w", req.Operation, req.Deployment, err)
 	}
@@ -160,6 +160,19 @@ func (r *running) needsRepository() bool {
 		r.run.Opened.Operation == lockstep.OperationPlan && r.run.Opened.Request.ForRestore
 }
 
+// planWhole claims every instance, discovers their jobs, and plans.
+func (r *running) planWhole(ctx context.Context, s *session, expected *lockstep.Backup) error {
+	found, err := r.claimAndDiscover(ctx, s)
+	if err != nil {
+		return err
+	}
+	p, err := r.makePlan(found, s.policy, expected, nil)
+	if err != nil {
+		return err
+	}
+	return r.freeze(ctx, s, p, found, expected)
+}
+
 // claimAndDiscover claims every instance and asks it for its jobs, all
 // instances and both questions at once. A plan claims nothing.
 func (r *running) claimAndDiscover(ctx context.Context, s *session) (lockstep.Deployment, error) {
@@ -170,37 +183,45 @@ func (r *running) claimAndDiscover(ctx context.Context, s *session) (lockstep.De
 		waited, err = r.claim(ctx, s)
 		claimed <- err
 	}()
-	options := discover.Options{
-		Version: r.app.cfg.ContractVersion, Cleanup: r.run.Opened.Operation == lockstep.OperationCleanup,
-		// What ends only with its input would keep us for as long as a slow login may take.
-		Refused: func(id lockstep.InstanceID) { s.clients[id].GiveUp() },
-	}
+	options := r.discovering(s)
 	found, notes, err := r.app.cfg.Discover(ctx, s.resolved, options)
 	unclaimed := <-claimed
 	if unclaimed == nil && waited { // whoever was at work there has ended since
 		found, notes, err = r.app.cfg.Discover(ctx, s.resolved, options)
 	}
+	noted := r.noteFound(ctx, notes, err)
+	if err != nil && (errors.Is(unclaimed, target.ErrNotStarted) || errors.Is(unclaimed, target.ErrLost)) {
+		unclaimed = nil // discovery tells of the same instances
+	}
+	return found, errors.Join(unclaimed, err, noted)
+}
+
+// discovering are the run's choices of a discovery.
+func (r *running) discovering(s *session) discover.Options {
+	return discover.Options{
+		Version: r.app.cfg.ContractVersion, Cleanup: r.run.Opened.Operation == lockstep.OperationCleanup,
+		// What ends only with its input would keep us for as long as a slow login may take.
+		Refused: func(id lockstep.InstanceID) { s.clients[id].GiveUp() },
+	}
+}
+
+// noteFound writes down what a discovery noted, and, where it did not fail, that the
+// plan comes next.
+func (r *running) noteFound(ctx context.Context, notes []lockstep.Noted, failed error) error {
 	facts := make([]lockstep.EventData, 0, len(notes)+1)
 	for _, n := range notes {
 		facts = append(facts, n)
 	}
-	if err == nil {
+	if failed == nil {
 		facts = append(facts, lockstep.Noted{
 			Level: "debug", Phase: lockstep.PhasePlan, Message: "every instance has told of its jobs; the plan comes next",
 		})
 	}
-	if err != nil && (errors.Is(unclaimed, target.ErrNotStarted) || errors.Is(unclaimed, target.ErrLost)) {
-		unclaimed = nil // discovery tells of the same instances
-	}
-	return found, errors.Join(unclaimed, err, r.note(ctx, facts...))
+	return r.note(ctx, facts...)
 }
 
-// plan makes the plan and freezes it in the journal.
-func (r *running) plan(ctx context.Context, s *session, found lockstep.Deployment, expected *lockstep.Backup) error {
-	p, err := r.makePlan(found, s.policy, expected)
-	if err != nil {
-		return err
-	}
+// freeze writes the plan into the journal, if it is the one that was asked for.
+func (r *running) freeze(ctx context.Context, s *session, p lockstep.Plan, found lockstep.Deployment, expected *lockstep.Backup) (err error) {
 	if want := r.run.Opened.Request.PlanDigest; want != "" && want != p.Digest() {
 		return &lockstep.Error{
 			Kind: lockstep.KindRefused, Op: "check the plan", Err: fmt.Errorf("it is %s, not the %s that was asked for", p.Digest(), want),
@@ -233,8 +254,8 @@ func (r *running) begin(ctx context.Context, p lockstep.Plan) (lockstep.BackupID
 }
 
 // makePlan asks the planner for the run's operation, or for the one that a
-// plan previews.
-func (r *running) makePlan(found lockstep.Deployment, policy lockstep.Policy, expected *lockstep.Backup) (lockstep.Plan, error) {
+// plan previews. silent: see planner.RestoreOptions.
+func (r *running) makePlan(found lockstep.Deployment, policy lockstep.Policy, expected *lockstep.Backup, silent []lockstep.Instance) (lockstep.Plan, error) {
 	req := r.run.Opened.Request
 	switch req.Operation {
 	case lockstep.OperationCheck:
@@ -243,7 +264,7 @@ func (r *running) makePlan(found lockstep.Deployment, policy lockstep.Policy, ex
 		return planner.Cleanup(found, policy, planner.CleanupOptions{ForRestore: req.ForRestore})
 	case lockstep.OperationRestore, lockstep.OperationPlan:
 		if expected != nil {
-			return planner.Restore(found, policy, planner.RestoreOptions{Backup: *expected, Request: req})
+			return planner.Restore(found, policy, planner.RestoreOptions{Backup: *expected, Request: req, Silent: silent})
 		}
 	case lockstep.OperationBackup:
 	}

@@ -24,7 +24,8 @@ name; elsewhere it wants --yes.
   lockstep restore shop shop_20261122T144241Z --yes
   lockstep restore shop latest --job postgres         a part
   lockstep restore shop latest --instance db/0 --without cache/0
-                                                      … although cache/0 is dead
+                                                      … although cache/0, which
+                                                      has to be locked, is dead
   lockstep restore staging latest --from shop         another deployment's backup
   lockstep restore shop latest --map db/0=db/1        into other slots
   lockstep restore shop latest --ask "disk died"      where a second person must

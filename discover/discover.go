@@ -33,6 +33,10 @@ type Options struct {
 	// Refused, if not nil, is called for each instance whose login let no command of
 	// ours do its work, as soon as that is known, from several goroutines at once.
 	Refused func(lockstep.InstanceID)
+	// Spare, if not nil, is asked of each instance that could not be discovered, with
+	// the reason, one after another in the order of the specification: true leaves it
+	// out, as if it were not in the specification. It may block.
+	Spare func(source.Instance, error) bool
 	// Limit bounds the instances probed at once; 0 is 64. How many are dialed
 	// at once is the dialer's choice.
 	Limit int
@@ -72,7 +76,7 @@ func Discover(ctx context.Context, resolved *source.Resolved, o Options) (lockst
 	o = o.withDefaults()
 	d := lockstep.Deployment{
 		Name: resolved.Name, Key: resolved.Key, Locations: resolved.Locations,
-		Instances: make([]lockstep.Instance, len(resolved.Instances)),
+		Instances: make([]lockstep.Instance, 0, len(resolved.Instances)),
 	}
 	way, err := newLayout(resolved.Locations)
 	if err != nil {
@@ -94,10 +98,13 @@ func Discover(ctx context.Context, resolved *source.Resolved, o Options) (lockst
 		if r.err == nil {
 			r.err = b.build(r.probed)
 		}
+		if r.err != nil && o.Spare != nil && o.Spare(resolved.Instances[i], r.err) {
+			continue
+		}
 		if r.err != nil {
 			findings = append(findings, finding{resolved.Instances[i].Name(), r.err})
 		}
-		d.Instances[i] = b.instance
+		d.Instances = append(d.Instances, b.instance)
 		notes = append(notes, b.notes...)
 	}
 	for _, n := range notes {
@@ -105,7 +112,7 @@ func Discover(ctx context.Context, resolved *source.Resolved, o Options) (lockst
 			d.Warnings = append(d.Warnings, n.Message)
 		}
 	}
-	all := len(resolved.Instances) >= len(resolved.Listed) // else one that was left out may have it
+	all := len(d.Instances) >= max(len(resolved.Listed), len(resolved.Instances)) // else one that was left out may have it
 	if w := unknownJobs(resolved.Overrides, results); w != "" && len(findings) == 0 && all {
 		notes, d.Warnings = append(notes, lockstep.Noted{Level: "warn", Message: w}), append(d.Warnings, w)
 	}

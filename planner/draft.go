@@ -120,8 +120,8 @@ func (d *draft) each(stage lockstep.Stage) []lockstep.Step {
 	return steps
 }
 
-// check adds the check stage. Every instance takes part, those without jobs
-// too: each is claimed, so that no other run can use it. A backup needs space
+// check adds the check stage. Every instance of the plan takes part, those without
+// jobs too: each is claimed, so that no other run can use it. A backup needs space
 // in the repository as well.
 func (d *draft) check(repository bool) {
 	steps := d.each(lockstep.StageCheck)

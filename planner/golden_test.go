@@ -17,8 +17,9 @@ import (
 var update = flag.Bool("update", false, "rewrite the plans in testdata")
 
 // TestGolden plans each file of testdata. Its sections: "deployment"; for a
-// restore "backup", the deployment that was backed up; "request", one setting
-// per line (see ask); and "plan", the text that is expected, or the error.
+// restore "backup", the deployment that was backed up, and "silent", instances at
+// which nobody answers; "request", one setting per line (see ask); and "plan", the
+// text that is expected, or the error.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) < 20 {
@@ -72,11 +73,13 @@ type asked struct {
 	policy lockstep.Policy
 	req    lockstep.Request
 	alter  func(*lockstep.Backup)
+	silent []lockstep.Instance
 }
 
 func planText(t *testing.T, ar *txtar.Archive) string {
 	d := parseDeployment(t, part(ar, "deployment"))
 	q := ask(t, part(ar, "request"))
+	q.silent = parseDeployment(t, part(ar, "silent")).Instances
 	plan, err := q.plan(t, d, part(ar, "backup"))
 	if err != nil {
 		text := "error: " + err.Error() + "\nkind: " + string(lockstep.KindOf(err)) + "\n"
@@ -99,7 +102,7 @@ func (q asked) plan(t *testing.T, d lockstep.Deployment, backup string) (lockste
 	case "restore":
 		b := backupOf(t, parseDeployment(t, backup), q.policy)
 		q.alter(&b)
-		return Restore(d, q.policy, RestoreOptions{Backup: b, Request: q.req})
+		return Restore(d, q.policy, RestoreOptions{Backup: b, Request: q.req, Silent: q.silent})
 	}
 	t.Fatalf("operation %q", q.op)
 	return lockstep.Plan{}, nil

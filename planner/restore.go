@@ -15,6 +15,10 @@ type RestoreOptions struct {
 	// Request narrows and permits: Jobs, Instances, From, Map,
 	// AllowIncomplete and Proven are read.
 	Request lockstep.Request
+	// Silent are instances at which nobody answers, as they were found the last time.
+	// Their jobs count for the lock order alone; one that the restore needs is
+	// KindRefused.
+	Silent []lockstep.Instance
 }
 
 // Restore plans a restore: check, read, place, lock, work, unlock, clean. What
@@ -30,11 +34,13 @@ type RestoreOptions struct {
 //
 // A narrowed restore (Jobs, Instances) places and restores less, but still
 // locks every job: what stays must not be used while something beside it is
-// replaced. A name that it does not find is KindNotFound.
+// replaced. An instance that it does not need (RestoreOptions.Needs) is not in the
+// plan. A name that it does not find is KindNotFound.
 //
 // With Policy.AnyBackup neither the deployment nor the state of the backup is
 // judged: places alone must match.
 func Restore(d lockstep.Deployment, p lockstep.Policy, o RestoreOptions) (lockstep.Plan, error) {
+	d.Instances = append(slices.Clone(d.Instances), o.Silent...)
 	dr, err := newDraft(d, p, lockstep.OperationRestore, restoring)
 	if err != nil {
 		return lockstep.Plan{}, err
@@ -48,6 +54,9 @@ func Restore(d lockstep.Deployment, p lockstep.Policy, o RestoreOptions) (lockst
 	}
 	work, err := dr.match(o)
 	if err != nil {
+		return lockstep.Plan{}, err
+	}
+	if err := dr.narrow(o); err != nil {
 		return lockstep.Plan{}, err
 	}
 	dr.restore(work, o)

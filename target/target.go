@@ -85,10 +85,21 @@ func (e Exit) String() string {
 	return "exit " + strconv.Itoa(e.Code)
 }
 
+// Unreached marks err as ErrUnreachable and leaves its words as they are.
+func Unreached(err error) error { return unreached{err} }
+
+type unreached struct{ error }
+
+func (u unreached) Unwrap() error        { return u.error }
+func (u unreached) Is(target error) bool { return target == ErrUnreachable }
+
 // Errors of Run, to be matched with errors.Is.
 var (
 	// ErrNotStarted: the command never ran.
 	ErrNotStarted = errors.New("command was not started")
+	// ErrUnreachable, beside ErrNotStarted: nobody answers there at all. Whoever
+	// answers and refuses, a login or a host key that is wrong, is not one of these.
+	ErrUnreachable = errors.New("nobody answers there")
 	// ErrLost: the command may have run, and may still be running.
 	ErrLost = errors.New("connection was lost before an exit status arrived")
 )

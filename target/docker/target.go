@@ -160,14 +160,31 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
+func gone(err error) bool {
+	return errdefs.IsNotFound(err) && strings.Contains(err.Error(), "No such container")
+}
+
+func stopped(text string) bool {
+	return strings.Contains(text, "is not running") || strings.Contains(text, "is paused") || strings.Contains(text, "is restarting")
+}
+
+// down reports whether nothing runs in the container: there is none, it does not run,
+// or there is no engine. An engine that forbids something says nothing of that.
+func down(err error) bool {
+	return gone(err) || stopped(err.Error()) || client.IsErrConnectionFailed(err)
+}
+
 // failed is the error of a Run, with what to do about it where that is known.
 func (t *Target) failed(sentinel, err error) error {
+	if sentinel == target.ErrNotStarted && down(err) {
+		err = target.Unreached(err)
+	}
 	e := &lockstep.Error{Op: "run a command in container " + t.name, Err: fmt.Errorf("%w: %w", sentinel, err)}
 	switch text := err.Error(); {
-	case errdefs.IsNotFound(err) && strings.Contains(text, "No such container"):
+	case gone(err):
 		e.Kind = lockstep.KindNotFound
 		e.Hint = fmt.Sprintf("the engine %s has no container %s: look at `docker ps --all`", t.engine.host, t.name)
-	case strings.Contains(text, "is not running") || strings.Contains(text, "is paused") || strings.Contains(text, "is restarting"):
+	case stopped(text):
 		e.Kind = lockstep.KindConflict
 		e.Hint = fmt.Sprintf("bring it up (docker start %s, docker unpause %s), or leave it out of the deployment", t.name, t.name)
 	case strings.Contains(text, `/bin/sh`) && strings.Contains(text, "no such file"):

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -65,6 +66,9 @@ func (t *Target) Run(ctx context.Context, command string, streams target.Streams
 
 	r, err := start(t.dir, command, streams, stop)
 	if err != nil {
+		if _, gone := os.Stat(t.dir); t.dir != "" && errors.Is(gone, fs.ErrNotExist) {
+			err = target.Unreached(err)
+		}
 		return target.Exit{}, fmt.Errorf("run command here: %w: %w", target.ErrNotStarted, err)
 	}
 	select {

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 
 	"lockstep"
+	"lockstep/target"
 )
 
 // connect dials the last hop of a way, through the shared connections to the
@@ -58,9 +61,28 @@ func dial(ctx context.Context, c Config, h hop, through *conn) (net.Conn, error)
 		return raw, nil
 	}
 	if cause := context.Cause(ctx); cause != nil {
-		err = cause
+		err = target.Unreached(cause)
+	} else if nobody(err) {
+		err = target.Unreached(err)
 	}
 	return nil, &lockstep.Error{Op: "connect to " + h.String(), Err: err, Hint: hint}
+}
+
+// nobody reports whether a dial that failed says that nobody answers at that
+// address. A jump host that forbids the way, or a machine of ours that has no more
+// files to open, says nothing about the other end.
+func nobody(err error) bool {
+	var channel *ssh.OpenChannelError
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &channel):
+		return channel.Reason == ssh.ConnectionFailed
+	case errors.As(err, &name):
+		return name.IsNotFound
+	}
+	return slices.ContainsFunc([]error{
+		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH, syscall.ETIMEDOUT,
+	}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // handshake checks the host key and logs in. It closes raw when it fails.
@@ -107,7 +129,7 @@ func handshakeError(ctx context.Context, c *credentials, asked bool, err error) 
 	op := "log in as " + c.hop.String()
 	if cause := context.Cause(ctx); cause != nil {
 		return &lockstep.Error{
-			Op: op, Err: cause,
+			Op: op, Err: target.Unreached(cause),
 			Hint: "the port is open and no SSH server answers there in time: is it sshd, is the machine overloaded, does the agent wait for a confirmation?",
 		}
 	}

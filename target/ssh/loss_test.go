@@ -85,8 +85,8 @@ func TestNobodyListens(t *testing.T) {
 	c := b.config(s)
 	must(t, s.Close())
 	_, _, err := run(t, open(t, c), "true")
-	if !errors.Is(err, target.ErrNotStarted) {
-		t.Errorf("got %v; want ErrNotStarted", err)
+	if !errors.Is(err, target.ErrNotStarted) || !errors.Is(err, target.ErrUnreachable) {
+		t.Errorf("got %v; want ErrNotStarted and ErrUnreachable", err)
 	}
 	contains(t, err.Error()+lockstep.HintOf(err), "connection refused", "ops@"+s.Addr(), "is the machine up")
 }
