@@ -60,12 +60,11 @@ func (i *invocation) tokensCreateCommand() *cobra.Command {
 			if _, err := req.Access(); err != nil {
 				return err
 			}
-			if expires != "" {
-				life, err := units.ParseSpan(expires)
-				if err != nil {
-					return usage("", "tokens create: --expires: %w", err)
+			if c.Flags().Changed("expires") {
+				var err error
+				if req.Seconds, err = tokenSeconds(expires); err != nil {
+					return err
 				}
-				req.Seconds = int64(life / time.Second)
 			}
 			return i.managing(c, func(ctx context.Context, m serve.Management) error {
 				made, err := m.Tokens.CreateToken(ctx, req)
@@ -79,6 +78,20 @@ func (i *invocation) tokensCreateCommand() *cobra.Command {
 	c.Flags().StringArrayVar(&roles, "role", nil, "a `ROLE`, or ROLE@PATTERN of deployments; may be repeated")
 	c.Flags().StringVar(&expires, "expires", "", "a `DURATION` such as 12h, 30d or 52w, up to a year (default 90d)")
 	return c
+}
+
+// tokenSeconds is how long a token lives that is asked for with --expires. No time at
+// all is refused: a request without one means the default, which is long.
+func tokenSeconds(expires string) (int64, error) {
+	life, err := units.ParseSpan(expires)
+	if err != nil {
+		return 0, usage("", "tokens create: --expires: %w", err)
+	}
+	if life < time.Second {
+		return 0, usage("write how long it lives, for example --expires 12h; without --expires it lives 90 days",
+			"tokens create: --expires %q: no token lives that short", expires)
+	}
+	return int64(life / time.Second), nil
 }
 
 // showNewToken puts the token alone on stdout, for pipes.

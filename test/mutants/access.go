@@ -8,6 +8,12 @@ const (
 // accessMutants are bugs in who may do what, and in the log of who did.
 var accessMutants = []mutant{
 	{
+		Name: "access: a token for no time lives for the default", File: "cli/tokens.go",
+		Why: "who wants a token that is over at once gets one for 90 days",
+		Old: "	if life < time.Second {", New: "	if life < 0 {",
+		Test: "./cli -run TokenSeconds",
+	},
+	{
 		Name: "access: whoever may see may do", File: "access/guard.go", Test: inAccess,
 		Why: "a viewer restores",
 		Old: "	if p.May(perm, deployment) {\n		return p, nil\n	}\n", New: "	if p.May(perm, deployment) || p.May(DeploymentsRead, deployment) {\n		return p, nil\n	}\n",
