@@ -55,9 +55,13 @@ func VMs(deployment string, instances ...*Instance) []Call {
 func machines(instances []*Instance) string {
 	var lines []string
 	for _, in := range instances {
+		state := "running"
+		if in.Silent {
+			state = "unresponsive agent"
+		}
 		line, _ := json.Marshal(map[string]any{
 			"job_name": in.Group, "id": in.ID, "index": in.Index, "bootstrap": in.Bootstrap,
-			"IPs": in.ips(), "agent_id": "agent-" + in.ID, "vm_cid": "vm-" + in.ID, "job_state": "running", "az": nil,
+			"IPs": in.ips(), "agent_id": "agent-" + in.ID, "vm_cid": "vm-" + in.ID, "job_state": state, "az": nil,
 		})
 		lines = append(lines, string(line))
 	}
@@ -120,7 +124,7 @@ func decode(body []byte) sshBody {
 	return b
 }
 
-func sshCall(deployment, command, group string) Call {
+func sshCall(deployment, command, group string, ids ...string) Call {
 	return Call{
 		Method: "POST", URL: "/deployments/" + deployment + "/ssh",
 		Match: func(body []byte) bool {
@@ -135,14 +139,14 @@ func sshCall(deployment, command, group string) Call {
 			case b.Command != command || b.DeploymentName != deployment || b.Target.Job != group:
 				return fmt.Errorf("%s of %s in %s was expected, got %s", command, group, deployment, body)
 			}
-			return checkUser(b)
+			return checkUser(b, ids)
 		},
 	}
 }
 
 var userPattern = regexp.MustCompile(`^bosh_[0-9a-f]{15}$`)
 
-func checkUser(b sshBody) error {
+func checkUser(b sshBody, ids []string) error {
 	if b.Command == "cleanup" {
 		if !userPattern.MatchString(strings.TrimPrefix(b.Params.UserRegex, "^")) || b.Params.UserRegex[0] != '^' {
 			return fmt.Errorf("user_regex is %q", b.Params.UserRegex)
@@ -157,8 +161,8 @@ func checkUser(b sshBody) error {
 		return fmt.Errorf("the key is %s", key.Type())
 	case !userPattern.MatchString(b.Params.User):
 		return fmt.Errorf("user is %q", b.Params.User)
-	case b.Target.Indexes == nil || b.Target.IDs == nil || len(b.Target.Indexes)+len(b.Target.IDs) > 0:
-		return fmt.Errorf("setup of all instances was expected, got %+v", b.Target)
+	case b.Target.Indexes == nil || b.Target.IDs == nil || !slices.Equal(b.Target.Indexes, ids) || !slices.Equal(b.Target.IDs, ids):
+		return fmt.Errorf("setup of the instances %q was expected (none are named where it is all), got %+v", ids, b.Target)
 	}
 	return nil
 }
@@ -166,7 +170,24 @@ func checkUser(b sshBody) error {
 // SetupSSH makes a user on the machines of a group while it answers. The index
 // in its answer is a number that means nothing, as a real one's may be.
 func SetupSSH(deployment, group string, instances ...*Instance) []Call {
-	return Task(sshCall(deployment, "setup", group), func(d *Director, body []byte) string {
+	return setup(sshCall(deployment, "setup", group), group, instances)
+}
+
+// SetupSome is SetupSSH that must name these instances.
+func SetupSome(deployment, group string, instances ...*Instance) []Call {
+	return setup(sshCall(deployment, "setup", group, idsOf(instances)...), group, instances)
+}
+
+func idsOf(instances []*Instance) []string {
+	var ids []string
+	for _, in := range instances {
+		ids = append(ids, in.ID)
+	}
+	return ids
+}
+
+func setup(start Call, group string, instances []*Instance) []Call {
+	return Task(start, func(d *Director, body []byte) string {
 		b := decode(body)
 		d.user = b.Params.User
 		hosts := []map[string]any{}
@@ -197,6 +218,11 @@ func CleanupSSH(deployment string, in *Instance) []Call {
 // instance.
 func CleanupGroup(deployment, group string, instances ...*Instance) []Call {
 	return cleanup(sshCall(deployment, "cleanup", group), []string{}, instances)
+}
+
+// CleanupSome is CleanupGroup that must name these instances.
+func CleanupSome(deployment, group string, instances ...*Instance) []Call {
+	return cleanup(sshCall(deployment, "cleanup", group), idsOf(instances), instances)
 }
 
 func cleanup(start Call, ids []string, instances []*Instance) []Call {

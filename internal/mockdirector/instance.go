@@ -21,6 +21,8 @@ type Instance struct {
 	Bootstrap bool
 	// IPs are what the list of machines says; nil is the machine's address.
 	IPs []string
+	// Silent: its agent does not answer the director.
+	Silent bool
 	// Dir is the working folder of commands.
 	Dir string
 	// Server is the SSH server.

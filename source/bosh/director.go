@@ -215,7 +215,13 @@ type VM struct {
 	// Machine is the cloud's name of the VM: one that was made anew has
 	// another.
 	Machine string `json:"vm_cid"`
+	// State is what the director says of it, a word or two.
+	State string `json:"job_state"`
 }
+
+// silent reports whether the director had no answer from the machine's agent when it
+// listed it. Then it cannot make a user there either, and fails for the whole group.
+func (v VM) silent() bool { return v.State == "unresponsive agent" }
 
 // VMs are a deployment's machines, in the director's order.
 func (d *Director) VMs(ctx context.Context, deployment string) ([]VM, error) {

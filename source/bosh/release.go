@@ -133,10 +133,14 @@ func (r *resolution) removeOn(ctx context.Context, g *group) bool {
 
 // cleanGroup removes the users of a whole group.
 func (r *resolution) cleanGroup(ctx context.Context, g *group) error {
-	if err := r.director.CleanupSSH(ctx, r.sshUser(g.name)); err != nil {
+	there, ids := r.answering(g)
+	if len(there) == 0 {
+		return nil
+	}
+	if err := r.director.CleanupSSH(ctx, r.sshUser(g.name), ids...); err != nil {
 		return err
 	}
-	for _, vm := range g.vms {
+	for _, vm := range there {
 		r.track.released(ctx, r.resource(vm))
 	}
 	return nil

@@ -222,13 +222,18 @@ func (r *resolution) allAtOnce(ctx context.Context) error {
 // setUp makes our user on a group's machines and opens targets to them. The
 // journal knows of each user before it exists.
 func (r *resolution) setUp(ctx context.Context, g *group) error {
-	for _, vm := range g.vms {
+	there, ids := r.answering(g)
+	for _, vm := range there {
 		if err := r.track.acquiring(ctx, r.resource(vm)); err != nil {
 			return err
 		}
 	}
+	if len(there) == 0 {
+		r.addSilent(g)
+		return nil
+	}
 	g.attempted = true
-	hosts, err := r.director.SetupSSH(ctx, r.sshUser(g.name))
+	hosts, err := r.director.SetupSSH(ctx, r.sshUser(g.name), ids...)
 	if err != nil {
 		return err
 	}
@@ -243,6 +248,7 @@ func (r *resolution) setUp(ctx context.Context, g *group) error {
 			return err
 		}
 	}
+	r.addSilent(g)
 	return nil
 }
 

@@ -23,14 +23,14 @@ type SSHUser struct {
 	PublicKey string
 }
 
-// SetupSSH makes a user on every machine of its group and gives the machines
-// in the director's order.
-func (d *Director) SetupSSH(ctx context.Context, u SSHUser) ([]SSHHost, error) {
+// SetupSSH makes a user on machines of its group, those with these ids, or, without
+// ids, all. It gives the machines in the director's order.
+func (d *Director) SetupSSH(ctx context.Context, u SSHUser, ids ...string) ([]SSHHost, error) {
 	fail := func(err error) ([]SSHHost, error) {
 		return nil, d.advised(fmt.Sprintf("set up SSH on %s of %s", u.Group, u.Deployment), err)
 	}
 	id, err := d.startTask(ctx, d.sshRequest(sshRequest{
-		Command: "setup", Deployment: u.Deployment, Target: sshTarget{Group: u.Group},
+		Command: "setup", Deployment: u.Deployment, Target: sshTarget{Group: u.Group, Indexes: ids, IDs: ids},
 		Params: map[string]string{"user": u.Name, "public_key": u.PublicKey},
 	}))
 	if err != nil {

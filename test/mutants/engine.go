@@ -16,6 +16,12 @@ var engineMutants = []mutant{
 		Test: "./app -run RecoveryLeavesAlone",
 	},
 	{
+		Name: "bosh: a dead agent keeps its group from being set up", File: "source/bosh/silent.go",
+		Why: "one dead machine keeps all others from being restored and from being unlocked",
+		Old: "if r.options.Exact || !vm.silent() {", New: "if r.options.Exact || true {",
+		Test: "./source/bosh -run AnAgentThatDoesNotAnswer",
+	},
+	{
 		Name: "part: whoever answers and refuses is left out", File: "app/partial_restore.go",
 		Why: "a lock script that came since is not run on a machine that is alive",
 		Old: "	case !errors.Is(err, target.ErrUnreachable):", New: "	case false && !errors.Is(err, target.ErrUnreachable):",
