@@ -107,7 +107,7 @@ func (i *invocation) settle() error {
 	dumb := i.getenv("TERM") == "dumb"
 	i.Terminal.Settle(show.Look{
 		JSON: i.flags.output == "json", LogJSON: i.flags.logFormat == "json", Verbose: i.flags.verbose,
-		Plain: i.flags.noColor || i.getenv("NO_COLOR") != "" || dumb, Still: dumb,
+		Plain: i.flags.noColor || i.getenv("NO_COLOR") != "" || dumb, Still: dumb, Config: i.flags.config,
 	})
 	return nil
 }

@@ -95,7 +95,7 @@ func (i *invocation) showRepository(s lockstep.RepositoryStatus) error {
 	i.Table(t)
 	if s.Missing {
 		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Bad("problem:"), show.Line(s.Problem))
-		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Warn("hint:"), show.Line(s.Hint))
+		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Warn("hint:"), show.Line(i.Typed(s.Hint)))
 	}
 	return status(code)
 }

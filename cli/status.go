@@ -166,11 +166,11 @@ func (i *invocation) showStatus(all []lockstep.DeploymentStatus, again bool) err
 		if l := s.Locked; l != nil && len(l.Jobs) > 0 {
 			fmt.Fprintf(i.Stdout, "\n%s: locked since %s by run %s: %s\n", show.Line(s.Deployment), show.When(l.Since), l.Run, show.Line(strings.Join(l.Jobs, ", ")))
 			if l.Driven {
-				fmt.Fprintf(i.Stdout, "  the run goes on; watch it with: %s\n", show.Line(l.Type))
+				fmt.Fprintf(i.Stdout, "  the run goes on; watch it with: %s\n", show.Line(i.Typed(l.Type)))
 			}
 		}
 		for _, w := range s.Wrong {
-			fmt.Fprintf(i.Stdout, "\n%s: %s\n  type: %s\n", show.Line(s.Deployment), show.Line(w.What), show.Line(w.Type))
+			fmt.Fprintf(i.Stdout, "\n%s: %s\n  type: %s\n", show.Line(s.Deployment), show.Line(w.What), show.Line(i.Typed(w.Type)))
 		}
 	}
 	return nil

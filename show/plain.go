@@ -18,6 +18,7 @@ const progressEvery = 5 * time.Second
 // With JSON logs each line has the event's words as fields too.
 type plainReporter struct {
 	log    *slog.Logger
+	typed  func(hint string) string
 	fields bool
 	// prefix goes before each line where several runs are followed at once.
 	prefix string
@@ -30,7 +31,7 @@ type plainReporter struct {
 }
 
 func NewPlainReporter(t *Terminal) *plainReporter {
-	return &plainReporter{log: t.Log, fields: t.look.LogJSON}
+	return &plainReporter{log: t.Log, typed: t.typed, fields: t.look.LogJSON}
 }
 
 func (p *plainReporter) Close() {}
@@ -212,7 +213,7 @@ func (p *plainReporter) finished(run *lockstep.Run, d lockstep.StepFinished, e l
 	took := e.Time.Sub(t.StartedAt)
 	switch {
 	case !d.Outcome.OK():
-		p.line(slog.LevelError, e.Time, failureText(run, d, tail), append(fields, "why", t.Cause(), "hint", d.Hint)...)
+		p.line(slog.LevelError, e.Time, failureText(run, d, tail), append(fields, "why", t.Cause(), "hint", p.typed(d.Hint))...)
 	case d.Artifact != nil && p.waves[d.Step].Stage == lockstep.StageCollect:
 		p.line(slog.LevelInfo, e.Time, fmt.Sprintf("%s: %s", d.Step, broughtIn(d.Artifact.Bytes, took)), fields...)
 	default:

@@ -175,7 +175,7 @@ func (t *Terminal) Failures(all []lockstep.Trouble) {
 			times = fmt.Sprintf(", %d times", f.Tries)
 		}
 		fmt.Fprintf(t.stdout, "\n%s %s%s\n", t.Out.Bad("error:"), Line(f.What), times)
-		for _, part := range []struct{ name, text string }{{"why:", f.Why}, {"hint:", f.Hint}} {
+		for _, part := range []struct{ name, text string }{{"why:", f.Why}, {"hint:", t.typed(f.Hint)}} {
 			if part.text != "" {
 				fmt.Fprintf(t.stdout, "%s %s\n", t.Out.Strong(part.name), Indent(Clean(part.text), "    "))
 			}

@@ -35,6 +35,9 @@ type Look struct {
 	Verbose bool
 	// plain: without colours; still: without a live view.
 	Plain, Still bool
+	// Config is the configuration file that the command line named, or "": commands
+	// in hints name it again.
+	Config string
 }
 
 // NewTerminal shows on these streams; env is the environment of the program.
@@ -62,7 +65,7 @@ func IsTerminal(stream any) bool {
 
 // Say writes one line to stderr.
 func (t *Terminal) Say(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := t.typed(fmt.Sprintf(format, args...))
 	if t.look.LogJSON {
 		t.Log.Warn(text)
 		return
@@ -76,6 +79,7 @@ const whyLines = 6
 // Complain writes what failed, why, and what to type: a line each. The words of
 // the whole error are for those who ask for more.
 func (t *Terminal) Complain(m lockstep.Message) {
+	m.Hint = t.typed(m.Hint)
 	if t.look.LogJSON {
 		t.Log.Error(m.What, "why", m.Why, "hint", m.Hint, "error", cmp.Or(m.Chain, m.String()))
 		return
@@ -119,7 +123,7 @@ func (t *Terminal) SayHeld(held []lockstep.Hold) {
 		slots[h.Deployment] = append(slots[h.Deployment], h.Slot.String())
 	}
 	for _, d := range order {
-		t.Say("%s of %s may still be locked: lockstep cleanup %s%s", strings.Join(slots[d], ", "), d, d, flag[d])
+		t.Say("%s of %s may still be locked: %s cleanup %s%s", strings.Join(slots[d], ", "), d, t.program(), d, flag[d])
 	}
 }
 

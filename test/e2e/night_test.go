@@ -287,7 +287,7 @@ func TestNight_WhileItIsLocked(t *testing.T) {
 			},
 		},
 		{
-			name: "another backup is under way", args: backup, exit: 1, says: []string{"lockstep runs list"}, status: 32, locked: true,
+			name: "another backup is under way", args: backup, exit: 1, says: []string{"runs list"}, status: 32, locked: true,
 			trouble: func(s *site) func() {
 				s.ForgetCalls()
 				release, err := shop.Hold(s.DB, "postgres/backup")
@@ -313,7 +313,7 @@ func TestNight_WhileItIsLocked(t *testing.T) {
 	renamed := filepath.Join(s.dir, "renamed.yaml")
 	list = append(list, night{
 		name: "the configuration was renamed while something is held", args: []string{"status", "--config", renamed}, exit: 32,
-		says: []string{"lockstep recover shop"}, status: 32, locked: true, then: []string{"recover", "shop", "--config", renamed},
+		says: []string{"recover shop"}, status: 32, locked: true, then: []string{"recover", "shop", "--config", renamed},
 		trouble: func(s *site) func() {
 			s.dieAt(moments[2])
 			b, err := os.ReadFile(s.config())
@@ -399,7 +399,7 @@ func TestNight_WhatIsKept(t *testing.T) {
 			then: []string{"restore", "shop", newest, "--yes"},
 		},
 		{
-			name: "a backup that is not there", args: []string{"restore", "shop", "20200101T000000Z", "--yes"}, exit: 1, says: []string{"lockstep backups list"},
+			name: "a backup that is not there", args: []string{"restore", "shop", "20200101T000000Z", "--yes"}, exit: 1, says: []string{"backups list"},
 			trouble: func(*site) func() { return nil },
 		},
 		{

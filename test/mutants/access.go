@@ -8,6 +8,12 @@ const (
 // accessMutants are bugs in who may do what, and in the log of who did.
 var accessMutants = []mutant{
 	{
+		Name: "hints: the configuration is not named again", File: "show/typed.go",
+		Why: "a command that is pasted works on another deployment of that name",
+		Old: "	if t.look.Config == \"\" {\n		return hint", New: "	if true {\n		return hint",
+		Test: "./show -run HintsNameTheConfiguration",
+	},
+	{
 		Name: "access: a token for no time lives for the default", File: "cli/tokens.go",
 		Why: "who wants a token that is over at once gets one for 90 days",
 		Old: "	if life < time.Second {", New: "	if life < 0 {",
