@@ -44,12 +44,15 @@ var rooms = map[string][]string{
 	"journal/*":    {"", "journal", "internal/*"},
 	"state/*":      {"", "state", "internal/*"},
 	"notify/*":     {"", "notify", "internal/*"},
-	// The sources that open targets, and the target whose exit statuses come in
+	// The sources that open targets, and the targets whose exit statuses come in
 	// band: the exceptions among adapters.
 	"source/spec":   {"", "source", "target", "target/ssh", "target/local", "internal/*"},
 	"source/bosh":   {"", "source", "target", "target/ssh", "internal/*"},
 	"source/docker": {"", "source", "target", "target/docker", "target/ssh", "internal/*"},
 	"target/docker": {"", "target", "target/inband", "internal/*"},
+
+	"source/kubernetes": {"", "source", "target", "target/kubernetes", "internal/*"},
+	"target/kubernetes": {"", "target", "target/inband", "internal/*"},
 
 	// The one adapter that is several rooms, in layers.
 	"repository/restic":                 {"", "repository", "repository/restic/*", "spill", "internal/*"},

@@ -50,6 +50,7 @@ func scripts(p testscript.Params, of func(*testscript.TestScript) *served) tests
 		"code":     code,
 		"until":    untilExists,
 		"receiver": receiver,
+		"cluster":  cluster,
 		// reload has the orchestrator read its configuration again.
 		"reload": func(ts *testscript.TestScript, _ bool, _ []string) {
 			if srv := of(ts); srv != nil {

@@ -90,7 +90,7 @@ func (f *fileDeployment) way(d *decoder, out *Deployment, name text) {
 	case f.BOSH.set:
 		out.BOSH = f.BOSH.value.build(d, f.BOSH.at, name)
 	case out.Reach == (Reach{}) && !f.wayOfSome():
-		d.problem(name.at, "deployment %q does not say how its instances are reached; write for example: ssh: {user: ops, identity_file: id_ed25519}, docker: {project: shop}, bosh: {director: https://10.0.0.6:25555}, or local: {}", name.value)
+		d.problem(name.at, "deployment %q does not say how its instances are reached; write for example: ssh: {user: ops, identity_file: id_ed25519}, docker: {project: shop}, kubernetes: {stateful_set: db}, bosh: {director: https://10.0.0.6:25555}, or local: {}", name.value)
 	}
 	f.listed(d, out, name)
 }
@@ -101,11 +101,11 @@ func (f *fileDeployment) wayOfSome() bool {
 }
 
 // has reports whether there is a way.
-func (f *fileReach) has() bool { return f.Local.set || f.SSH.set || f.Docker.set }
+func (f *fileReach) has() bool { return f.Local.set || f.SSH.set || f.Docker.set || f.Kubernetes.set }
 
 // one checks that there is no second way.
 func (f *fileReach) one(d *decoder, of string, more ...given) {
-	all := append([]given{{"local", f.Local.set, f.Local.at}, {"ssh", f.SSH.set, f.SSH.at}, {"docker", f.Docker.set, f.Docker.at}}, more...)
+	all := append([]given{{"local", f.Local.set, f.Local.at}, {"ssh", f.SSH.set, f.SSH.at}, {"docker", f.Docker.set, f.Docker.at}, {"kubernetes", f.Kubernetes.set, f.Kubernetes.at}}, more...)
 	all = slices.DeleteFunc(all, func(g given) bool { return !g.set })
 	if len(all) > 1 {
 		d.problem(all[1].at, "%s has both %s and %s; keep one", of, all[0].key, all[1].key)
@@ -122,6 +122,8 @@ func (f *fileReach) build(d *decoder, group text) Reach {
 		return Reach{SSH: f.SSH.value.build(d)}
 	case f.Docker.set:
 		return Reach{Docker: f.Docker.value.build(d, f.Docker.at, group)}
+	case f.Kubernetes.set:
+		return Reach{Kubernetes: f.Kubernetes.value.build(d, f.Kubernetes.at)}
 	}
 	return Reach{}
 }
@@ -136,7 +138,9 @@ func (f *fileDeployment) listed(d *decoder, out *Deployment, name text) {
 	case f.BOSH.set || f.Groups.set || out.Reach == (Reach{}):
 	case out.Docker != nil && !out.Docker.Finds():
 		d.problem(f.Docker.at, "deployment %q does not say which containers it has; write for example: docker: {project: shop}, docker: {label: \"backup=shop\"}, or instance_groups: [{name: db, instances: [{id: \"0\", container: shop-db-1}]}]", name.value)
-	case out.Docker == nil:
+	case out.Kubernetes != nil && !out.Kubernetes.Finds():
+		d.problem(f.Kubernetes.at, "deployment %q does not say which pods it has; write for example: kubernetes: {stateful_set: db}, kubernetes: {selector: \"app=shop\"}, or instance_groups: [{name: db, instances: [{id: \"0\", pod: db-0}]}]", name.value)
+	case !out.finds():
 		d.problem(name.at, "deployment %q has no instances; write for example: instance_groups: [{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]", name.value)
 	}
 }
@@ -198,7 +202,8 @@ func (f *fileDeployment) locations(d *decoder) lockstep.Locations {
 
 // hasContainers reports whether any instance is a container.
 func (f *fileDeployment) hasContainers() bool {
-	return f.Docker.set || slices.ContainsFunc(f.Groups.value, func(g section[fileGroup]) bool { return g.value.Docker.set })
+	has := func(r *fileReach) bool { return r.Docker.set || r.Kubernetes.set }
+	return has(&f.fileReach) || slices.ContainsFunc(f.Groups.value, func(g section[fileGroup]) bool { return has(&g.value.fileReach) })
 }
 
 // unfit says why a folder cannot be one of ours on an instance.
@@ -252,6 +257,9 @@ func (w Reach) space() string {
 	if w.Docker != nil {
 		return "docker " + w.Docker.Host
 	}
+	if k := w.Kubernetes; k != nil {
+		return fmt.Sprintf("kubernetes %q %q %s", k.Kubeconfig, k.Context, k.Namespace)
+	}
 	return w.kind()
 }
 
@@ -260,6 +268,8 @@ func (w Reach) places(d *decoder) *seen {
 	switch {
 	case w.Docker != nil:
 		return &seen{d: d, what: "container"}
+	case w.Kubernetes != nil:
+		return &seen{d: d, what: "pod"}
 	case w.Local != nil:
 		return &seen{d: d, what: "folder"}
 	}
@@ -269,14 +279,14 @@ func (w Reach) places(d *decoder) *seen {
 // found checks that a group's instances are either listed or found.
 func (f *fileDeployment) found(d *decoder, g section[fileGroup], way Reach) {
 	name, listed := g.value.Name.value, g.value.Instances
-	switch finds := way.Docker != nil && way.Docker.Finds(); {
+	switch finds := way.finds(); {
 	case way == (Reach{}) && !f.wayOfSome(): // told of the deployment
 	case way == (Reach{}):
-		d.problem(g.at, "instance group %q does not say how its instances are reached; write for example: ssh: {user: ops}, docker: {project: shop} or local: {} in it, or in the deployment", name)
+		d.problem(g.at, "instance group %q does not say how its instances are reached; write for example: ssh: {user: ops}, docker: {project: shop}, kubernetes: {stateful_set: db} or local: {} in it, or in the deployment", name)
 	case finds && !g.value.has():
-		d.problem(g.at, "the instances of instance group %q are those that the engine has; remove it, or write into it how its own are reached", name)
+		d.problem(g.at, "the instances of instance group %q are those that %s has; remove it, or write into it how its own are reached", name, way.knows())
 	case finds && listed.set:
-		d.problem(listed.at, "the instances of instance group %q are those that the engine has; remove instances", name)
+		d.problem(listed.at, "the instances of instance group %q are those that %s has; remove instances", name, way.knows())
 	case !finds && listed.set && len(listed.value) == 0:
 		d.problem(listed.at, "instance group %q has no instances", name)
 	case !finds && !listed.set:
@@ -289,6 +299,8 @@ func exampleOf(way Reach) string {
 	switch {
 	case way.Docker != nil:
 		return `{id: "0", container: shop-db-1}`
+	case way.Kubernetes != nil:
+		return `{id: "0", pod: db-0}`
 	case way.Local != nil:
 		return `{id: "0"}`
 	}
@@ -309,7 +321,7 @@ func (f *fileDeployment) instances(d *decoder, g fileGroup, way Reach, places *s
 		ids.add(in.ID)
 		indexes.add(in.Index)
 		in.place(d, way, item.at, places)
-		out = append(out, Instance{ID: in.ID.value, Index: in.Index.value, Host: in.Host.value, Container: in.Container.value, Dir: in.Dir.value})
+		out = append(out, Instance{ID: in.ID.value, Index: in.Index.value, Host: in.Host.value, Container: in.Container.value, Pod: in.Pod.value, Dir: in.Dir.value})
 	}
 	return out
 }
@@ -317,8 +329,18 @@ func (f *fileDeployment) instances(d *decoder, g fileGroup, way Reach, places *s
 // place checks where an instance is: a host over SSH, a container, a folder here.
 func (in fileInstance) place(d *decoder, way Reach, at position, places *seen) {
 	switch {
+	case way.Kubernetes == nil && in.Pod.set:
+		d.problem(in.Pod.at, "pod %q is for instances that are reached with kubernetes", in.Pod.value)
+	case way.Kubernetes != nil && !in.Pod.set && !way.finds():
+		d.problem(at, "instance %q has no pod; write for example: {id: %q, pod: db-0}", in.ID.value, in.ID.value)
+	case way.Kubernetes != nil && (in.Host.set || in.Dir.set):
+		d.problem(at, "instance %q is a pod, which has neither host nor dir", in.ID.value)
+	case way.Kubernetes != nil && in.Pod.set && !dnsName.MatchString(in.Pod.value):
+		d.problem(in.Pod.at, "pod %q is not a name in Kubernetes; write for example: pod: db-0", in.Pod.value)
+	case way.Kubernetes != nil:
+		places.add(text{leaf[string]{in.Pod.value + in.containerOf(way), in.Pod.at, in.Pod.set}})
 	case way.Docker == nil && in.Container.set:
-		d.problem(in.Container.at, "container %q is for instances that are reached with docker", in.Container.value)
+		d.problem(in.Container.at, "container %q is for instances that are reached with docker or kubernetes", in.Container.value)
 	case way.Docker != nil && !in.Container.set && !way.Docker.Finds():
 		d.problem(at, "instance %q has no container; write for example: {id: %q, container: shop-db-1}", in.ID.value, in.ID.value)
 	case way.Docker != nil && (in.Host.set || in.Dir.set):
@@ -338,6 +360,22 @@ func (in fileInstance) place(d *decoder, way Reach, at position, places *seen) {
 	case way.Local != nil && in.Dir.set:
 		places.add(text(in.Dir))
 	}
+}
+
+// containerOf is the container of a pod that is named, behind a slash.
+func (in fileInstance) containerOf(way Reach) string {
+	if name := cmp.Or(in.Container.value, way.Kubernetes.Container); name != "" {
+		return "/" + name
+	}
+	return ""
+}
+
+// knows is who is asked which instances there are.
+func (w Reach) knows() string {
+	if w.Kubernetes != nil {
+		return "the cluster"
+	}
+	return "the engine"
 }
 
 // apart checks that several local instances do not share their folders: each

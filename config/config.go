@@ -57,8 +57,8 @@ type Deployment struct {
 	BOSH *BOSH
 
 	Locations lockstep.Locations
-	// Groups are in the order of the file; none where a director or an engine
-	// knows them.
+	// Groups are in the order of the file; none where a director, an engine or a
+	// cluster knows them.
 	Groups []Group
 	// Jobs are sorted by name.
 	Jobs []Job
@@ -87,9 +87,15 @@ const (
 
 // Reach is how instances are reached; at most one is set.
 type Reach struct {
-	Local  *Local
-	SSH    *SSH
-	Docker *Docker
+	Local      *Local
+	SSH        *SSH
+	Docker     *Docker
+	Kubernetes *Kubernetes
+}
+
+// finds reports whether an engine or a cluster is asked which instances there are.
+func (w Reach) finds() bool {
+	return w.Docker != nil && w.Docker.Finds() || w.Kubernetes != nil && w.Kubernetes.Finds()
 }
 
 // kind is the key that names the way, or "".
@@ -101,6 +107,8 @@ func (w Reach) kind() string {
 		return "ssh"
 	case w.Docker != nil:
 		return "docker"
+	case w.Kubernetes != nil:
+		return "kubernetes"
 	}
 	return ""
 }
@@ -145,7 +153,8 @@ type Group struct {
 	Name string
 	// Reach is how its instances are reached, where that is not the deployment's.
 	Reach
-	// Instances are in the order of the file; none where an engine knows them.
+	// Instances are in the order of the file; none where an engine or a cluster knows
+	// them.
 	Instances []Instance
 }
 
@@ -158,8 +167,11 @@ type Instance struct {
 	// Host is where an instance is reached over SSH: "h", "h:2222",
 	// "[::1]:22". It is "" for a local one.
 	Host string
-	// Container is the name or id of a container. It is "" for others.
+	// Container is the name or id of a container, or the name of one in Pod. It is ""
+	// for others.
 	Container string
+	// Pod is the name of a pod. It is "" for others.
+	Pod string
 	// Dir is the folder in which a local instance's commands start; absolute,
 	// or "" for the home folder.
 	Dir string
@@ -220,7 +232,7 @@ func (c *Config) Deployment(name string) (Deployment, error) {
 }
 
 // Source is the key that names how the deployment's instances are found and
-// reached: "local", "ssh", "docker" or "bosh"; "mixed" where groups differ.
+// reached: "local", "ssh", "docker", "kubernetes" or "bosh"; "mixed" where groups differ.
 func (d Deployment) Source() string {
 	if d.BOSH != nil {
 		return "bosh"

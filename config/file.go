@@ -30,9 +30,10 @@ type fileRepository struct {
 // fileReach are the keys that say how instances are reached: those of a deployment,
 // or in place of it those of a group.
 type fileReach struct {
-	Local  section[fileLocal]  `key:"local" example:"{}" doc:"instances are folders of this machine"`
-	SSH    section[fileSSH]    `key:"ssh" example:"{user: ops, identity_file: id_ed25519, known_hosts: known_hosts}" doc:"instances are machines reached over SSH; what is not said here is taken from ~/.ssh/config"`
-	Docker section[fileDocker] `key:"docker" example:"{project: shop}" doc:"instances are containers of a Docker engine: those of a Compose project, those with a label, or those that are listed"`
+	Local      section[fileLocal]      `key:"local" example:"{}" doc:"instances are folders of this machine"`
+	SSH        section[fileSSH]        `key:"ssh" example:"{user: ops, identity_file: id_ed25519, known_hosts: known_hosts}" doc:"instances are machines reached over SSH; what is not said here is taken from ~/.ssh/config"`
+	Docker     section[fileDocker]     `key:"docker" example:"{project: shop}" doc:"instances are containers of a Docker engine: those of a Compose project, those with a label, or those that are listed"`
+	Kubernetes section[fileKubernetes] `key:"kubernetes" example:"{stateful_set: db}" doc:"instances are pods of a Kubernetes cluster: those of a StatefulSet or a Deployment, those of a selector, or those that are listed"`
 }
 
 type fileDeployment struct {
@@ -43,7 +44,7 @@ type fileDeployment struct {
 	ArtifactLocation text                     `key:"artifact_location" example:"/var/vcap/store/bbr-backup" doc:"folder on instances below which backup scripts leave their artifacts. The default is /var/vcap/store/bbr-backup"`
 	LauncherLocation text                     `key:"launcher_location" example:"/run/lockstep" doc:"folder on instances for what runs the scripts; may be lost at a reboot. The default is /run/lockstep"`
 	ClaimLocation    text                     `key:"claim_location" example:"/var/lib/lockstep" doc:"folder on instances for the claim; must survive a reboot. The default is /var/lib/lockstep"`
-	Groups           list[section[fileGroup]] `key:"instance_groups" example:"[{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]" doc:"the instances, by group. A bosh director knows them, and so does an engine that is asked for a project or a label"`
+	Groups           list[section[fileGroup]] `key:"instance_groups" example:"[{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]" doc:"the instances, by group. A bosh director knows them, and so does an engine that is asked for a project or a label, and a cluster that is asked for more than single pods"`
 	Jobs             table[fileJob]           `key:"jobs" example:"{web: {lock_before: [postgres]}}" doc:"what to add to, or put in place of, what jobs' metadata scripts say"`
 	ScriptTimeout    span                     `key:"script_timeout" example:"1h" doc:"longest time for one script. The default is 1h"`
 	MaxLock          spanOrOff                `key:"max_lock" example:"30m" doc:"longest time for the lock and backup scripts together; then they are stopped and all is unlocked. The default is off"`
@@ -79,13 +80,14 @@ type fileSSH struct {
 type fileGroup struct {
 	fileReach
 	Name      text                        `key:"name" example:"db" required:"true" doc:"name of the group"`
-	Instances list[section[fileInstance]] `key:"instances" example:"[{id: \"0\", host: 10.0.0.11}]" doc:"its instances, in the order of their indexes; none where an engine is asked for a project or a label"`
+	Instances list[section[fileInstance]] `key:"instances" example:"[{id: \"0\", host: 10.0.0.11}]" doc:"its instances, in the order of their indexes; none where an engine or a cluster is asked which there are"`
 }
 
 type fileInstance struct {
 	ID        text `key:"id" example:"\"0\"" required:"true" doc:"name of the instance in its group"`
 	Host      text `key:"host" example:"10.0.0.11:22" doc:"where it is reached over SSH: a name or address, with or without a port, or an alias of ~/.ssh/config"`
-	Container text `key:"container" example:"shop-db-1" doc:"name or id of the container"`
+	Container text `key:"container" example:"shop-db-1" doc:"name or id of the container; of a pod, which of its containers"`
+	Pod       text `key:"pod" example:"db-0" doc:"name of the pod"`
 	Index     text `key:"index" example:"\"0\"" doc:"artifacts are matched by group, index and job. The default is the position in the list, from 0"`
 	Dir       path `key:"dir" example:"./instances/db-0" doc:"of a local instance: the folder its commands start in, which relative locations are relative to"`
 }

@@ -61,6 +61,9 @@ func (w Reach) files() []namedFile {
 		out = slices.Concat(out, named("docker.ca_cert_file", k.CAFile), named("docker.cert_file", k.CertFile),
 			named("docker.key_file", k.KeyFile), k.SSH.files("docker."))
 	}
+	if k := w.Kubernetes; k != nil && len(k.Kubeconfig) == 1 { // of several, some need not be there
+		out = append(out, named("kubernetes.kubeconfig", k.Kubeconfig...)...)
+	}
 	return out
 }
 

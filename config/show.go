@@ -143,13 +143,15 @@ func (w Reach) show(to *shown) {
 		to.add("ssh", w.SSH.show())
 	case w.Docker != nil:
 		to.add("docker", w.Docker.show())
+	case w.Kubernetes != nil:
+		to.add("kubernetes", w.Kubernetes.show())
 	}
 }
 
 func (g Group) show() *shown {
 	var instances []*shown
 	for _, in := range g.Instances {
-		one := mapping().add("id", in.ID).addSet("host", in.Host).addSet("container", in.Container).add("index", in.Index).addSet("dir", in.Dir)
+		one := mapping().add("id", in.ID).addSet("host", in.Host).addSet("pod", in.Pod).addSet("container", in.Container).add("index", in.Index).addSet("dir", in.Dir)
 		one.flow = true
 		instances = append(instances, one)
 	}

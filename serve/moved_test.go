@@ -5,9 +5,11 @@ import (
 
 	"lockstep/source"
 	"lockstep/source/docker"
+	"lockstep/source/kubernetes"
 	"lockstep/source/mixed"
 	"lockstep/source/spec"
 	engine "lockstep/target/docker"
+	cluster "lockstep/target/kubernetes"
 	"lockstep/target/ssh"
 )
 
@@ -35,6 +37,15 @@ func TestMoved(t *testing.T) {
 		}
 		return s
 	}
+	pods := func(context, kubeconfig string) source.Source {
+		made, err := kubernetes.New(kubernetes.Specification{
+			Name: "shop", File: "/x", Cluster: cluster.Config{Kubeconfig: []string{kubeconfig}, Context: context}, Namespace: "shop", StatefulSet: "db",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
 	same := containers(func(*docker.Specification) {})
 	key := containers(func(s *docker.Specification) { s.SSH.IdentityFiles = []string{"/new"} })
 	host := containers(func(s *docker.Specification) { s.Engine.Host, s.SSH = "unix:///s", nil })
@@ -59,6 +70,9 @@ func TestMoved(t *testing.T) {
 		"into containers":    {machines, same, "it was no containers and is project shop on ssh://h"},
 		"out of containers":  {join(machines, same), machines, "it was project shop on ssh://h and is no containers"},
 		"another order":      {join(same, host), join(host, same), ""},
+		"another context":    {pods("a", "/k"), pods("b", "/k"), "it was statefulset db in namespace shop of context a in /k and is statefulset db in namespace shop of context b in /k"},
+		"another kubeconfig": {pods("a", "/k"), pods("a", "/new"), "it was statefulset db in namespace shop of context a in /k and is statefulset db in namespace shop of context a in /new"},
+		"into pods":          {same, pods("a", "/k"), "it was project shop on ssh://h and is statefulset db in namespace shop of context a in /k"},
 		"a part that is new": {same, join(same, listed("a")), "it was project shop on ssh://h and is containers db/0=a on ssh://h; project shop on ssh://h"},
 	} {
 		if got := moved(c.then.Reach(), c.now.Reach()); got != c.want {

@@ -15,9 +15,11 @@ import (
 	"lockstep/source"
 	"lockstep/source/bosh"
 	"lockstep/source/docker"
+	"lockstep/source/kubernetes"
 	"lockstep/source/mixed"
 	"lockstep/source/spec"
 	engine "lockstep/target/docker"
+	cluster "lockstep/target/kubernetes"
 	"lockstep/target/ssh"
 )
 
@@ -31,6 +33,8 @@ func reopen(reach string, o Options) (source.Source, error) {
 		return bosh.FromReach(reach, o.Getenv, o.log)
 	case docker.IsReach(reach):
 		return docker.FromReach(reach)
+	case kubernetes.IsReach(reach):
+		return kubernetes.FromReach(reach)
 	}
 	return spec.FromReach(reach)
 }
@@ -48,7 +52,7 @@ func reopenAll(reaches []string, o Options) (source.Source, error) {
 	return mixed.New(parts...)
 }
 
-// moved says to which containers of which engine a deployment was reached then, and
+// moved says to which containers of which engine, or pods of which cluster, a deployment was reached then, and
 // is now, or "" where that has not changed. Machines that are reached over SSH are
 // known by their host keys, wherever they are.
 func moved(then, now string) string {
@@ -59,7 +63,7 @@ func moved(then, now string) string {
 	return fmt.Sprintf("it was %s and is %s", cmp.Or(strings.Join(was, "; "), "no containers"), cmp.Or(strings.Join(is, "; "), "no containers"))
 }
 
-// containersIn are the containers that a reach finds, by part, sorted.
+// containersIn are the containers and pods that a reach finds, by part, sorted.
 func containersIn(reach string) []string {
 	parts, ok := mixed.Parts(reach)
 	if !ok {
@@ -68,6 +72,9 @@ func containersIn(reach string) []string {
 	var places []string
 	for _, p := range parts {
 		if place, ok := docker.Place(p); ok {
+			places = append(places, place)
+		}
+		if place, ok := kubernetes.Place(p); ok {
 			places = append(places, place)
 		}
 	}
@@ -124,7 +131,7 @@ func partsOf(d config.Deployment) []config.Deployment {
 		p.Reach, p.Groups = g.Reach, []config.Group{g}
 		parts = append(parts, p)
 	}
-	if len(own.Groups) > 0 || d.Docker != nil && d.Docker.Finds() {
+	if len(own.Groups) > 0 || d.Docker != nil && d.Docker.Finds() || d.Kubernetes != nil && d.Kubernetes.Finds() {
 		parts = append([]config.Deployment{own}, parts...)
 	}
 	return parts
@@ -133,6 +140,9 @@ func partsOf(d config.Deployment) []config.Deployment {
 func partOf(cfg *config.Config, d config.Deployment, o Options, origin string) (source.Source, error) {
 	if d.Docker != nil {
 		return docker.New(containersOf(origin, d))
+	}
+	if d.Kubernetes != nil {
+		return kubernetes.New(podsOf(origin, d))
 	}
 	s, err := spec.New(specificationOf(origin, d))
 	if err != nil {
@@ -166,6 +176,55 @@ func containersOf(file string, d config.Deployment) docker.Specification {
 		}
 	}
 	return s
+}
+
+// podsOf is a configured deployment, or a part of one, as its source wants it.
+func podsOf(file string, d config.Deployment) kubernetes.Specification {
+	k := d.Kubernetes
+	s := kubernetes.Specification{
+		Name: d.Name, File: file, Identity: d.Identity, Locations: d.Locations, Jobs: overridesOf(d), Limits: limitsOf(d),
+		Cluster:   cluster.Config{Kubeconfig: k.Kubeconfig, Context: k.Context, InCluster: k.InCluster},
+		Namespace: k.Namespace, StatefulSet: k.StatefulSet, Workload: k.Deployment, Selector: k.Selector, Container: k.Container,
+	}
+	for _, g := range d.Groups {
+		if k.Finds() {
+			s.Group = g.Name
+		}
+		for _, in := range g.Instances {
+			s.Instances = append(s.Instances, kubernetes.Instance{Group: g.Name, ID: in.ID, Index: in.Index, Pod: in.Pod, Container: in.Container})
+		}
+	}
+	return s
+}
+
+// RBAC is what a service account of that name needs for the pods of deployments, those
+// of all where none is named, as YAML for kubectl apply; the account is in the namespace
+// home, or, where that is "", in the first of theirs. It contacts nothing.
+func RBAC(cfg *config.Config, account, home string, names ...string) (string, error) {
+	var specs []kubernetes.Specification
+	if len(names) == 0 {
+		for _, d := range cfg.Deployments {
+			names = append(names, d.Name)
+		}
+	}
+	for _, name := range names {
+		d, err := cfg.Deployment(name)
+		if err != nil {
+			return "", err
+		}
+		for _, p := range partsOf(d) {
+			if p.Kubernetes != nil {
+				specs = append(specs, podsOf("", p))
+			}
+		}
+	}
+	if len(specs) == 0 {
+		return "", &lockstep.Error{
+			Kind: lockstep.KindNotFound, Op: "make a role for " + strings.Join(names, ", "), Err: errors.New("no instance of theirs is a pod"),
+			Hint: "write for example: kubernetes: {stateful_set: db} into a deployment, or name one that has pods",
+		}
+	}
+	return kubernetes.RBAC(account, home, specs...)
 }
 
 // directedOf is the source of a deployment whose instances a director knows.
