@@ -16,7 +16,8 @@ import (
 const backupsCopyHelp = `Copy a backup into another repository: the second copy, for when the first one is
 lost. LOCATION is /FOLDER or ./FOLDER for one of plain tar files; restic:FOLDER, or
 s3:https://HOST/BUCKET/FOLDER, for one in restic's format, with the password in
-$RESTIC_PASSWORD_FILE or $RESTIC_PASSWORD. "repository" is the configuration's own.
+$RESTIC_PASSWORD_FILE or $RESTIC_PASSWORD; or the name of one of ` + "`copies`" + ` in the
+configuration, whose own is "repository".
 
 Every byte is read, here and there, and compared with the manifest; only then is the
 copy there, with the same id and the same signed manifest. A copy that is stopped

@@ -17,6 +17,8 @@ type Config struct {
 	// StateDir is the folder of the journal; absolute. It need not exist.
 	StateDir   string
 	Repository Repository
+	// Copies are other repositories, by name; nil where there are none.
+	Copies map[string]Repository
 	// Deployments are sorted by name; their names are unique.
 	Deployments []Deployment
 	Server      Server

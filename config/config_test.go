@@ -183,6 +183,7 @@ func TestShowIsReadBackUnchanged(t *testing.T) {
 		"full":    full,
 		"told":    told,
 		"starter": Generate(),
+		"copies":  "repository: {dir: a}\ncopies: {near: {dir: b}, far: {restic: {location: \"s3:https://h/b/f\", password_file: p}}}\ndeployments: {}\n",
 		"dollar":  "repository: {dir: /a$$b}\ndeployments: {}\n",
 	} {
 		c := parse(t, text)
@@ -271,7 +272,7 @@ func TestDeploymentByName(t *testing.T) {
 // TestExamplesAreValid reads every example that an error text offers.
 func TestExamplesAreValid(t *testing.T) {
 	for _, section := range []any{
-		&fileConfig{}, &fileRepository{}, &fileRestic{}, &fileDeployment{}, &fileLocal{}, &fileSSH{}, &fileBOSH{},
+		&fileConfig{}, &fileRepository{}, &fileCopy{}, &fileRestic{}, &fileDeployment{}, &fileLocal{}, &fileSSH{}, &fileBOSH{},
 		&fileGroup{}, &fileInstance{}, &fileJob{}, &fileJobRef{},
 	} {
 		for _, f := range fieldsOf(section) {

@@ -96,9 +96,30 @@ func (r *Restic) show() *shown {
 	return m.addSet("password", variable(r.PasswordEnv)).addSet("password_command", r.PasswordCommand)
 }
 
-// MainRepository is what stands for the repository of the configuration where a
-// location is wanted.
+// fileCopy is another repository, into which backups are copied.
+type fileCopy struct {
+	Dir    path                `key:"dir" example:"./copies" required:"true" unless:"restic" doc:"folder of plain tar files, one folder a backup"`
+	Restic section[fileRestic] `key:"restic" example:"{location: \"s3:https://s3.example.com/bucket/folder\", password_file: offsite.password}" doc:"in place of dir: encrypted, deduplicated, in the format of restic"`
+}
+
+// MainRepository is the name that the key repository goes by among the others.
 const MainRepository = "repository"
+
+func (f *fileConfig) copies(d *decoder) map[string]Repository {
+	if !f.Copies.set {
+		return nil
+	}
+	all := map[string]Repository{}
+	for _, r := range f.Copies.value {
+		d.name("repository", r.name)
+		if r.name.value == MainRepository {
+			d.problem(r.name.at, "%q is what the key repository goes by; write for example: offsite", MainRepository)
+		}
+		one := fileRepository{Dir: r.value.Dir, Restic: r.value.Restic}
+		all[r.name.value] = one.build(d)
+	}
+	return all
+}
 
 // passwordVariables are those of stock restic: they open a repository that is given by
 // its location alone.

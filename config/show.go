@@ -28,6 +28,13 @@ func Show(c *Config) string {
 	root := mapping().
 		add("state_dir", c.StateDir).
 		add("repository", c.Repository.show())
+	if c.Copies != nil {
+		copies := mapping()
+		for _, name := range sortedKeys(c.Copies) {
+			copies.add(name, c.Copies[name].show())
+		}
+		root.add("copies", copies)
+	}
 	deployments := mapping()
 	for _, d := range c.Deployments {
 		deployments.add(d.Name, d.show(c.scheduleOf(d.Name)))

@@ -15,8 +15,8 @@ type Options struct {
 	Getenv     func(string) string
 	Logger     *slog.Logger
 	Version    string
-	// Repository is the location of the repository that is used in place of the
-	// configuration's own; "" for its own.
+	// Repository names the repository that is used in place of the configuration's
+	// own: one of its copies, or a location; "" for its own.
 	Repository string
 	// Server is the URL of the server to talk to, "" for none.
 	Server string

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"lockstep"
@@ -35,10 +38,14 @@ func chosenRepository(cfg *config.Config, o Options) (repository.Repository, str
 	return repo, name, err
 }
 
-// otherRepository is the one at a location; config.MainRepository is the
-// configuration's own.
+// otherRepository is one of the configuration's copies, its own by the name
+// config.MainRepository, or the one at a location.
 func otherRepository(cfg *config.Config, name string, getenv func(string) string) (repository.Repository, error) {
-	if name == config.MainRepository {
+	at, ok := cfg.Copies[name]
+	switch {
+	case ok:
+		return repositoryOf(at, getenv)
+	case name == config.MainRepository:
 		return repositoryOf(cfg.Repository, getenv)
 	}
 	at, ok, err := config.AtLocation(name, getenv)
@@ -46,9 +53,10 @@ func otherRepository(cfg *config.Config, name string, getenv func(string) string
 		return nil, err
 	}
 	if !ok {
+		hint := "configured are: " + strings.Join(append(slices.Sorted(maps.Keys(cfg.Copies)), config.MainRepository), ", ")
 		return nil, &lockstep.Error{
-			Kind: lockstep.KindUsage, Op: fmt.Sprintf("find repository %q", name), Err: errors.New("it is not a location"),
-			Hint: "a location is /FOLDER or ./FOLDER, restic:FOLDER or s3:https://HOST/BUCKET/FOLDER; `repository` is the configuration's own",
+			Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find repository %q", name), Err: errors.New("it is neither one of `copies` in the configuration nor a location"),
+			Hint: hint + "; a location is /FOLDER or ./FOLDER, restic:FOLDER or s3:https://HOST/BUCKET/FOLDER",
 		}
 	}
 	if err := plainFolder(at.Dir); err != nil {
