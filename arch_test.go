@@ -103,7 +103,7 @@ func TestArchitecture(t *testing.T) {
 	for _, dir := range packageDirs(t) {
 		allowed, ok := roomOf(dir)
 		if !ok {
-			t.Errorf("folder %q is no room of the architecture: add it to the table in arch_test.go and to ARCHITECTURE.md", dir)
+			t.Errorf("folder %q is not a room of the architecture: add it to the table in arch_test.go and to ARCHITECTURE.md", dir)
 			continue
 		}
 		for _, imp := range importsOf(t, dir) {

@@ -16,7 +16,7 @@ const (
 	OutcomeUnknown      OutcomeKind = "unknown"       // nobody has asked the launcher yet
 )
 
-// Outcome is how a try of a step ended. Steps of ours that are no scripts end
+// Outcome is how a try of a step ended. Steps of ours that are not scripts end
 // as exit 0 or exit 1.
 type Outcome struct {
 	Kind   OutcomeKind `json:"kind"`

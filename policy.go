@@ -16,7 +16,7 @@ type Policy struct {
 	// MaxLock, if not 0, is the longest the lock and work stages of a backup
 	// may take together; when it is over they are stopped and unlocked.
 	MaxLock time.Duration `json:"max_lock_ns,omitempty"`
-	// Lease is how long an instance stays locked when nobody renews; 0 is no
+	// Lease is how long an instance stays locked when nobody renews; 0 means no
 	// lease. RenewEvery is how often it is renewed, LeaseWaveGap how much
 	// later each later unlock wave fires.
 	Lease        time.Duration `json:"lease_ns,omitempty"`

@@ -197,6 +197,6 @@ type EditableSchedules interface {
 	// Replace is Set over the definition with that Digest, or, where seen is "",
 	// over none. KindConflict: the schedule is another one by now, or there is
 	// one already; nothing was changed. Slots that were due, a pause and its end
-	// are no change of the definition.
+	// do not change the definition.
 	Replace(ctx context.Context, seen string, s Schedule, by string) error
 }

@@ -30,7 +30,7 @@ type Service interface {
 	// ctx does; a run is never canceled by that.
 	Events(ctx context.Context, id RunID, after uint64) iter.Seq2[Event, error]
 	// Cancel ends a run early, by way of unlock. Canceling twice, or a run
-	// that has ended, is no error.
+	// that has ended, is not an error.
 	Cancel(ctx context.Context, id RunID, by string) error
 	// Settle brings runs of dead orchestrators to their end and returns them.
 	Settle(ctx context.Context, req SettleRequest) ([]RunSummary, error)

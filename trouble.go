@@ -105,7 +105,7 @@ func (r *Run) badTriesOf(s Step) []Trouble {
 	}
 	tries := rec.Tries
 	if s.Stage != StageUnlock && len(tries) > 0 {
-		tries = tries[len(tries)-1:] // of what is no unlock only the last try counts
+		tries = tries[len(tries)-1:] // of what is not an unlock only the last try counts
 	}
 	var out []Trouble
 	for k := range tries {

@@ -159,7 +159,7 @@ func TestApprovals_WhoMayDecide(t *testing.T) {
 		"nobody":                       {context.Background(), lockstep.KindUnauthenticated, lockstep.KindUnauthenticated},
 		"who asked":                    {ann, lockstep.KindForbidden, "ok"},
 		"who may not see it":           {person("eve", Grant{RoleApprover, "shop"}), lockstep.KindNotFound, lockstep.KindNotFound},
-		"an admin is no approver":      {person("eve", Grant{RoleAdmin, "*"}), lockstep.KindForbidden, lockstep.KindForbidden},
+		"an admin is not an approver":  {person("eve", Grant{RoleAdmin, "*"}), lockstep.KindForbidden, lockstep.KindForbidden},
 		"another operator is none":     {person("eve", Grant{RoleRestoreOperator, "*"}), lockstep.KindForbidden, lockstep.KindForbidden},
 		"an approver of that":          {person("eve", Grant{RoleApprover, "bank"}), "ok", "ok"},
 		"a viewer does not see it":     {person("eve", Grant{RoleViewer, "*"}), lockstep.KindNotFound, lockstep.KindNotFound},

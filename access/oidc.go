@@ -93,7 +93,7 @@ func NewOIDC(cfg OIDCConfig) (*OIDC, error) {
 	loopback := err == nil && u.Scheme == "http" && (u.Hostname() == "localhost" || u.Hostname() == "127.0.0.1" || u.Hostname() == "::1")
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && !loopback:
-		return nil, &lockstep.Error{Kind: lockstep.KindInvalid, Op: "access.oidc.issuer", Err: fmt.Errorf("%q is no https URL", cfg.Issuer)}
+		return nil, &lockstep.Error{Kind: lockstep.KindInvalid, Op: "access.oidc.issuer", Err: fmt.Errorf("%q is not an https URL", cfg.Issuer)}
 	case cfg.ClientID == "":
 		return nil, &lockstep.Error{Kind: lockstep.KindInvalid, Op: "access.oidc.client_id", Err: errors.New("it is missing")}
 	}

@@ -218,7 +218,7 @@ func TestOIDC_BrowserLogin(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, p, err)
 		}
 	}
-	// A cookie of one browser is no good in another's login, and not for long.
+	// A cookie of one browser is worth nothing in another's login, and not for long.
 	c := newClock()
 	late := newOIDC(t, is, func(cfg *OIDCConfig) { cfg.Now = c.now })
 	if _, err := flow(t, is, late, func(*http.Request) { c.forward(loginTime) }); lockstep.KindOf(err) != lockstep.KindUnauthenticated {

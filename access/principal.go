@@ -22,7 +22,7 @@ type Principal struct {
 	// Grants are all that it may do.
 	Grants []Grant `json:"grants"`
 	// Token is the id of the API token that it came with, "" if it came
-	// otherwise. An id is no secret.
+	// otherwise. An id is not a secret.
 	Token string `json:"token,omitempty"`
 	// Issuer is who made that token, as KIND:NAME, or "". Somebody's token is
 	// never a second person beside them; see Other.

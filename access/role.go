@@ -92,10 +92,10 @@ func (r Role) Permits(perm Permission) bool { return slices.Contains(permissions
 // Check reports what is wrong with a grant that somebody wrote down.
 func (g Grant) Check() error {
 	if _, ok := permissions[g.Role]; !ok {
-		return fmt.Errorf("%q is no role; roles are %s", g.Role, join(Roles()))
+		return fmt.Errorf("%q is not a role; roles are %s", g.Role, join(Roles()))
 	}
 	if _, err := path.Match(g.Deployments, "x"); err != nil || g.Deployments == "" || strings.ContainsAny(g.Deployments, `[]\ `) {
-		return fmt.Errorf("%q is no pattern of deployments; write a name, \"shop-*\", or \"*\" for all", g.Deployments)
+		return fmt.Errorf("%q is not a pattern of deployments; write a name, \"shop-*\", or \"*\" for all", g.Deployments)
 	}
 	return nil
 }

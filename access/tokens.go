@@ -123,7 +123,7 @@ func (req TokenRequest) check() error {
 	var err error
 	switch {
 	case req.Name == "" || len(req.Name) > maxName || strings.ContainsFunc(req.Name, func(r rune) bool { return r < '!' || r == 0x7f || r == 0xfffd }):
-		err = fmt.Errorf("%q is no name: it must be a word of at most %d characters", clipName(req.Name), maxName)
+		err = fmt.Errorf("%q is not a name: it must be a word of at most %d characters", clipName(req.Name), maxName)
 	case req.Life < 0 || req.Life > MaxTokenLife:
 		err = fmt.Errorf("a token lives at most %d days", MaxTokenLife/(24*time.Hour))
 	default:

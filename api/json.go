@@ -28,7 +28,7 @@ func unmarshal(data []byte, v any) error {
 }
 
 // depth is how deep a JSON text nests. It looks no further than it needs to,
-// and at what is no JSON too.
+// and at what is not JSON too.
 func depth(data []byte) int {
 	deepest, now, inString := 0, 0, false
 	for i := 0; i < len(data) && deepest <= maxDepth; i++ {

@@ -30,7 +30,7 @@ func (a *API) registerRuns() {
 	}, a.output)
 	route(a, huma.Operation{
 		OperationID: "cancel-run", Method: http.MethodPost, Path: "/runs/{run}/cancel", Tags: runs, DefaultStatus: http.StatusAccepted,
-		Summary: "End a run early, by way of unlock", Description: "Canceling twice, or a run that has ended, is no error.",
+		Summary: "End a run early, by way of unlock", Description: "Canceling twice, or a run that has ended, is not an error.",
 	}, a.cancel)
 	route(a, huma.Operation{
 		OperationID: "acknowledge-hold", Method: http.MethodPost, Path: "/runs/{run}/acknowledge", Tags: runs, DefaultStatus: http.StatusNoContent,

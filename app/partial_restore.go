@@ -15,7 +15,7 @@ import (
 
 // A partial is the restore of some jobs or instances. Every instance is looked at, since
 // only a look tells what it ships now; those alone that the plan needs are claimed,
-// locked, and have anything done to them (ADR 27). One at which nobody answers keeps
+// locked, and have anything done to them (ADR 29). One at which nobody answers keeps
 // nobody from the restore if all that is known of it says that it is not needed.
 type partial struct {
 	r        *running

@@ -130,7 +130,7 @@ func (r *running) expected(ctx context.Context) (*lockstep.Backup, error) {
 		}
 	}
 	err = r.note(ctx, chosen(b)...)
-	// What is known beside the manifest is no part of what is restored.
+	// What is known beside the manifest is not part of what is restored.
 	manifest := b.Manifest()
 	return &manifest, err
 }

@@ -197,7 +197,7 @@ func leftUsers(run *lockstep.Run) []lockstep.Resource {
 }
 
 // removeUsers removes them. It comes last: unlocking does not wait for it, and
-// its failure is no failure of the recovery.
+// its failure is not a failure of the recovery.
 func (r *running) removeUsers(ctx context.Context, s *session, left []lockstep.Resource, now *source.Resolved) {
 	remover, ok := r.src.(source.Remover)
 	if !ok || len(left) == 0 || s.left {

@@ -46,7 +46,7 @@ func (a *App) begun(ctx context.Context, req lockstep.Request) (bool, error) {
 	made, ok := req.ID.Time()
 	op := fmt.Sprintf("begin run %q", req.ID)
 	if !ok {
-		return false, &lockstep.Error{Kind: lockstep.KindUsage, Op: op, Err: errors.New("its id is no version 7 UUID")}
+		return false, &lockstep.Error{Kind: lockstep.KindUsage, Op: op, Err: errors.New("its id is not a version 7 UUID")}
 	}
 	events, err := a.cfg.Journal.Events(ctx, req.ID, 0)
 	if len(events) > 0 {

@@ -90,10 +90,10 @@ func ReadHead(signed []byte, v note.Verifier) (Head, error) {
 	}
 	h := Head{Hash: lines[2], Note: string(signed)}
 	if h.N, err = strconv.ParseInt(lines[1], 10, 64); err != nil || h.N < 1 {
-		return Head{}, fmt.Errorf("%q is no number of records", lines[1])
+		return Head{}, fmt.Errorf("%q is not a number of records", lines[1])
 	}
 	if b, err := hex.DecodeString(h.Hash); err != nil || len(b) != len(hash{}) {
-		return Head{}, fmt.Errorf("%q is no hash", h.Hash)
+		return Head{}, fmt.Errorf("%q is not a hash", h.Hash)
 	}
 	h.Time, err = time.Parse(time.RFC3339, lines[3])
 	return h, err

@@ -68,7 +68,7 @@ func publicOf(secret string) (string, error) {
 	parts := strings.SplitN(secret, "+", 5)
 	b, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
 	if err != nil || len(parts) != 5 || len(b) != 1+ed25519.SeedSize || b[0] != 1 {
-		return "", errors.New("it is no key of an audit log")
+		return "", errors.New("it is not a key of an audit log")
 	}
 	key, _ := ed25519.NewKeyFromSeed(b[1:]).Public().(ed25519.PublicKey)
 	return note.NewEd25519VerifierKey(keyName, key)

@@ -223,7 +223,7 @@ func readTail(r io.ReaderAt, size int64) (tail, error) {
 	line := buf[begin:end]
 	r0, err := readRecord(line)
 	if err != nil {
-		return tail{}, fmt.Errorf("its last line is no record: %w", err)
+		return tail{}, fmt.Errorf("its last line is not a record: %w", err)
 	}
 	return tail{size: from + int64(end) + 1, n: r0.N, hash: sha256.Sum256(line)}, nil
 }

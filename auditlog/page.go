@@ -44,7 +44,7 @@ func (q Query) matches(r Record) bool {
 }
 
 // Read gives one page of the log in a folder. It verifies nothing. A line that
-// is no record is passed over: Verify tells of it.
+// is not a record is passed over: Verify tells of it.
 func Read(ctx context.Context, dir string, q Query) (Page, error) {
 	p := Page{Records: []Record{}}
 	f, err := os.Open(filepath.Join(dir, recordsFile))
@@ -98,7 +98,7 @@ func (p *Page) fill(ctx context.Context, lines *backwards, q Query) error {
 }
 
 // backwards reads the lines of a file from its end. What follows the last
-// newline is no line.
+// newline is not a line.
 type backwards struct {
 	r     io.ReaderAt
 	begin int64 // where buf begins in the file

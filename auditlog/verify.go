@@ -154,7 +154,7 @@ func (r *Report) record(line []byte, prev hash) {
 	rec, err := readRecord(line)
 	switch {
 	case err != nil:
-		r.problem("line %d is no record", r.Records)
+		r.problem("line %d is not a record", r.Records)
 	case rec.N != r.Records:
 		r.problem("line %d has record %d: records were removed, added or moved", r.Records, rec.N)
 	case rec.Prev != prev.String():

@@ -30,7 +30,7 @@ type grouped struct {
 }
 
 // afterGroup looks at a group. Of a group's instances those that run Windows
-// are no part of the deployment, and as in the original neither are those that
+// are not part of the deployment, and as in the original neither are those that
 // come after one without jobs.
 func (g *grouped) afterGroup(ctx context.Context, group *source.Resolved) ([]source.Instance, error) {
 	d, notes, kept, err := g.look(ctx, group)

@@ -167,6 +167,6 @@ func TestHumanSizeIsThatOfDu(t *testing.T) {
 		}
 	}
 	if !regexp.MustCompile(`^\d`).MatchString(humanSize(1 << 50)) {
-		t.Error("a petabyte is no number")
+		t.Error("a petabyte is not a number")
 	}
 }

@@ -20,7 +20,7 @@ type onSignal int
 const (
 	cancelRun onSignal = iota // stop the run, by way of unlock, and stay
 	detach                    // leave the run alone and go
-	leave                     // the same, of a run that was asked for here: that it goes on is no success yet
+	leave                     // the same, of a run that was asked for here: that it goes on is not a success yet
 	keepOn                    // the run cannot be stopped: say what is locked; its driver ends the following
 )
 

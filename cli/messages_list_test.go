@@ -17,7 +17,7 @@ var provokedMessages = []struct {
 		{"a state that no run has", "", "lockstep runs list --state broken"},
 		{"an operation that does not exist", "", "lockstep runs list --operation backups"},
 		{"forget, without saying what", "", "lockstep backups forget"},
-		{"an instance that is no GROUP/ID", "backup", "lockstep restore shop latest --yes --instance db"},
+		{"an instance that is not a GROUP/ID", "backup", "lockstep restore shop latest --yes --instance db"},
 		{"a map that is none", "backup", "lockstep restore shop latest --yes --map db"},
 		{"an acknowledgement without a job", "", "lockstep runs ack latest"},
 		{"a copy without a destination", "backup", "lockstep backups copy latest"},

@@ -13,7 +13,7 @@ import (
 )
 
 // receiver runs `receiver NAME`: a web server that appends what it is sent to
-// the file NAME, a line each, and makes NAME.N of the Nth one that is no test.
+// the file NAME, a line each, and makes NAME.N of the Nth one that is not a test.
 // Its address is in NAME.url.
 func receiver(ts *testscript.TestScript, _ bool, args []string) {
 	path := ts.MkAbs(args[0])

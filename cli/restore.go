@@ -15,7 +15,7 @@ const restoreHelp = `Restore a deployment from a backup. This replaces the deplo
 
 Every artifact is read, checked and placed on its instance before the first
 restore lock; only then is anything changed. Artifacts find their jobs by group,
-index and job, so that a rebuilt system with new addresses is no obstacle.
+index and job, so that a rebuilt system may have new addresses.
 
 On a terminal it shows what would be replaced and asks for the deployment's
 name; elsewhere it wants --yes.

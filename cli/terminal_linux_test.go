@@ -131,7 +131,7 @@ func TestLiveViewOnATerminal(t *testing.T) {
 		t.Errorf("no summary on stdout:\n%s", out)
 	}
 	if strings.Contains(out.String(), "\x1b") {
-		t.Errorf("stdout is no terminal, yet it has colours: %q", out)
+		t.Errorf("stdout is not a terminal, yet it has colours: %q", out)
 	}
 }
 

@@ -31,7 +31,7 @@ type Access struct {
 // OIDC is an identity provider.
 type OIDC struct {
 	Issuer, ClientID string
-	// ClientSecretFile is absolute; "" is no secret.
+	// ClientSecretFile is absolute; "" means no secret.
 	ClientSecretFile       string
 	NameClaim, GroupsClaim string
 	// Groups are what the provider's groups may do.
@@ -134,7 +134,7 @@ func (f fileOIDC) build(d *decoder) *OIDC {
 		NameClaim: f.NameClaim.or("sub"), GroupsClaim: f.GroupsClaim.or("groups"), Groups: map[string][]access.Grant{},
 	}
 	if u, err := url.Parse(o.Issuer); f.Issuer.set && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
-		d.problem(f.Issuer.at, "issuer %q is no URL; write for example: issuer: https://id.example.com", short(o.Issuer))
+		d.problem(f.Issuer.at, "issuer %q is not a URL; write for example: issuer: https://id.example.com", short(o.Issuer))
 	}
 	for _, row := range f.Groups.value {
 		o.Groups[row.name.value] = grantsOf(d, row.value.Roles)

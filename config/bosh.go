@@ -102,14 +102,14 @@ func noDirector(s string) string {
 		u, err := url.Parse(s)
 		switch {
 		case err != nil || u.Hostname() == "":
-			return "is no URL with a host in it"
+			return "is not a URL with a host in it"
 		case u.User != nil:
 			return "has a name in it, which belongs into client"
 		}
 		return ""
 	}
 	if !isHost(s) {
-		return "is no host"
+		return "is not a host"
 	}
 	return ""
 }
@@ -178,7 +178,7 @@ func (d *decoder) proxyOf(p reference) string {
 	const instead = "write for example: all_proxy: socks5://10.0.0.5:1080, or all_proxy: \"ssh+socks5://ops@jumpbox:22?private-key=jumpbox.key\""
 	u, err := url.Parse(p.value.text)
 	if err != nil || u.Hostname() == "" || u.Scheme != "socks5" && u.Scheme != "socks5h" && u.Scheme != "ssh+socks5" {
-		d.problem(p.at, "all_proxy is no proxy; %s", instead)
+		d.problem(p.at, "all_proxy is not a proxy; %s", instead)
 		return ""
 	}
 	if _, secret := u.User.Password(); secret {

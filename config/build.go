@@ -216,7 +216,7 @@ func unfit(location string) string {
 	case slices.Contains(strings.Split(location, "/"), ".."):
 		return `must not have ".." in it`
 	case location == "/" || filepath.Clean(location) == ".":
-		return "is no folder of its own"
+		return "is not a folder of its own"
 	}
 	return ""
 }
@@ -354,7 +354,7 @@ func (in fileInstance) place(d *decoder, way Reach, at position, places *seen) {
 	case way.SSH != nil && !in.Host.set:
 		d.problem(at, "instance %q has no host; write for example: {id: %q, host: 10.0.0.11}", in.ID.value, in.ID.value)
 	case way.SSH != nil && !isHost(in.Host.value):
-		d.problem(in.Host.at, `%q is no host; write for example: host: db1, host: "10.0.0.12:2222" or host: "[::1]:22"`, in.Host.value)
+		d.problem(in.Host.at, `%q is not a host; write for example: host: db1, host: "10.0.0.12:2222" or host: "[::1]:22"`, in.Host.value)
 	case way.SSH != nil:
 		places.add(in.Host)
 	case way.Local != nil && in.Dir.set:

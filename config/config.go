@@ -67,7 +67,7 @@ type Deployment struct {
 
 	// ScriptTimeout bounds each script; it is positive.
 	ScriptTimeout time.Duration
-	// MaxLock bounds lock and work stage of a backup together; 0 is no bound.
+	// MaxLock bounds lock and work stage of a backup together; 0 means no bound.
 	MaxLock time.Duration
 	// LockLease is how long an instance stays locked when nobody renews; 0 is
 	// no lease.

@@ -67,7 +67,7 @@ func (f fileDocker) engine(d *decoder, out *Docker, at position) {
 	switch {
 	case out.Host == "": // told already
 	case !known:
-		d.problem(f.Host.atOr(at), "%q is no engine; write for example: host: unix:///var/run/docker.sock, tcp://10.0.0.5:2376 or ssh://ops@10.0.0.5", out.Host)
+		d.problem(f.Host.atOr(at), "%q is not an engine; write for example: host: unix:///var/run/docker.sock, tcp://10.0.0.5:2376 or ssh://ops@10.0.0.5", out.Host)
 	case f.SSH.set && u.Scheme != "ssh":
 		d.problem(f.SSH.at, "ssh is for an engine with an ssh:// address")
 	case tls && u.Scheme != "tcp":

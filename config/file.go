@@ -69,7 +69,7 @@ type fileSSH struct {
 	IdentitiesOnly    toggle     `key:"identities_only" example:"true" doc:"offer no other keys of the agent"`
 	IdentityAgent     pathOrNone `key:"identity_agent" example:"none" doc:"socket of the agent, or none"`
 	ProxyJump         text       `key:"proxy_jump" example:"ops@jump.example.com:22" doc:"[user@]host[:port] to go through, several with commas; none is a direct way"`
-	ConfigFile        pathOrNone `key:"config_file" example:"none" doc:"in place of ~/.ssh/config; none is no such file"`
+	ConfigFile        pathOrNone `key:"config_file" example:"none" doc:"in place of ~/.ssh/config; none means no such file"`
 	DialTimeout       span       `key:"dial_timeout" example:"10s" doc:"longest time to connect. The default is 10s"`
 	HandshakeTimeout  span       `key:"handshake_timeout" example:"10s" doc:"longest time to log in. The default is 10s"`
 	KeepaliveInterval span       `key:"keepalive_interval" example:"10s" doc:"how often an idle connection is asked for a sign of life. The default is 10s"`

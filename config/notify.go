@@ -147,7 +147,7 @@ func (w *network) read(d *decoder, n *yaml.Node, c crumb) {
 		p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	if err != nil {
-		d.problem(t.at, "%s: %q is no network; write for example: 10.0.0.0/8", c, short(t.value))
+		d.problem(t.at, "%s: %q is not a network; write for example: 10.0.0.0/8", c, short(t.value))
 		return
 	}
 	w.put(n, p.Masked())
@@ -213,7 +213,7 @@ func (f fileWebhook) build(d *decoder, at position) *Webhook {
 		u, err := url.Parse(w.URL)
 		switch {
 		case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-			d.problem(f.URL.at, "that is no web address; write for example: url: https://example.com/hook")
+			d.problem(f.URL.at, "that is not a web address; write for example: url: https://example.com/hook")
 		case u.User != nil || u.RawQuery != "":
 			d.problem(f.URL.at, "what is secret in an address is not written here; write for example: url_file: hook.url")
 		case u.Scheme == "http" && !w.PlainHTTP:

@@ -57,12 +57,12 @@ type fileTLS struct {
 func (f fileServer) build(d *decoder) Server {
 	s := Server{Listen: f.Listen.or(defaultListen), StopTimeout: f.StopTimeout.or(defaultStopTimeout)}
 	if _, _, err := net.SplitHostPort(s.Listen); err != nil {
-		d.problem(f.Listen.at, "listen %q is no address; write for example: listen: 127.0.0.1:7420", short(s.Listen))
+		d.problem(f.Listen.at, "listen %q is not an address; write for example: listen: 127.0.0.1:7420", short(s.Listen))
 	}
 	if f.PublicURL.set {
 		u, err := url.Parse(f.PublicURL.value)
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.Path != "" && u.Path != "/" {
-			d.problem(f.PublicURL.at, "public_url %q is no URL of a whole host; write for example: public_url: https://backup.example.com", short(f.PublicURL.value))
+			d.problem(f.PublicURL.at, "public_url %q is not a URL of a whole host; write for example: public_url: https://backup.example.com", short(f.PublicURL.value))
 		} else {
 			s.PublicURL = u.Scheme + "://" + u.Host
 		}

@@ -49,7 +49,7 @@ func (b books) begin() error {
 			return err
 		}
 	}
-	// A name that is no UTF-8. Some file systems refuse it.
+	// A name that is not UTF-8. Some file systems refuse it.
 	err := os.WriteFile(filepath.Join(blobs, "caf\xe9"), []byte("latin-1\n"), 0o600)
 	if err != nil && !errors.Is(err, syscall.EILSEQ) && !errors.Is(err, syscall.EINVAL) {
 		return err

@@ -162,7 +162,7 @@ func (w layout) files(out *probed, list, sums []byte) error {
 		job, name, ok := w.split(path)
 		kind := lockstep.ScriptKind(name)
 		if !ok || !slices.Contains(lockstep.ScriptKinds(), kind) {
-			return fmt.Errorf("%q was listed, and is no script of a job", path)
+			return fmt.Errorf("%q was listed, and is not a script of a job", path)
 		}
 		if slices.Contains(ignoredJobs(), job) {
 			continue
@@ -188,7 +188,7 @@ func parseSum(line []byte) (string, error) {
 	word, _, _ := strings.Cut(strings.TrimPrefix(string(line), `\`), " ")
 	hex := func(c rune) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' }
 	if len(word) != 64 || strings.ContainsFunc(word, func(c rune) bool { return !hex(c) }) {
-		return "", fmt.Errorf("%q is no digest", lastLines(string(line)))
+		return "", fmt.Errorf("%q is not a digest", lastLines(string(line)))
 	}
 	return word, nil
 }

@@ -58,7 +58,7 @@ func parseFrame(data []byte) (f frame, rest []byte, err error) {
 	}
 	n, err := strconv.ParseUint(length, 10, 31)
 	if err != nil {
-		return f, nil, fmt.Errorf("%q is no length", length)
+		return f, nil, fmt.Errorf("%q is not a length", length)
 	}
 	if n > uint64(len(data)) {
 		return f, nil, errors.New("it is cut off")

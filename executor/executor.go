@@ -164,7 +164,7 @@ func (e *Executor) giveUpOutOfReach(ctx context.Context, c *launcher.Client, giv
 	}
 }
 
-// doOwn does a step that is no script.
+// doOwn does a step that is not a script.
 func (e *Executor) doOwn(ctx context.Context, t lockstep.Task) (lockstep.StepFinished, error) {
 	switch t.Step.Stage {
 	case lockstep.StageCheck:

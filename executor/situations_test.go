@@ -39,7 +39,7 @@ var situations = []property{
 		return errors.Join(leave(n, "")(d), os.Truncate(d+"/"+n, 16<<20))
 	}, sameTree("%P %s %b")},
 	{"a thousand holes, the first at the start", kept, func(d string) error { return blocks(d+"/f", 1000, 8<<10) }, sameTree("%P %s %b")},
-	{"a hole at an end that is no block's", kept, func(d string) error {
+	{"a hole at an end that is not a block's", kept, func(d string) error {
 		return errors.Join(blocks(d+"/f", 3, 1<<20), os.Truncate(d+"/f", 5<<20+1))
 	}, sameTree("%P %s %b")},
 	{"a nanosecond around whole seconds before 1970", kept, func(d string) error {

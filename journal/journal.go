@@ -19,9 +19,9 @@ type Journal interface {
 	// they are durable. The first event's Seq must follow the last one stored,
 	// and no event may have a lower Term than that; else the error wraps
 	// ErrConflict: somebody else drives the run. A run begins with RunOpened.
-	// Calls for one run are made one after another. No events are no error.
+	// Calls for one run are made one after another. An empty list of events is not an error.
 	//
-	// ctx counts until the write begins. After an error that is no ErrConflict
+	// ctx counts until the write begins. After an error that is not an ErrConflict
 	// nobody knows whether the events are stored; only the journal, read again
 	// by a new process, can say.
 	Append(ctx context.Context, events ...lockstep.Event) error
@@ -62,12 +62,12 @@ type Journal interface {
 
 	// Prune deletes one ended run with its output. A run that has not ended,
 	// or that holds a job, is refused with an error that wraps ErrConflict. A run
-	// that is not stored is no error: what is known of its loss is forgotten.
+	// that is not stored is not an error: what is known of its loss is forgotten.
 	Prune(ctx context.Context, run lockstep.RunID) error
 
 	// RequestCancel leaves word for whoever drives the run, in any process,
 	// that it is to be canceled; CancelRequested looks for it and names who
-	// asked first. The word is no event: the driver records one when it acts on
+	// asked first. The word is not an event: the driver records one when it acts on
 	// it. It is refused with ErrConflict for a run that is not stored, and
 	// means nothing for one that has ended.
 	RequestCancel(ctx context.Context, run lockstep.RunID, by string) error

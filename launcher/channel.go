@@ -89,7 +89,7 @@ func (s *session) waited() time.Duration {
 func (s *session) awaitListening(r *bufio.Reader) error {
 	blank := false
 	for {
-		line, err := r.ReadSlice('\n') // what fills the buffer is no line of ours
+		line, err := r.ReadSlice('\n') // what fills the buffer is not a line of ours
 		text := strings.TrimSpace(string(line))
 		if string(line) == listening {
 			if blank {

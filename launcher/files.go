@@ -64,7 +64,7 @@ func (c *Client) MakeDir(ctx context.Context, top, dir string) error {
 	return nil
 }
 
-// RemoveDir removes a folder with all that is in it; none is no error. What still
+// RemoveDir removes a folder with all that is in it; that there is none is not an error. What still
 // unpacks into it for this run is stopped first. Links are removed, never followed,
 // and nothing is removed where anything is mounted in it (ErrMounted), or where it
 // was not made by MakeDir (ErrForeign), unless it has the name that the contract of

@@ -363,7 +363,7 @@ func TestTarInErrors(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Errorf("failing reader: %v", err)
 	}
-	if err := i.TarIn(i.ctx(), filepath.Join(i.dir, "y"), strings.NewReader("this is no archive")); err == nil {
+	if err := i.TarIn(i.ctx(), filepath.Join(i.dir, "y"), strings.NewReader("this is not an archive")); err == nil {
 		t.Error("took rubbish for an archive")
 	}
 }

@@ -22,7 +22,7 @@ func TestWords(t *testing.T) {
 			t.Errorf("%q came back as %q, %v", s, got, err)
 		}
 		if name := escapeName(s); strings.ContainsAny(name, "/@ ;\n") {
-			t.Errorf("%q is no file name", name)
+			t.Errorf("%q is not a file name", name)
 		} else if got, err := decodeName(name); err != nil || got != s {
 			t.Errorf("%q came back as %q, %v", s, got, err)
 		}

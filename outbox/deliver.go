@@ -69,7 +69,7 @@ func (o *Outbox) untilDue(ctx context.Context, r Receiver) time.Duration {
 func (o *Outbox) try(ctx context.Context, r Receiver, d lockstep.Delivery) bool {
 	err := send(ctx, r.Sender, d.Notice)
 	if err != nil && ctx.Err() != nil {
-		return false // we are leaving: that was no try
+		return false // we are leaving: that was not a try
 	}
 	faultpoint.Hit("outbox.sent")
 	now := o.cfg.Now().UTC()

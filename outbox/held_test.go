@@ -26,7 +26,7 @@ func TestRun_RemindsOfWhatIsHeld(t *testing.T) {
 		o.Wake()
 		time.Sleep(3*time.Hour + time.Minute)
 		stop()
-		_, stop = w.run() // a restart is no reason to say it again
+		_, stop = w.run() // a restart is not a reason to say it again
 		time.Sleep(time.Minute)
 		same(t, "once, and once an hour", []string{"held shop", "held shop", "held shop", "held shop"}, w.hook.told())
 		for i, n := range w.hook.got {

@@ -10,7 +10,7 @@ import (
 
 // cursor says how far the outbox has looked at runs.
 type cursor struct {
-	// Begun is when an outbox first looked: what ended before is no news.
+	// Begun is when an outbox first looked: what ended before is not news.
 	Begun time.Time `json:"begun"`
 	// Looked is when it last did.
 	Looked time.Time `json:"looked"`

@@ -8,7 +8,7 @@ import (
 
 // BackupOptions are what a backup's plan needs beside deployment and policy.
 type BackupOptions struct {
-	// ID is what the backup will be called. It is no part of the plan's digest.
+	// ID is what the backup will be called. It is not part of the plan's digest.
 	ID lockstep.BackupID
 }
 

@@ -11,7 +11,7 @@ import (
 // MaxSuffix is how many backups may be begun under one id.
 const MaxSuffix = 10_000
 
-// CheckID refuses what is no backup's id: it could not be a file's name. It is
+// CheckID refuses what is not a backup's id: it could not be a file's name. It is
 // for repositories.
 func CheckID(id lockstep.BackupID) error {
 	name := string(id)

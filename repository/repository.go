@@ -37,11 +37,11 @@ type Repository interface {
 	// Commit makes the backup exist: atomically, durably, and after every
 	// artifact that the manifest names. It refuses a manifest that names an
 	// artifact that is not staged, or whose digest is not the staged one's.
-	// Committing the same manifest again is no error.
+	// Committing the same manifest again is not an error.
 	Commit(ctx context.Context, manifest lockstep.Backup) error
 
 	// Discard removes what is staged for an id that was never committed. An id
-	// that is unknown is no error; a committed one is refused.
+	// that is unknown is not an error; a committed one is refused.
 	Discard(ctx context.Context, id lockstep.BackupID) error
 
 	// List returns the manifests of the deployment's backups ("" means every

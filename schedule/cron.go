@@ -141,7 +141,7 @@ func (f field) value(word string) (int, error) {
 	}
 	n, err := strconv.Atoi(word)
 	if err != nil || word[0] == '+' || word[0] == '-' {
-		return 0, fmt.Errorf("%q is no number", word)
+		return 0, fmt.Errorf("%q is not a number", word)
 	}
 	if n < f.min || n > f.max {
 		return 0, fmt.Errorf("%d is not from %d to %d", n, f.min, f.max)

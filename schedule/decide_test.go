@@ -84,7 +84,7 @@ func TestDue_IsTheSameForTheSameSlot(t *testing.T) {
 		}
 	}
 	if len(delays) < 100 || differ < 150 {
-		t.Errorf("%d delays in 200 slots, %d of them unlike another schedule's: that is no jitter", len(delays), differ)
+		t.Errorf("%d delays in 200 slots, %d of them unlike another schedule's: that is not jitter", len(delays), differ)
 	}
 }
 

@@ -34,7 +34,7 @@ func Zone(name string) (*time.Location, error) {
 	}
 	loc, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, fmt.Errorf("%q is no time zone; write a name such as Europe/Berlin", name)
+		return nil, fmt.Errorf("%q is not a time zone; write a name such as Europe/Berlin", name)
 	}
 	return loc, nil
 }

@@ -321,7 +321,7 @@ func TestVerifyAndForget(t *testing.T) {
 
 // Of those who replace one definition that all have seen, or make one where there
 // was none, one does; the others are refused and change nothing. A slot that was
-// decided on meanwhile is no change of the definition.
+// decided on meanwhile does not change the definition.
 func TestReplace_OneOfManyDoes(t *testing.T) {
 	w := newWorld(t)
 	s := New(w.cfg)

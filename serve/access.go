@@ -99,7 +99,7 @@ func (h *here) open(ctx context.Context) (context.Context, *access.Tokens, error
 	return ctx, h.tokens, nil
 }
 
-// warnings leaves out what is no warning: signed heads are for the log of a
+// warnings leaves out what is not a warning: signed heads are for the log of a
 // server, not for a terminal.
 type warnings struct{ slog.Handler }
 

@@ -60,7 +60,7 @@ func moved(then, now string) string {
 	if slices.Equal(was, is) {
 		return ""
 	}
-	return fmt.Sprintf("it was %s and is %s", cmp.Or(strings.Join(was, "; "), "no containers"), cmp.Or(strings.Join(is, "; "), "no containers"))
+	return fmt.Sprintf("it was %s and is %s", cmp.Or(strings.Join(was, "; "), "not in containers"), cmp.Or(strings.Join(is, "; "), "not in containers"))
 }
 
 // containersIn are the containers and pods that a reach finds, by part, sorted.

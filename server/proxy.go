@@ -10,7 +10,7 @@ import (
 
 // fromBehind puts the client's address in place of that of a trusted proxy. Each
 // proxy appends whom it was asked by to X-Forwarded-For, so that the last one
-// which is no proxy of ours is the client; what stands before it, the client may
+// which is not a proxy of ours is the client; what stands before it, the client may
 // have written.
 func fromBehind(proxies []netip.Prefix, r *http.Request) {
 	if len(proxies) == 0 {

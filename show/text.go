@@ -8,7 +8,7 @@ import (
 
 // Clean makes text from elsewhere harmless to a terminal: control characters,
 // escape sequences and what turns the reading direction are written as their
-// codes, bytes that are no UTF-8 as \xNN. Line feeds and tabs stay.
+// codes, bytes that are not UTF-8 as \xNN. Line feeds and tabs stay.
 func Clean(s string) string {
 	if !needsCleaning(s) {
 		return s

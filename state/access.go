@@ -37,7 +37,7 @@ type Tokens interface {
 	Tokens(ctx context.Context) ([]Token, error)
 	// RevokeToken ends a token; ErrNotFound. Revoking twice changes nothing.
 	RevokeToken(ctx context.Context, id string, at time.Time) error
-	// TouchToken notes a use. A token that is gone is no error.
+	// TouchToken notes a use. A token that is gone is not an error.
 	TouchToken(ctx context.Context, id string, at time.Time) error
 }
 
@@ -59,9 +59,9 @@ type Sessions interface {
 	AddSession(ctx context.Context, s Session) error
 	// Session finds one by its hash; ErrNotFound.
 	Session(ctx context.Context, hash []byte) (Session, error)
-	// TouchSession notes a use. A session that is gone is no error.
+	// TouchSession notes a use. A session that is gone is not an error.
 	TouchSession(ctx context.Context, hash []byte, at time.Time) error
-	// EndSession removes one. One that is gone is no error.
+	// EndSession removes one. One that is gone is not an error.
 	EndSession(ctx context.Context, hash []byte) error
 	// SweepSessions removes those not seen since then, and those expired at
 	// now.

@@ -11,10 +11,10 @@ import (
 type Outbox interface {
 	// AddNotice keeps a notice with one pending delivery to each receiver,
 	// unless a notice with that key is kept already; then it changes nothing and
-	// reports false. No receivers are no error: the key is kept.
+	// reports false. An empty list of receivers is not an error: the key is kept.
 	//
 	// At most limit deliveries are pending for a receiver. Where that many are,
-	// an alarm takes the place of the newest one that is no alarm, and whatever
+	// an alarm takes the place of the newest one that is not an alarm, and whatever
 	// finds no place is kept as dropped.
 	AddNotice(ctx context.Context, key string, n lockstep.Notice, receivers []string, limit int) (added bool, err error)
 	// HasNotice reports whether a notice with that key is kept.

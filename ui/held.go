@@ -22,7 +22,7 @@ type HeldGroup struct {
 }
 
 // HeldGroupsOf puts holds, dead runs and lost ones together by run. What a living run has
-// locked is no news: whoever drives it unlocks it.
+// locked is not news: whoever drives it unlocks it.
 func HeldGroupsOf(holds []lockstep.Hold, open []lockstep.RunSummary, lost []lockstep.LostRun) []HeldGroup {
 	living := map[lockstep.RunID]bool{}
 	at := map[lockstep.RunID]int{}

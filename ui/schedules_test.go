@@ -231,7 +231,7 @@ func scheduledWorld(t *testing.T) (http.Handler, *scheduler.Scheduler) {
 }
 
 // Whoever opened a form before somebody else changed the schedule undoes nothing of
-// that, also when they send it again; what the scheduler does meanwhile is no change.
+// that, also when they send it again; what the scheduler does meanwhile is not a change.
 //
 //fault:lost-update-of-a-schedule two people change one schedule, or make two of one name | the second is refused and told to look again
 func TestAChangeOfAScheduleUndoesNobodyElses(t *testing.T) {

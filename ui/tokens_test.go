@@ -107,14 +107,14 @@ func TestTokens(t *testing.T) {
 		}
 	}
 	for why, change := range map[string][]string{
-		"a token lives at most 366 days": {"life", "400d"},
-		"is not a duration":              {"life", "soon"},
-		`"0d" is not a time to live`:     {"life", "0d"},
-		`"0h" is not a time to live`:     {"life", "0h"},
-		"is no name":                     {"name", "two words"},
-		"say on which deployments":       {"on_viewer", " "},
-		"is no pattern of deployments":   {"on_viewer", "[a-z]"},
-		"no role is granted":             {"role", ""},
+		"a token lives at most 366 days":  {"life", "400d"},
+		"is not a duration":               {"life", "soon"},
+		`"0d" is not a time to live`:      {"life", "0d"},
+		`"0h" is not a time to live`:      {"life", "0h"},
+		"is not a name":                   {"name", "two words"},
+		"say on which deployments":        {"on_viewer", " "},
+		"is not a pattern of deployments": {"on_viewer", "[a-z]"},
+		"no role is granted":              {"role", ""},
 	} {
 		wrong := url.Values{}
 		for k, v := range form {

@@ -81,7 +81,7 @@ func (c *Client) askOnce(ctx context.Context, q question, out any) error {
 	return nil
 }
 
-// send asks and gives an answer that is no error; whoever gets it closes its
+// send asks and gives an answer that is not an error; whoever gets it closes its
 // body.
 func (c *Client) send(ctx context.Context, q question) (*http.Response, error) {
 	var body io.Reader

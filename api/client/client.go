@@ -35,7 +35,7 @@ type Client struct {
 	cfg  Config
 	base *url.URL
 	http *http.Client
-	// reached: the server has answered once, so that it is no wrong address
+	// reached: the server has answered once, so that the address is not wrong
 	// that keeps it from answering now.
 	reached atomic.Bool
 }
@@ -48,7 +48,7 @@ func New(cfg Config) (*Client, error) {
 	switch {
 	case err != nil, base.Host == "", base.Scheme != "http" && base.Scheme != "https", base.RawQuery != "", base.User != nil:
 		return nil, &lockstep.Error{
-			Kind: lockstep.KindUsage, Op: fmt.Sprintf("reach the server %q", redact.Address(cfg.URL)), Err: errors.New("that is no URL of a server"),
+			Kind: lockstep.KindUsage, Op: fmt.Sprintf("reach the server %q", redact.Address(cfg.URL)), Err: errors.New("that is not a URL of a server"),
 			Hint: "for example https://backup.example.com or http://127.0.0.1:7420",
 		}
 	case base.Scheme == "http" && cfg.Token != "" && !Loopback(base):

@@ -57,7 +57,7 @@ func Private() []netip.Prefix {
 func (g Guard) Check(addr netip.Addr) error {
 	addr = addr.Unmap().WithZone("")
 	if !addr.IsValid() || addr.IsMulticast() {
-		return fmt.Errorf("%s is no address of one host", addr)
+		return fmt.Errorf("%s is not an address of one host", addr)
 	}
 	for _, p := range g.Allow {
 		if p.Contains(addr) {
@@ -92,7 +92,7 @@ func whatIs(addr netip.Addr) string {
 func (g Guard) control(_, address string, _ syscall.RawConn) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return fmt.Errorf("%q is no address", address)
+		return fmt.Errorf("%q is not an address", address)
 	}
 	return g.Check(ap.Addr())
 }

@@ -27,7 +27,7 @@ func NewPoster(address string, g Guard, roots *x509.CertPool, plainHTTP bool) (*
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || u.Host == "" || u.Opaque != "":
-		return nil, errors.New("that is no web address; write https://HOST/PATH")
+		return nil, errors.New("that is not a web address; write https://HOST/PATH")
 	case u.Scheme == "http" && !plainHTTP:
 		return nil, errors.New("http tells everybody on the way what it carries; use https")
 	case u.Scheme != "https" && u.Scheme != "http":
@@ -42,7 +42,7 @@ func NewPoster(address string, g Guard, roots *x509.CertPool, plainHTTP bool) (*
 // Host is where it posts to, without what may be secret in the address.
 func (p *Poster) Host() string { return p.address.Scheme + "://" + p.address.Host }
 
-// Refused is the error of an answer that is no success.
+// Refused is the error of an answer that is not a success.
 type Refused struct {
 	Status int
 	// Location is set where the answer is a redirect, which is not followed.

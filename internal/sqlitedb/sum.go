@@ -14,7 +14,7 @@ import (
 
 // RowSum is the beginning of the SHA-256 over a row's columns: what tells a row
 // that a disk has changed. Columns are nil, strings, bytes, int64s, float64s and
-// bools. It is no protection against people.
+// bools. It is not protection against people.
 func RowSum(columns ...any) []byte {
 	h := sha256.New()
 	for _, c := range columns {

@@ -10,7 +10,7 @@ import (
 )
 
 // TestIndexesBesideAWriter: a run that another process ends, or prunes, while its
-// indexes are looked into is no reason to make them anew.
+// indexes are looked into is not a reason to make them anew.
 func TestIndexesBesideAWriter(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -79,7 +79,7 @@ func fillDisk(j *sqlite.Journal) error {
 	}
 	must(os.Remove(filepath.Join(dir, "..", "ballast")))
 	st.Seq--
-	must(j.Append(ctx, st.Event(lockstep.Noted{Level: "info"}))) // a full disk is no broken one
+	must(j.Append(ctx, st.Event(lockstep.Noted{Level: "info"}))) // a full disk is not a broken one
 	fmt.Println(st.Seq)
 	return nil
 }

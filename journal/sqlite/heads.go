@@ -59,7 +59,7 @@ func (h *heads) path(run lockstep.RunID) string {
 // take it, with the knowledge of what a damaged log then lost.
 const syncHeads = time.Second
 
-// put writes the head of a run. That it cannot is no error: the run is as durable
+// put writes the head of a run. That it cannot is not an error: the run is as durable
 // as before, and only the loss of its end would not be known.
 func (h *heads) put(x head) {
 	if h == nil {

@@ -22,7 +22,7 @@ func reservePath(dir string) string { return filepath.Join(dir, "reserve") }
 
 // makeReserve makes the reserve if there is none and room for half as much
 // again: it must not take the space that it was released for. That it cannot
-// be made is no error here: a full disk must not stop an unlock. See
+// be made is not an error here: a full disk must not stop an unlock. See
 // CheckReserve.
 func makeReserve(dir string) {
 	path := reservePath(dir)

@@ -63,7 +63,7 @@ func New(cfg Config) (*Sender, error) {
 	if text == "" {
 		own, err := templates.ReadFile("templates/" + cfg.Style + ".tmpl")
 		if err != nil || strings.ContainsAny(cfg.Style, "/.") {
-			return nil, fmt.Errorf("%q is no style of chat; write slack or teams", cfg.Style)
+			return nil, fmt.Errorf("%q is not a chat style; write slack or teams", cfg.Style)
 		}
 		text = string(own)
 	}

@@ -71,6 +71,6 @@ func TestNew_TriesTheTemplate(t *testing.T) {
 		}
 	}
 	if _, err := New(Config{URL: "https://example.com/", Style: "../slack"}); err == nil {
-		t.Error("a style that is no style is taken")
+		t.Error("a style that is not a style is taken")
 	}
 }

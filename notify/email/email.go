@@ -57,7 +57,7 @@ func New(cfg Config) (*Sender, error) {
 			return nil, errors.New("a password is not sent without TLS; write security: starttls")
 		}
 	default:
-		return nil, fmt.Errorf("%q is no security of mail; write starttls, tls or none", cfg.Security)
+		return nil, fmt.Errorf("%q is not a kind of mail security; write starttls, tls or none", cfg.Security)
 	}
 	s := &Sender{cfg}
 	if _, err := s.message(notify.Notice{Title: "x"}); err != nil {
@@ -145,13 +145,13 @@ func (s *Sender) Send(ctx context.Context, n notify.Notice) error {
 func (s *Sender) message(n notify.Notice) (*mail.Msg, error) {
 	m := mail.NewMsg()
 	if err := m.From(s.cfg.From); err != nil {
-		return nil, fmt.Errorf("%q is no mail address", s.cfg.From)
+		return nil, fmt.Errorf("%q is not a mail address", s.cfg.From)
 	}
 	if len(s.cfg.To) == 0 {
 		return nil, errors.New("there is nobody to send mail to")
 	}
 	if err := m.To(s.cfg.To...); err != nil {
-		return nil, fmt.Errorf("%q are no mail addresses", s.cfg.To)
+		return nil, fmt.Errorf("%q are not mail addresses", s.cfg.To)
 	}
 	m.Subject(oneLine("[lockstep] " + n.Title))
 	m.SetDateWithValue(n.Time)

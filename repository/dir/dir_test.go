@@ -41,6 +41,6 @@ func TestUnusedIsWhatBeginGivesNext(t *testing.T) {
 		}
 	}
 	if _, err := r.Unused(t.Context(), "../x"); err == nil {
-		t.Error("a path is no id")
+		t.Error("a path is not an id")
 	}
 }

@@ -117,7 +117,7 @@ func (f *folder) has(name string) (bool, error) {
 	return err == nil, err
 }
 
-// is refuses a folder that is in another state: those that are no backup are
+// is refuses a folder that is in another state: those that are not a backup are
 // not found.
 func (f *folder) is(want ...state) (state, error) {
 	s, err := f.state()

@@ -15,7 +15,7 @@ import (
 	"lockstep/repository"
 )
 
-// verifyFile says how a backup was read again last. It is no part of what was
+// verifyFile says how a backup was read again last. It is not part of what was
 // committed, and a backup without it, or with one that cannot be read, has
 // not been verified since.
 const (

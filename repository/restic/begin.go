@@ -38,7 +38,7 @@ func (r *Repository) Begin(ctx context.Context, id lockstep.BackupID) (lockstep.
 	return "", fmt.Errorf("begin backup %q: %d others have that id", id, repository.MaxSuffix)
 }
 
-// vaultFor refuses what is no id, then opens the repository.
+// vaultFor refuses what is not an id, then opens the repository.
 func (r *Repository) vaultFor(ctx context.Context, id lockstep.BackupID) (*vault.Vault, error) {
 	if err := repository.CheckID(id); err != nil {
 		return nil, err

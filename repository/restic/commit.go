@@ -162,7 +162,7 @@ func loadStaged(ctx context.Context, v *vault.Vault, f found, name string) (stag
 func loadAbout(ctx context.Context, v *vault.Vault, own format.Node, name string) (artifactJSON, error) {
 	var about artifactJSON
 	if own.Subtree == nil {
-		return about, fmt.Errorf("%w: %s is no folder", repository.ErrCorrupt, own.Name)
+		return about, fmt.Errorf("%w: %s is not a folder", repository.ErrCorrupt, own.Name)
 	}
 	node, err := child(ctx, v, *own.Subtree, artifactFile)
 	if err != nil {

@@ -147,7 +147,7 @@ func child(ctx context.Context, v *vault.Vault, tree format.ID, path ...string) 
 	for i, name := range path {
 		if i > 0 {
 			if node.Subtree == nil {
-				return node, fmt.Errorf("%w: %q is no folder", repository.ErrCorrupt, path[i-1])
+				return node, fmt.Errorf("%w: %q is not a folder", repository.ErrCorrupt, path[i-1])
 			}
 			tree = *node.Subtree
 		}

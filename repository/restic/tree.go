@@ -159,7 +159,7 @@ func (b *treeBuilder) node(name string, e lockstep.Entry) (format.Node, error) {
 	return n, err
 }
 
-// nodeOf is what a node has of an entry that is no hard link: all but its name, its
+// nodeOf is what a node has of an entry that is not a hard link: all but its name, its
 // content, and what the entry list does not have.
 func nodeOf(e lockstep.Entry) format.Node {
 	n := format.Node{Mode: modeOf(e.Mode), UID: uint32(e.UID), GID: uint32(e.GID), ModTime: timeOf(time.Unix(0, e.MTime))}

@@ -50,7 +50,7 @@ type Play struct {
 	// Fates are ends of steps other than exit 0, by step.
 	Fates map[lockstep.StepID]lockstep.StepFinished
 	// Hangs are steps that end only when their channel is closed; canceling
-	// ends those that are no unlock as well.
+	// ends those that do not unlock as well.
 	Hangs  map[lockstep.StepID]chan struct{}
 	Cancel chan string
 }

@@ -47,7 +47,7 @@ type request struct {
 	// tolerate is a status that says that there is nothing, which is no
 	// error; 0 is none.
 	tolerate int
-	// again: it may be sent twice though it is no GET.
+	// again: it may be sent twice though it is not a GET.
 	again bool
 }
 

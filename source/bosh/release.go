@@ -76,7 +76,7 @@ func (r *resolution) leave(ctx context.Context) (asked []source.Instance) {
 }
 
 // removeThere has an instance remove the user. That is more than the original
-// does, so that its failure is no failure of the run.
+// does, so that its failure is not a failure of the run.
 func (r *resolution) removeThere(ctx context.Context, in source.Instance) error {
 	if err := RemoveUserOn(ctx, in.Target, r.user); err != nil {
 		r.director.options.Log("warn", fmt.Sprintf("SSH user %s stays on %s until the director removes it: %v", r.user, in.Name(), err))

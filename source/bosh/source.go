@@ -55,7 +55,7 @@ type Options struct {
 	// AfterGroup, if not nil, is called for each group after its users were
 	// made and before the next group is touched, with a Resolved of that
 	// group's instances alone (its Release is nil). It returns those to keep;
-	// the others are no part of the deployment and get no cleanup call. An
+	// the others are not part of the deployment and get no cleanup call. An
 	// error ends Resolve. It needs Exact.
 	AfterGroup func(ctx context.Context, group *source.Resolved) (keep []source.Instance, err error)
 	// CleanUp, if not nil, says at Release whether the director is asked to
@@ -148,7 +148,7 @@ type reach struct {
 
 // Reach is JSON for FromReach: the director, the deployment and the user; of
 // the password only where it is found; the CA certificate as it was given,
-// which is no secret.
+// which is not a secret.
 func (s *Source) Reach() string {
 	o, d := s.options, s.connection.options
 	r := reach{

@@ -113,7 +113,7 @@ func guarded(t target.Target, user string, grace time.Duration) target.Target {
 }
 
 // Run runs a command, and beside the first one starts the guard. A guard that
-// does not start is no error: the director removes the user.
+// does not start is not an error: the director removes the user.
 func (g *guardedTarget) Run(ctx context.Context, command string, streams target.Streams) (target.Exit, error) {
 	g.once.Do(func() {
 		g.started.Go(func() {

@@ -176,7 +176,7 @@ func nameOf(c container.Summary) string {
 	return c.ID
 }
 
-// checkFound refuses what is no deployment: labels are anybody's.
+// checkFound refuses what is not a deployment: labels are anybody's.
 func checkFound(list []found) error {
 	if len(list) == 0 {
 		return errors.New("there are none")

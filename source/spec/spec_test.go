@@ -150,7 +150,7 @@ func TestListReadsTheSpecificationAgain(t *testing.T) {
 	}
 	written.Limits.ScriptTimeout = time.Hour
 	if got := changes(); got != nil {
-		t.Errorf("a limit is no instance: %q", got)
+		t.Errorf("a limit is not an instance: %q", got)
 	}
 	written.Instances = written.Instances[:3]
 	written.Instances[1].Host = "10.0.0.3:2222"

@@ -71,7 +71,7 @@ func addDelivery(ctx context.Context, tx *sql.Tx, notice int64, n lockstep.Notic
 	return err
 }
 
-// displace drops the newest pending delivery that is no alarm, if there is one.
+// displace drops the newest pending delivery that is not an alarm, if there is one.
 func displace(ctx context.Context, tx *sql.Tx, receiver string, at time.Time) (bool, error) {
 	err := found(tx.ExecContext(ctx, `UPDATE state_deliveries SET state = 'dropped', next_try = 0, ended = ? WHERE n =
 		(SELECT max(n) FROM state_deliveries WHERE receiver = ? AND state = 'pending' AND alarm = 0)`, nanos(at), receiver))

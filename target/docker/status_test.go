@@ -18,7 +18,7 @@ import (
 )
 
 // mute is an engine whose streams end without an exit status: with what they say
-// last, and with what it says of the process then. A nil inspect is no answer.
+// last, and with what it says of the process then. A nil inspect is not an answer.
 func mute(t *testing.T, says string, inspect map[string]any) *docker.Target {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")

@@ -96,7 +96,7 @@ func (c *Call) Close() {
 	c.errs.close()
 }
 
-// ascii is the command as it is, or, where it is no UTF-8, a command in ASCII
+// ascii is the command as it is, or, where it is not UTF-8, a command in ASCII
 // that does the same: what carries it may know text only.
 func ascii(command string) string {
 	if utf8.ValidString(command) {

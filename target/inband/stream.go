@@ -126,7 +126,7 @@ func (s *stream) close() {
 func parse(status []byte) (code int, err error) {
 	n, err := strconv.ParseUint(string(status), 10, 8)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no exit status", status)
+		return 0, fmt.Errorf("%q is not an exit status", status)
 	}
 	return int(n), nil
 }

@@ -29,7 +29,7 @@ type Config struct {
 	PrivateKeys [][]byte
 	// IdentitiesOnly keeps other keys of the agent from being offered.
 	IdentitiesOnly bool
-	// IdentityAgent is the agent's socket; "none" is no agent, "" is that of
+	// IdentityAgent is the agent's socket; "none" means no agent, "" is that of
 	// ~/.ssh/config, else of $SSH_AUTH_SOCK.
 	IdentityAgent string
 
@@ -50,7 +50,7 @@ type Config struct {
 	// whatever ~/.ssh/config says. Jump hosts use the keys and known_hosts
 	// files named here beside those that ~/.ssh/config names for them.
 	ProxyJump string
-	// ConfigFile replaces ~/.ssh/config; "none" is no such file. A file named
+	// ConfigFile replaces ~/.ssh/config; "none" means no such file. A file named
 	// here must exist.
 	ConfigFile string
 

@@ -28,7 +28,7 @@ type hop struct {
 	certificateFiles []string
 	privateKeys      [][]byte
 	identitiesOnly   bool
-	agentSocket      string // "" is no agent
+	agentSocket      string // "" means no agent
 
 	knownHosts         []string
 	optionalKnownHosts []string // read as far as they exist

@@ -15,7 +15,7 @@ const (
 // leftover decides when nobody but a process that the command left behind can
 // be holding the output open, and ends the session then.
 //
-// Silence alone is no proof on a slow line, so it asks the server something
+// Silence alone proves nothing on a slow line, so it asks the server something
 // then: all that the server had sent arrives before its answer. After an
 // answer and no output, the channel is closed; what came in until then is
 // still read, and the output ends.

@@ -22,7 +22,7 @@ type sshConfig struct {
 }
 
 // readSSHConfig reads a configuration file; "" is ~/.ssh/config, which may be
-// absent, and "none" is no file. The system's file is not read.
+// absent, and "none" means no file. The system's file is not read.
 func readSSHConfig(path string) (*sshConfig, error) {
 	if path == "none" {
 		return nil, nil

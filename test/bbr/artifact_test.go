@@ -98,7 +98,7 @@ func (b saved) proves(t testing.TB, tarName string, checksums map[string]string)
 	}
 }
 
-// members are the contents of all members of a tar that are no directories. All
+// members are the contents of all members of a tar that are not directories. All
 // are below ".".
 func (b saved) members(t testing.TB, tarName string) map[string]string {
 	t.Helper()

@@ -133,7 +133,7 @@ func (b *bench) measureAll(names []string) error {
 }
 
 // begin makes something to restore, and lets a server look at the world once:
-// what ended before its first look is no news to anybody.
+// what ended before its first look is not news to anybody.
 func (w *world) begin(patience time.Duration) error {
 	for _, o := range []operation{named("backup"), named("server")} {
 		c, err := w.perform(o, aim{}, "", patience)

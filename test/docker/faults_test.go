@@ -196,7 +196,7 @@ func TestLease(t *testing.T) {
 	}
 }
 
-// TestKilledScript: the process of a script is killed: a signal is no success.
+// TestKilledScript: the process of a script is killed: a signal is not a success.
 func TestKilledScript(t *testing.T) {
 	t.Parallel()
 	s, first, second := pair(t, "unix://"+dockertest.Socket)

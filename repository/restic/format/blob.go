@@ -34,7 +34,7 @@ func (k *Kind) UnmarshalText(b []byte) error {
 	case "tree":
 		*k = Tree
 	default:
-		return fmt.Errorf("%w: %q is no kind of blob", repository.ErrCorrupt, b)
+		return fmt.Errorf("%w: %q is not a kind of blob", repository.ErrCorrupt, b)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func RandomID() ID {
 func ParseID(s string) (ID, error) {
 	var id ID
 	if n, err := hex.Decode(id[:], []byte(s)); err != nil || n != len(id) || len(s) != 2*len(id) || id.String() != s {
-		return ID{}, fmt.Errorf("%w: %q is no id", repository.ErrCorrupt, s)
+		return ID{}, fmt.Errorf("%w: %q is not an id", repository.ErrCorrupt, s)
 	}
 	return id, nil
 }

@@ -55,7 +55,7 @@ func (n Name) MarshalJSON() ([]byte, error) {
 	return json.Marshal(quoted[1 : len(quoted)-1])
 }
 
-// UnmarshalJSON reads what MarshalJSON writes, and refuses what is no name of
+// UnmarshalJSON reads what MarshalJSON writes, and refuses what is not a name of
 // something in a folder.
 func (n *Name) UnmarshalJSON(b []byte) error {
 	var s string
@@ -64,7 +64,7 @@ func (n *Name) UnmarshalJSON(b []byte) error {
 	}
 	name, err := strconv.Unquote(`"` + s + `"`)
 	if err != nil || name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
-		return fmt.Errorf("%q is no name", s)
+		return fmt.Errorf("%q is not a name", s)
 	}
 	*n = Name(name)
 	return nil

@@ -91,7 +91,7 @@ func (s *Shop) Orders(ctx context.Context) (Orders, error) {
 	for _, f := range files {
 		n, err := strconv.Atoi(f.Name())
 		if err != nil {
-			return o, fmt.Errorf("a blob that is no order: %q", f.Name())
+			return o, fmt.Errorf("a blob that is not an order: %q", f.Name())
 		}
 		data, err := os.ReadFile(s.Store.Path(blobDir + "/orders/" + f.Name()))
 		if err != nil || string(data) != fmt.Sprintf("order %d\n", n) {
