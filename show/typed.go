@@ -7,17 +7,18 @@ import (
 
 // commands are the commands of this program in a hint, up to the first word: in
 // backquotes, after a colon, or the whole text.
-var commands = regexp.MustCompile("(^|`|: )lockstep ([^ `]+)")
+var commands = regexp.MustCompile("(^|`|: )lockstep ([^ `]+)( generate)?")
 
 // typed is a hint whose commands are those to type here: they name the configuration
-// file again where this command line named one. A command that names one is left alone.
+// file again where this command line named one. A command that names one, or makes
+// one, is left alone.
 func (t *Terminal) typed(hint string) string {
 	if t.look.Config == "" {
 		return hint
 	}
 	return commands.ReplaceAllStringFunc(hint, func(command string) string {
 		before, word, _ := strings.Cut(command, "lockstep ")
-		if strings.HasPrefix(word, "--config") || word == "help" {
+		if strings.HasPrefix(word, "--config") || word == "help" || word == "config generate" {
 			return command
 		}
 		return before + t.program() + " " + word

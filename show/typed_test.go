@@ -19,6 +19,7 @@ func TestHintsNameTheConfigurationAgain(t *testing.T) {
 		{"b.yaml", "see its runs with: lockstep runs list", "see its runs with: lockstep --config b.yaml runs list"},
 		{"b.yaml", "lockstep check shop", "lockstep --config b.yaml check shop"},
 		{"it's here.yaml", "`lockstep check shop`", "`lockstep --config 'it'\\''s here.yaml' check shop`"},
+		{"a", "make one: lockstep config generate > lockstep.yaml", "make one: lockstep config generate > lockstep.yaml"},
 		{"a", "`lockstep --config b cleanup shop`, `lockstep help exit-codes`, `docker ps`", "`lockstep --config b cleanup shop`, `lockstep help exit-codes`, `docker ps`"},
 	} {
 		var out, err bytes.Buffer
