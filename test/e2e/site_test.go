@@ -32,7 +32,7 @@ type siteOptions struct {
 }
 
 // limit bounds one test, everything included.
-const limit = 4 * time.Minute
+const limit = 12 * time.Minute
 
 // newSite makes a shop and its orchestrator's folders; both are gone when the
 // test ends.
@@ -199,7 +199,7 @@ func (s *site) ok(err error) {
 // orchestrator ends before, so does the test.
 func (s *site) waitFor(p *process, in int, script, what string) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeoutCause(s.ctx, 60*time.Second, errors.New("60 s"))
+	ctx, cancel := context.WithTimeoutCause(s.ctx, 3*time.Minute, errors.New("3 minutes"))
 	defer cancel()
 	go func() {
 		select {
