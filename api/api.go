@@ -152,6 +152,10 @@ func (a *API) methods(r *http.Request) []string {
 func route[I, O any](a *API, op huma.Operation, answer func(context.Context, *I) (*O, error)) {
 	op.Path = prefix + op.Path
 	op.MaxBodyBytes = maxBody
+	// How long a body may take is for the server to say. By default huma gives it five
+	// seconds, of which nothing is taken back: an answer that takes longer would lose
+	// its context, and so would whatever is asked on that connection afterwards.
+	op.BodyReadTimeout = -1
 	a.routes = append(a.routes, op.Method+" "+op.Path)
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		err := a.room(ctx, op)

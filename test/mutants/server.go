@@ -10,6 +10,11 @@ const (
 // serverMutants are bugs in how a server is asked and how it leaves its runs.
 var serverMutants = []mutant{
 	{
+		Name: "api: a deadline stays on the connection", File: "api/api.go", Test: "./api -run CutShort",
+		Why: "a run that takes more than five seconds to begin is refused, and so is all that is asked on that connection afterwards",
+		Old: "	op.BodyReadTimeout = -1\n", New: "",
+	},
+	{
 		Name: "api: any request under a key", File: "api/idempotency.go", Test: inAPI,
 		Why: "another request under an old key is taken for done",
 		Old: "	if kept.Digest != mine.Digest {\n", New: "	if kept.Run == \"\" {\n",
