@@ -13,7 +13,7 @@ import (
 func beside(t *testing.T, parts string) (said string, code int) {
 	t.Helper()
 	if out, err := exec.Command("bash", "-c", `[ "${BASH_VERSINFO[0]}${BASH_VERSINFO[1]}" -ge 51 ]`).CombinedOutput(); err != nil {
-		t.Skipf("there is no bash of 5.1 or later, so that .ci/beside was not tried: %v %s", err, out)
+		t.Skipf("bash 5.1 or later is needed to try .ci/beside: %v %s", err, out)
 	}
 	cmd := exec.Command(".ci/beside")
 	cmd.Stdin = strings.NewReader(parts)

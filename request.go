@@ -45,3 +45,6 @@ type Request struct {
 	// By names who asks. A server sets it from who is logged in.
 	By string `json:"by,omitempty"`
 }
+
+// Partial reports whether a restore is narrowed: to some jobs, or to some instances.
+func (r Request) Partial() bool { return len(r.Jobs)+len(r.Instances) > 0 }

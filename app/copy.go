@@ -31,7 +31,7 @@ type CopyProgress struct {
 	Read *atomic.Int64
 }
 
-// CopyBackup copies a backup into the repository at a location. The copy has the same
+// CopyBackup copies a backup into the repository of that name or location. The copy has the same
 // manifest, with its signature, and is there only when every byte was read and is what
 // the manifest says. Where it is there already nothing is done.
 func (a *App) CopyBackup(ctx context.Context, id lockstep.BackupID, to string, p CopyProgress) (lockstep.CopyReport, error) {
@@ -172,23 +172,11 @@ func (a *App) notItself(ctx context.Context, is string, to repository.Repository
 	if err != nil {
 		return err
 	}
-	if mine != is && to.Location() != a.cfg.Repository.Location() {
+	if (is == "" || mine != is) && to.Location() != a.cfg.Repository.Location() {
 		return nil
 	}
 	return &lockstep.Error{
 		Kind: lockstep.KindUsage, Op: "copy to " + to.Location(), Err: errors.New("that is the repository that the backup is in"),
 		Hint: "name another folder or bucket",
-	}
-}
-
-// settledHere refuses to settle a backup while another repository than its own is
-// used: whether it has committed cannot be seen there, nor what it staged.
-func (a *App) settledHere(run *lockstep.Run) error {
-	if a.cfg.Elsewhere == "" || run.Opened.Operation != lockstep.OperationBackup {
-		return nil
-	}
-	return &lockstep.Error{
-		Kind: lockstep.KindConflict, Op: "settle run " + string(run.ID), Err: fmt.Errorf("its backup is not in repository %s", a.cfg.Elsewhere),
-		Hint: fmt.Sprintf("`lockstep recover %s` settles it", run.Opened.Deployment),
 	}
 }

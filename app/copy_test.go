@@ -1,7 +1,9 @@
 package app
 
 import (
+	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,6 +138,37 @@ func TestACopyThatDiedIsTidiedUp(t *testing.T) {
 	}
 	if err := repositorytest.Reread(t.Context(), to, id); err != nil {
 		t.Error(err)
+	}
+}
+
+// nameless is a repository for reading alone, made before there were identities.
+type nameless struct{ *dir.Repository }
+
+func (nameless) Identity(context.Context) (string, error) { return "", nil }
+func (nameless) Identify(context.Context) (string, error) { return "", fs.ErrPermission }
+
+// TestOutOfARepositoryWithoutIdentity: that neither it nor an empty destination has
+// one does not make them one.
+func TestOutOfARepositoryWithoutIdentity(t *testing.T) {
+	t.Parallel()
+	k := newKeeper(t)
+	k.second()
+	own, err := dir.At(k.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := New(Config{
+		Journal: k.cfg.Journal, Repository: nameless{own}, OtherRepository: k.cfg.OtherRepository, Policy: lockstep.LockstepPolicy(), Signer: k.key,
+	})
+	if err := a.notItself(t.Context(), "", nameless{own}); lockstep.KindOf(err) != lockstep.KindUsage {
+		t.Errorf("onto itself: %v", err)
+	}
+	to, err := k.cfg.OtherRepository("offsite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.notItself(t.Context(), "", to); err != nil {
+		t.Errorf("into another one: %v", err)
 	}
 }
 

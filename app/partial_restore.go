@@ -21,7 +21,7 @@ type partial struct {
 	r        *running
 	s        *session
 	expected *lockstep.Backup
-	memory   *memory
+	seen     *sightings
 
 	silent []lockstep.Instance // not needed, as they were found last
 	told   []lockstep.Noted    // of those
@@ -40,7 +40,7 @@ func (r *running) planPart(ctx context.Context, s *session, expected *lockstep.B
 	all := s.resolved
 	waited := false
 	for {
-		p := &partial{r: r, s: s, expected: expected, memory: r.remember(all)}
+		p := &partial{r: r, s: s, expected: expected, seen: r.sightings(all)}
 		found, err := p.look(ctx, all)
 		if err != nil {
 			return p.nameFailed(err)
@@ -111,7 +111,7 @@ func (p *partial) needs(in lockstep.Instance) string {
 // nobody answers there, and whatever is known of it, and there is something, says that
 // it is not needed.
 func (p *partial) spare(ctx context.Context, in source.Instance, err error) bool {
-	sights := p.memory.of(ctx, in)
+	sights := p.seen.of(ctx, in)
 	for _, s := range sights {
 		if why := p.needs(s.instance); why != "" {
 			p.failed = append(p.failed, failed{in.Name(), fmt.Sprintf("%s (so it was found by %s)", why, s), p.restores(s.instance)})

@@ -212,3 +212,15 @@ func (a *App) RepositoryStatus(ctx context.Context) (lockstep.RepositoryStatus, 
 	}
 	return s, nil
 }
+
+// settledHere refuses to settle a backup while another repository than its own is
+// used: whether it has committed cannot be seen there, nor what it staged.
+func (a *App) settledHere(run *lockstep.Run) error {
+	if a.cfg.Elsewhere == "" || run.Opened.Operation != lockstep.OperationBackup {
+		return nil
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindConflict, Op: "settle run " + string(run.ID), Err: fmt.Errorf("its backup is not in repository %s", a.cfg.Elsewhere),
+		Hint: fmt.Sprintf("`lockstep recover %s` settles it", run.Opened.Deployment),
+	}
+}

@@ -82,7 +82,7 @@ func (a *App) compareWithLast(ctx context.Context, run *lockstep.Run, rep *locks
 
 // leavesOut reports whether a request allows that instances are not looked at.
 func leavesOut(req lockstep.Request) bool {
-	return len(req.Jobs)+len(req.Instances)+len(req.Without) > 0
+	return req.Partial() || len(req.Without) > 0
 }
 
 func hasInstance(d lockstep.Deployment, id lockstep.InstanceID) bool {

@@ -42,7 +42,7 @@ func (r *running) prepare(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	s := r.openSession(ctx, resolved, last)
-	if expected != nil && len(req.Jobs)+len(req.Instances) > 0 {
+	if expected != nil && req.Partial() {
 		err = r.planPart(ctx, s, expected)
 	} else {
 		err = r.planWhole(ctx, s, expected)

@@ -26,8 +26,8 @@ type Report struct {
 	// the last of them vouches for.
 	Heads  int   `json:"heads"`
 	Signed int64 `json:"signed"`
-	// Torn is how many bytes of an unfinished record are at the end; that is no
-	// problem: nothing was done for it.
+	// Torn is how many bytes of an unfinished record are at the end; that is not
+	// a problem: nothing was done for it.
 	Torn int64 `json:"torn_bytes,omitempty"`
 	// NoHead is how many bytes among the folder's heads are of none that is whole:
 	// a process died as it signed, or somebody changed them.

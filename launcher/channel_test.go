@@ -87,7 +87,8 @@ func TestALoginThatIsGivenUp(t *testing.T) {
 	}
 	silent := newInstance(t, "sh")
 	silent.Client.target = login{silent.target, "cat >/dev/null; touch '" + silent.dir + "/ended'; exit 97; "}
-	silent.Client.GiveUp() // before there is any
+	silent.Client.answerWithin = time.Hour // so that nothing else ends it
+	silent.Client.GiveUp()                 // before there is any
 	failed := make(chan error, 1)
 	go func() {
 		_, err := silent.Claim(silent.ctx(), ClaimRequest{Key: "k", Owner: "o", Run: "r1", Term: 1})

@@ -29,7 +29,7 @@ func (d *draft) match(o RestoreOptions) ([]member, error) {
 	if len(work) == 0 {
 		return nil, refused(fmt.Errorf("backup %s: none of its artifacts is for a job to restore", o.Backup.ID), "lockstep backups show "+string(o.Backup.ID))
 	}
-	if !narrowed(o.Request) {
+	if !o.Request.Partial() {
 		d.warnUnread(chosen, moved)
 	}
 	return work, nil
@@ -61,7 +61,7 @@ func (d *draft) choose(req lockstep.Request) ([]member, error) {
 			out = append(out, m)
 		}
 	}
-	d.plan.Partial = narrowed(req)
+	d.plan.Partial = req.Partial()
 	if len(out) == 0 {
 		return nil, refused(fmt.Errorf("no restore script is left: %s on %s",
 			strings.Join(req.Jobs, ", "), joinIDs(req.Instances)), "name fewer jobs or instances")

@@ -7,9 +7,6 @@ import (
 	"lockstep"
 )
 
-// narrowed reports whether the request restores a part only.
-func narrowed(req lockstep.Request) bool { return len(req.Jobs)+len(req.Instances) > 0 }
-
 // Needs says for what a restore by that policy needs an instance, as words to say of
 // it; "" is that it can be left alone: nothing is restored there, and nothing of it
 // has to be locked meanwhile. A restore that is not narrowed needs every instance.
@@ -18,7 +15,7 @@ func (o RestoreOptions) Needs(in lockstep.Instance, p lockstep.Policy) string {
 	req := o.Request
 	place := lockstep.InstanceID(in.Group + "/" + in.Index)
 	named := slices.Contains(req.Instances, in.Name()) || slices.Contains(req.Instances, place)
-	if !narrowed(req) || named {
+	if !req.Partial() || named {
 		return "it is to be restored"
 	}
 	if len(req.Instances) == 0 {

@@ -35,8 +35,8 @@ type Schedules interface {
 	Schedule(ctx context.Context, name string) (Schedule, error)
 	// Schedules lists all, by name.
 	Schedules(ctx context.Context) ([]Schedule, error)
-	// DeleteSchedule removes one; its records stay. One that is gone is no
-	// error.
+	// DeleteSchedule removes one; its records stay. One that is gone is not
+	// an error.
 	DeleteSchedule(ctx context.Context, name string) error
 
 	// SettleSlot keeps what became of a record: its state and its reason.

@@ -44,8 +44,8 @@ type request struct {
 	auth authorizer
 	// limit bounds the answer in bytes.
 	limit int64
-	// tolerate is a status that says that there is nothing, which is no
-	// error; 0 is none.
+	// tolerate is a status that says that there is nothing, which is not
+	// an error; 0 is none.
 	tolerate int
 	// again: it may be sent twice though it is not a GET.
 	again bool

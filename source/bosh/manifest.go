@@ -17,7 +17,7 @@ type facts struct {
 
 // readManifest finds releases and backup_one_restore_all in a manifest of
 // schema 2 (with instance_groups) or 1. What is not as it should be is left
-// out: a job without a release is not an error. An error says that the whole is no
+// out: a job without a release is not an error. An error says that the whole is not
 // YAML; the facts are empty then.
 func readManifest(text string) (facts, error) {
 	f := facts{releases: map[string]map[string]string{}, oneRestoreAll: map[string]map[string]bool{}}

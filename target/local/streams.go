@@ -14,8 +14,8 @@ type stream struct {
 	slot *io.Writer
 }
 
-// feed copies input to the command. A command that does not read it all is no
-// error; closing to ends a Write that is blocked.
+// feed copies input to the command. A command that does not read it all is not
+// an error; closing to ends a Write that is blocked.
 func feed(to *os.File, from io.Reader, fail func(error)) {
 	source := &source{from: from}
 	_, _ = io.Copy(to, source)

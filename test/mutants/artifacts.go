@@ -104,7 +104,7 @@ var copyMutants = []mutant{
 	},
 	{
 		Name: "a copy is written into what another one stages", File: "repository/copy.go",
-		Why: "a copy goes by another id, and is no copy",
+		Why: "a copy goes by another id, and is not a copy",
 		Old: "	if id != m.ID {\n", New: "	if id == \"\" {\n",
 		Test: "./repository/dir -run TestContract/a_copy_that_ends",
 	},
@@ -127,7 +127,12 @@ var copyMutants = []mutant{
 		Test: "./app -run TestACopyThatDied",
 	},
 	{
-		Name: "another repository settles a backup", File: "app/copy.go",
+		Name: "two repositories without an identity are one", File: "app/copy.go", Test: "./app -run OutOfARepository",
+		Why: "the backups of an old repository for reading alone cannot be copied into a new one",
+		Old: "(is == \"\" || mine != is)", New: "mine != is",
+	},
+	{
+		Name: "another repository settles a backup", File: "app/place.go",
 		Why: "a restore from the second copy takes a backup for not committed that is, and calls it interrupted",
 		Old: "	if a.cfg.Elsewhere == \"\" || run.Opened.Operation", New: "	if a.cfg.Elsewhere != \"never\" || run.Opened.Operation",
 		Test: "./app -run TestABackupIsNotSettledByAnotherRepository",

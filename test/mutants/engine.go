@@ -34,19 +34,19 @@ var engineMutants = []mutant{
 		Test: "./app -run WhatIsKnownOfADead",
 	},
 	{
-		Name: "part: a newer backup is not asked", File: "app/memory.go",
+		Name: "part: a newer backup is not asked", File: "app/sightings.go",
 		Why: "a lock that another orchestrator has seen is not missed",
 		Old: "{m.runs, m.kept}", New: "{m.runs}",
 		Test: "./app -run WhatIsKnownOfADead",
 	},
 	{
-		Name: "part: another machine of the name counts", File: "app/memory.go",
+		Name: "part: another machine of the name counts", File: "app/sightings.go",
 		Why: "what one machine had is taken for what another one has",
 		Old: "in.Address != \"\" && s.instance.Address != in.Address", New: "false",
 		Test: "./app -run WhatIsKnownOfADead",
 	},
 	{
-		Name: "part: scripts that come along are forgotten", File: "app/memory.go",
+		Name: "part: scripts that come along are forgotten", File: "app/sightings.go",
 		Why: "a lock that the specification has got since is not missed",
 		Old: "		s.instance = today(s.instance, in, m.all.Overrides)\n", New: "",
 		Test: "./app -run WhatIsKnownOfADead",

@@ -109,7 +109,7 @@ var stepMutants = []mutant{
 		Old: "			! lks_owes \"$lks_r\" || ! lks_alive \"$lks_r\" || continue\n", New: "",
 	},
 	{
-		Name: "steps: a login that is known to be unfit is waited for", File: "launcher/client.go", Test: "./launcher -run ALoginThatIsGivenUp -timeout 60s",
+		Name: "steps: a login that is known to be unfit is waited for", File: "launcher/client.go", Test: "./launcher -run ALoginThatIsGivenUp -timeout 20s",
 		Why: "somebody waits half a minute for what is known after a second",
 		Old: "		s.giveUp()\n	}\n}\n\n// claimed", New: "	}\n}\n\n// claimed",
 	},

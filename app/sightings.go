@@ -14,9 +14,9 @@ import (
 // instance.
 const sightsBack = 50
 
-// memory is what the journal and the repository know of instances: how runs of this
-// deployment found them. It is read when it is asked, and not before.
-type memory struct {
+// sightings are what the journal and the repository know of instances: how runs of this
+// deployment found them. They are read when they are asked for, and not before.
+type sightings struct {
 	r     *running
 	all   *source.Resolved
 	runs  []sight // newest first
@@ -36,15 +36,15 @@ func (s sight) String() string {
 	return fmt.Sprintf("%s on %s", s.by, s.at.UTC().Format(time.DateOnly))
 }
 
-func (r *running) remember(all *source.Resolved) *memory {
-	return &memory{r: r, all: all}
+func (r *running) sightings(all *source.Resolved) *sightings {
+	return &sightings{r: r, all: all}
 }
 
 // of is how an instance was found last, by the journal, and by a newer backup or where
 // the journal does not know it: the newest comes last. Scripts that the specification
 // brings along are there, and jobs that it skips are not. It is empty where nothing is
 // known, or where what is known is of an instance that was somewhere else.
-func (m *memory) of(ctx context.Context, in source.Instance) []sight {
+func (m *sightings) of(ctx context.Context, in source.Instance) []sight {
 	if !m.asked {
 		m.asked = true
 		m.runs, m.kept = m.r.sightsOfRuns(ctx, m.all.Locations), m.r.sightsOfBackups(ctx)
