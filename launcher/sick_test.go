@@ -210,18 +210,21 @@ func TestEveryVerbOnAnInstanceThatFails(t *testing.T) {
 }
 
 // powerOff is a reboot at any moment: all that works there is gone, with the run
-// folder, and the boot is another one.
+// folder, and the boot is another one. What is killed may have started something that
+// was not looked at yet, so it looks until there is nothing.
 func (i *instance) powerOff() {
 	i.until("the end of all", func() bool {
 		files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+		found := false
 		for _, file := range files {
 			if line, _ := os.ReadFile(file); bytes.Contains(line, []byte(i.dir+"/run/lockstep/")) {
 				pid := number(filepath.Base(filepath.Dir(file)))
 				_ = unix.Kill(-pid, unix.SIGKILL) // what it leads, if it does
 				_ = unix.Kill(pid, unix.SIGKILL)
+				found = true
 			}
 		}
-		return os.RemoveAll(filepath.Join(i.dir, "run")) == nil
+		return !found && os.RemoveAll(filepath.Join(i.dir, "run")) == nil
 	})
 	if err := os.WriteFile(filepath.Join(i.dir, "var/lockstep/r-r1/boot"), []byte("an-earlier-boot\n"), 0o600); err != nil && !i.released() {
 		i.t.Error(err)
