@@ -20,6 +20,7 @@ var rooms = map[string][]string{
 
 	"planner":   {""},
 	"retention": {""},
+	"browse":    {""},
 	"audit":     {""},
 
 	"schedule": {""},
@@ -77,7 +78,7 @@ var rooms = map[string][]string{
 	"config":     {"", "access", "schedule", "spill", "internal/redact"},
 	"api":        {"", "access", "auditlog", "state"},
 	"api/client": {"", "api", "internal/redact"},
-	"ui":         {"", "access", "auditlog", "internal/*"},
+	"ui":         {"", "access", "auditlog", "browse", "internal/*"},
 	"server":     {"", "access", "auditlog", "api", "ui", "internal/faultpoint"},
 
 	"show":   {"", "internal/*"},
@@ -85,7 +86,7 @@ var rooms = map[string][]string{
 
 	"serve": {"*"},
 	"demo":  {"", "target", "show", "serve", "internal/*"},
-	"cli":   {"", "access", "api", "config", "planner", "retention", "show", "serve", "demo", "internal/*"},
+	"cli":   {"", "access", "api", "browse", "config", "planner", "retention", "show", "serve", "demo", "internal/*"},
 	"bbr":   {"*"},
 
 	"cmd/*":      {"cli", "bbr", "internal/*"},

@@ -1,6 +1,9 @@
 package lockstep
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Artifact is what one job's backup script left, as a repository keeps it.
 type Artifact struct {
@@ -121,6 +124,14 @@ func (b *Backup) Named(name string) (Artifact, bool) {
 		}
 	}
 	return Artifact{}, false
+}
+
+// NoArtifact says that a backup has no artifact of that name.
+func NoArtifact(id BackupID, name string) error {
+	return &Error{
+		Kind: KindNotFound, Op: fmt.Sprintf("read backup %q", id), Err: fmt.Errorf("it has no artifact %q", name),
+		Hint: fmt.Sprintf("`lockstep backups ls %s` lists them", id),
+	}
 }
 
 // Bytes is the sum of the artifacts' lengths.

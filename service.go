@@ -57,6 +57,10 @@ type Service interface {
 	Forget(ctx context.Context, id BackupID) error
 	// OpenArtifact streams an artifact as a tar.
 	OpenArtifact(ctx context.Context, id BackupID, name string) (io.ReadCloser, error)
+	// Entries yields the entry list of an artifact as it was recorded, in canonical
+	// order, without reading the artifact. An error is the last that it yields; a
+	// backup of another program, which records none, is KindRefused.
+	Entries(ctx context.Context, id BackupID, name string) iter.Seq2[Entry, error]
 }
 
 // DeploymentInfo is a configured deployment.

@@ -182,6 +182,12 @@ func (f *fakeService) OpenArtifact(_ context.Context, id lockstep.BackupID, name
 	return io.NopCloser(strings.NewReader("data")), nil
 }
 
+func (f *fakeService) Entries(context.Context, lockstep.BackupID, string) iter.Seq2[lockstep.Entry, error] {
+	return func(yield func(lockstep.Entry, error) bool) {
+		yield(lockstep.Entry{Path: "a"}, nil)
+	}
+}
+
 // memoryLog is an audit log in memory that can be made to fail.
 type memoryLog struct {
 	mu      sync.Mutex

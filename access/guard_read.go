@@ -137,6 +137,17 @@ func (g *guard) Audit(ctx context.Context, id lockstep.RunID) (lockstep.RunAudit
 	return found, hideRun(err, id)
 }
 
+// Entries are those of an artifact of a backup that may be restored.
+func (g *guard) Entries(ctx context.Context, id lockstep.BackupID, name string) iter.Seq2[lockstep.Entry, error] {
+	return func(yield func(lockstep.Entry, error) bool) {
+		if _, _, err := g.allowBackup(ctx, BackupsBrowse, id); err != nil {
+			yield(lockstep.Entry{}, err)
+			return
+		}
+		g.svc.Entries(ctx, id, name)(yield)
+	}
+}
+
 // Output is what a script printed, which may hold anything.
 func (g *guard) Output(ctx context.Context, id lockstep.RunID, step lockstep.StepID) ([]lockstep.StepOutput, error) {
 	if _, _, err := g.allowRun(ctx, OutputRead, id); err != nil {

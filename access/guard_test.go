@@ -87,6 +87,12 @@ func calls() []call {
 		{"Forget", BackupsForget, true, false, func(ctx context.Context, s lockstep.Service, d string) error {
 			return s.Forget(ctx, lockstep.BackupID(d+"_1"))
 		}},
+		{"Entries", BackupsBrowse, false, false, func(ctx context.Context, s lockstep.Service, d string) (err error) {
+			for _, e := range s.Entries(ctx, lockstep.BackupID(d+"_1"), "x") {
+				err = e
+			}
+			return err
+		}},
 		{"OpenArtifact", BackupsExport, true, false, func(ctx context.Context, s lockstep.Service, d string) error {
 			rc, err := s.OpenArtifact(ctx, lockstep.BackupID(d+"_1"), "x")
 			if err == nil {

@@ -47,6 +47,7 @@ const (
 	RunsPrune       Permission = "runs:prune"
 	BackupsRead     Permission = "backups:read"
 	BackupsVerify   Permission = "backups:verify"
+	BackupsBrowse   Permission = "backups:browse" // names and properties of files
 	BackupsExport   Permission = "backups:export" // take the data out
 	BackupsForget   Permission = "backups:forget"
 	SchedulesRead   Permission = "schedules:read"
@@ -71,11 +72,11 @@ var (
 var permissions = map[Role][]Permission{
 	RoleViewer:          sees,
 	RoleBackupOperator:  slices.Concat(operates, []Permission{RunsBackup, SchedulesWrite}),
-	RoleRestoreOperator: slices.Concat(operates, []Permission{RunsRestore, ApprovalsRead}),
+	RoleRestoreOperator: slices.Concat(operates, []Permission{RunsRestore, BackupsBrowse, ApprovalsRead}),
 	RoleApprover:        slices.Concat(sees, []Permission{ApprovalsRead, ApprovalsGive}),
 	RoleAuditor:         slices.Concat(sees, []Permission{ApprovalsRead, AuditRead, MetricsRead}),
 	RoleAdmin: slices.Concat(operates, []Permission{
-		RunsBackup, RunsRestore, RunsPrune, BackupsExport, BackupsForget, SchedulesWrite,
+		RunsBackup, RunsRestore, RunsPrune, BackupsBrowse, BackupsExport, BackupsForget, SchedulesWrite,
 		ApprovalsRead, TokensManage, AuditRead, NotifyTest, MetricsRead,
 	}),
 }

@@ -1,8 +1,11 @@
 package api
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"io"
+	"iter"
 	"net/http"
 	"slices"
 
@@ -34,7 +37,16 @@ func (a *API) registerBackups() {
 		Summary:   "An artifact, as a tar stream",
 		Responses: map[string]*huma.Response{"200": {Description: "The tar.", Content: map[string]*huma.MediaType{"application/x-tar": {}}}},
 	}, a.artifact)
+	route(a, huma.Operation{
+		OperationID: "list-entries", Method: http.MethodGet, Path: "/backups/{backup}/artifacts/{artifact}/entries", Tags: backups,
+		Summary:     "The files, folders and links of an artifact, one JSON object a line",
+		Description: "As they were recorded when the artifact was proven, in the order of the bytes of their paths. A path that is not UTF-8 is an object with base64 in it. An answer that breaks off is not the whole list.",
+		Responses:   map[string]*huma.Response{"200": {Description: "The entries.", Content: map[string]*huma.MediaType{linesType: {}}}},
+	}, a.entries)
 }
+
+// linesType is the media type of JSON objects, one a line.
+const linesType = "application/x-ndjson"
 
 type backupsInput struct {
 	Deployment string            `query:"deployment" maxLength:"128"`
@@ -106,6 +118,33 @@ func (a *API) artifact(ctx context.Context, in *artifactInput) (*huma.StreamResp
 		w.Header().Set("Content-Type", "application/x-tar")
 		w.WriteHeader(http.StatusOK)
 		if _, err := io.Copy(w, tar); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}}, nil
+}
+
+// entries streams an entry list. An error before the first entry is the answer; one
+// in the middle breaks the connection off.
+func (a *API) entries(ctx context.Context, in *artifactInput) (*huma.StreamResponse, error) {
+	next, stop := iter.Pull2(a.cfg.Service.Entries(ctx, in.Backup, in.Artifact))
+	e, err, more := next()
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+		defer stop()
+		_, w := humago.Unwrap(ctx)
+		w.Header().Set("Content-Type", linesType)
+		w.WriteHeader(http.StatusOK)
+		out := bufio.NewWriterSize(w, 64<<10)
+		lines := json.NewEncoder(out)
+		for ; more; e, err, more = next() {
+			if err != nil || lines.Encode(e) != nil {
+				panic(http.ErrAbortHandler)
+			}
+		}
+		if out.Flush() != nil {
 			panic(http.ErrAbortHandler)
 		}
 	}}, nil

@@ -79,6 +79,7 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 		{"GET /api/v1/backups/{backup}", "/backups/latest?deployment=shop", "", 200},
 		{"POST /api/v1/backups/{backup}/verify", "/backups/" + backup + "/verify", "", 200},
 		{"GET /api/v1/backups/{backup}/artifacts/{artifact}", "/backups/" + backup + "/artifacts/db-0-postgres", "", 200},
+		{"GET /api/v1/backups/{backup}/artifacts/{artifact}/entries", "/backups/" + backup + "/artifacts/db-0-postgres/entries", "", 200},
 		{"DELETE /api/v1/backups/{backup}", "/backups/none", "", 404},
 		{"GET /api/v1/me", "/me", "", 200},
 		{"GET /api/v1/tokens", "/tokens", "", 200},

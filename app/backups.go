@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"time"
 
 	"lockstep"
@@ -215,4 +216,48 @@ func (a *App) OpenArtifact(ctx context.Context, id lockstep.BackupID, name strin
 		return repository.Verified(ctx, a.cfg.Repository, id, art)
 	}
 	return a.cfg.Repository.Open(ctx, id, name)
+}
+
+// Entries yields the entry list that is recorded of an artifact.
+func (a *App) Entries(ctx context.Context, id lockstep.BackupID, name string) iter.Seq2[lockstep.Entry, error] {
+	return func(yield func(lockstep.Entry, error) bool) {
+		if err := a.listed(ctx, id, name); err != nil {
+			yield(lockstep.Entry{}, err)
+			return
+		}
+		list, err := a.cfg.Repository.Entries(ctx, id, name)
+		if err != nil {
+			yield(lockstep.Entry{}, err)
+			return
+		}
+		defer list.Close()
+		for e, err := range list.All() {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// listed refuses an artifact of which no entry list is recorded.
+func (a *App) listed(ctx context.Context, id lockstep.BackupID, name string) error {
+	b, err := a.Backup(ctx, "", id)
+	if err != nil {
+		return err
+	}
+	art, ok := b.Named(name)
+	if !ok {
+		return lockstep.NoArtifact(id, name)
+	}
+	if art.Digest == "" {
+		return &lockstep.Error{
+			Kind: lockstep.KindRefused, Op: fmt.Sprintf("list the files of backup %q", id),
+			Err:  errors.New("another program made it, and recorded no entry list"),
+			Hint: fmt.Sprintf("`lockstep backups ls %s %s` reads the artifact for it", id, name),
+		}
+	}
+	return nil
 }

@@ -14,7 +14,7 @@ may go.`
 func (i *invocation) backupsCommand() *cobra.Command {
 	c := i.groupCommand("backups", "List, show, verify, copy, extract and forget backups", backupsHelp,
 		i.backupsListCommand(), i.backupsShowCommand(), i.backupsVerifyCommand(), i.backupsCopyCommand(), i.backupsExportCommand(),
-		i.backupsLsCommand(), i.backupsCatCommand(), i.backupsExtractCommand(), i.backupsForgetCommand())
+		i.backupsLsCommand(), i.backupsFindCommand(), i.backupsDiffCommand(), i.backupsCatCommand(), i.backupsExtractCommand(), i.backupsForgetCommand())
 	i.repositoryFlag(c.PersistentFlags().StringVar)
 	return c
 }

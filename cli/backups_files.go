@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -15,21 +16,25 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/browse"
 	"lockstep/show"
 )
 
 const backupsLsHelp = `List the files in a backup: its artifacts, or what is below ARTIFACT or
-ARTIFACT/PATH. The artifact is read for it, from its beginning to its end.
+ARTIFACT/PATH, as it was recorded when the backup was proven. The artifact itself is
+read only where another program made the backup.
 
   lockstep backups ls shop_20261122T144241Z
-  lockstep backups ls shop_20261122T144241Z db-0-postgres/dumps
+  lockstep backups ls latest db-0-postgres/dumps
+
+"backups find" looks through all backups, "backups diff" compares two.
 
 Exit codes: 0 listed · 1 error, or no such file · 2 usage.`
 
 func (i *invocation) backupsLsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "ls ID [ARTIFACT[/PATH]]", Short: "List the files in a backup", Long: backupsLsHelp,
-		Args: wantsBetween("ID", "ARTIFACT/PATH"), ValidArgsFunction: i.completeBackups,
+		Args: wantsBetween(1, "ID", "ARTIFACT/PATH"), ValidArgsFunction: i.completeBackups,
 		RunE: func(c *cobra.Command, args []string) error {
 			return i.askingOf(c, args[0], func(ctx context.Context, svc lockstep.Service, b lockstep.Backup) error {
 				if len(args) == 1 {
@@ -38,16 +43,6 @@ func (i *invocation) backupsLsCommand() *cobra.Command {
 				return i.listFiles(ctx, svc, b, args[1])
 			})
 		},
-	}
-}
-
-// wantsBetween wants the first argument; the second may be left out.
-func wantsBetween(first, second string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) < 1 {
-			return wants(first)(c, args)
-		}
-		return wantsUpTo(first, second)(c, args)
 	}
 }
 
@@ -75,11 +70,21 @@ func (i *invocation) listArtifacts(b lockstep.Backup) error {
 }
 
 func (i *invocation) listFiles(ctx context.Context, svc lockstep.Service, b lockstep.Backup, at string) error {
-	lines := []fileLine{}
-	err := eachFile(ctx, svc, b, at, func(h *tar.Header, rel string, _ io.Reader) error {
-		lines = append(lines, lineOf(h, rel))
-		return nil
-	})
+	lines, err := []fileLine{}, error(nil)
+	place := browse.ParsePlace(at)
+	if art, ok := b.Named(place.Artifact); ok && art.Digest == "" {
+		err = eachFile(ctx, svc, b, at, func(h *tar.Header, rel string, _ io.Reader) error {
+			lines = append(lines, lineOf(h, rel))
+			return nil
+		})
+	} else {
+		for e, broken := range browse.Below(ctx, svc, b.ID, place) {
+			if err = broken; err != nil {
+				break
+			}
+			lines = append(lines, lineOfEntry(e))
+		}
+	}
 	if err == nil && len(lines) == 0 {
 		err = noFile(b, at)
 	}
@@ -110,15 +115,37 @@ func lineOf(h *tar.Header, rel string) fileLine {
 	}
 }
 
+// entryModes are the types of entries, as io/fs has them.
+var entryModes = map[lockstep.EntryType]fs.FileMode{lockstep.EntryDir: fs.ModeDir, lockstep.EntrySymlink: fs.ModeSymlink}
+
+var entryTypes = map[lockstep.EntryType]string{
+	lockstep.EntryFile: "file", lockstep.EntryDir: "folder", lockstep.EntrySymlink: "link", lockstep.EntryHardlink: "hard link",
+}
+
+// modeOf is an entry's type and permissions, as a listing shows them.
+func modeOf(e lockstep.Entry) string {
+	mode := entryModes[e.Type] | fs.FileMode(e.Mode&0o777)
+	for bit, special := range map[uint32]fs.FileMode{0o4000: fs.ModeSetuid, 0o2000: fs.ModeSetgid, 0o1000: fs.ModeSticky} {
+		if e.Mode&bit != 0 {
+			mode |= special
+		}
+	}
+	return mode.String()
+}
+
+func lineOfEntry(e lockstep.Entry) fileLine {
+	return fileLine{
+		Path: e.Path, Type: entryTypes[e.Type], Mode: modeOf(e), Owner: fmt.Sprintf("%d:%d", e.UID, e.GID),
+		Size: e.Size, MTime: time.Unix(0, e.MTime).UTC().Format(time.RFC3339), Link: e.Link,
+	}
+}
+
 // eachFile reads an artifact and calls do for the file at ARTIFACT/PATH, and for
 // everything below it.
 func eachFile(ctx context.Context, svc lockstep.Service, b lockstep.Backup, at string, do func(h *tar.Header, rel string, content io.Reader) error) (err error) {
 	name, below, _ := strings.Cut(strings.Trim(at, "/"), "/")
 	if _, ok := b.Named(name); !ok {
-		return &lockstep.Error{
-			Kind: lockstep.KindNotFound, Op: fmt.Sprintf("read backup %s", b.ID), Err: fmt.Errorf("it has no artifact %q", name),
-			Hint: fmt.Sprintf("`lockstep backups ls %s` lists them", b.ID),
-		}
+		return lockstep.NoArtifact(b.ID, name)
 	}
 	stream, err := svc.OpenArtifact(ctx, b.ID, name)
 	if err != nil {

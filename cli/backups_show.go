@@ -49,6 +49,14 @@ func oneBackup(ctx context.Context, svc lockstep.Service, id string) (lockstep.B
 	return svc.Backup(ctx, "", lockstep.BackupID(id))
 }
 
+// oneBackupOf is oneBackup, where latest may be that of a deployment.
+func oneBackupOf(ctx context.Context, svc lockstep.Service, deployment, id string) (lockstep.Backup, error) {
+	if id == "latest" && deployment != "" {
+		return svc.Backup(ctx, deployment, lockstep.BackupID(id))
+	}
+	return oneBackup(ctx, svc, id)
+}
+
 func (i *invocation) showBackup(b lockstep.Backup) {
 	t := show.NewTable()
 	add := func(name string, value any) { t.Add(show.Cell{Text: name, Paint: i.Out.Faint}, value) }

@@ -156,6 +156,10 @@ func (f *fakeService) Forget(_ context.Context, id lockstep.BackupID) error {
 	return f.forget
 }
 
+func (f *fakeService) Entries(context.Context, lockstep.BackupID, string) iter.Seq2[lockstep.Entry, error] {
+	return func(func(lockstep.Entry, error) bool) {}
+}
+
 func (f *fakeService) OpenArtifact(_ context.Context, _ lockstep.BackupID, name string) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader("tar of " + name)), nil
 }

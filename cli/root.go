@@ -194,6 +194,16 @@ func wants(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// wantsBetween is wants with the arguments after the first n optional.
+func wantsBetween(n int, names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < n {
+			return wants(names[:n]...)(c, args)
+		}
+		return wantsUpTo(names...)(c, args)
+	}
+}
+
 // wantsUpTo is wants with every argument optional.
 func wantsUpTo(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

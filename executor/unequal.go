@@ -84,10 +84,10 @@ func changed(kept, there *spill.List) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if p.Want == nil || p.Got == nil {
+		if p.A == nil || p.B == nil {
 			return true, nil
 		}
-		if p.Want.Sum = p.Got.Sum; *p.Want != *p.Got {
+		if p.A.Sum = p.B.Sum; *p.A != *p.B {
 			return true, nil
 		}
 	}

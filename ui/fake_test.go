@@ -27,9 +27,12 @@ type fakeService struct {
 	lost    []lockstep.LostRun
 	backup  []lockstep.Backup
 	output  []lockstep.StepOutput
-	did     []string
-	started []lockstep.Request
-	refuse  error
+	// entries are lists by artifact, entriesOf those of one backup.
+	entries   map[string][]lockstep.Entry
+	entriesOf map[lockstep.BackupID]map[string][]lockstep.Entry
+	did       []string
+	started   []lockstep.Request
+	refuse    error
 	// built is what is planned for now; nil is the sample shop.
 	built func() lockstep.Deployment
 }
@@ -186,6 +189,20 @@ func (f *fakeService) Verify(_ context.Context, id lockstep.BackupID) (lockstep.
 
 func (f *fakeService) Forget(_ context.Context, id lockstep.BackupID) error {
 	return f.do("forget", string(id))
+}
+
+func (f *fakeService) Entries(_ context.Context, id lockstep.BackupID, name string) iter.Seq2[lockstep.Entry, error] {
+	return func(yield func(lockstep.Entry, error) bool) {
+		list, ok := f.entriesOf[id][name]
+		if !ok {
+			list = f.entries[name]
+		}
+		for _, e := range list {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (f *fakeService) OpenArtifact(_ context.Context, _ lockstep.BackupID, name string) (io.ReadCloser, error) {

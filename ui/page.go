@@ -25,6 +25,7 @@ func loadTemplates(a assets) templates {
 	base := template.New("").Funcs(template.FuncMap{
 		"asset": a.address, "moment": moment, "size": units.Size, "span": seconds2, "count": units.Plural,
 		"verdict": verdictOf, "data": dataVerdict, "join": strings.Join, "short": short, "list": list, "hint": hintParts,
+		"legible": func(s string) string { return legible([]byte(s)) },
 	})
 	base = template.Must(base.ParseFS(pageFiles, "pages/layout.html", "pages/parts.html"))
 	t := templates{}

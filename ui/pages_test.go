@@ -42,6 +42,7 @@ var everyPage = []string{
 	"/", "/deployments/shop", "/deployments/shop/plan", "/runs", "/runs?deployment=shop", runPath,
 	runPath + "/output/queue/0/queue/pre-backup-lock", runPath + "/acknowledge",
 	"/deployments/shop/backup", "/backups", backupPath(0), backupPath(0) + "/forget", backupPath(0) + "/restore", "/nothing/here",
+	backupPath(0) + "/changes", backupPath(0) + "/files/db-0-postgres",
 	"/schedules", "/new/schedule", "/schedules/tidy", "/schedules/tidy/change", "/schedules/tidy/delete", "/schedules/tidy/run",
 }
 

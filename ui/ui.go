@@ -121,6 +121,8 @@ var routes = []route{
 	{"GET /backups/{id}/forget", (*Pages).forgetForm},
 	{"POST /backups/{id}/forget", (*Pages).forget},
 	{"GET /backups/{id}/artifacts/{name}", (*Pages).artifact},
+	{"GET /backups/{id}/files/{name}", (*Pages).files},
+	{"GET /backups/{id}/changes", (*Pages).changes},
 	{"GET /backups/{id}/restore", (*Pages).restoreForm},
 	{"POST /backups/{id}/restore", (*Pages).restorePreview},
 	{"POST /restores", (*Pages).restore},

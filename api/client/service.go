@@ -1,9 +1,13 @@
 package client
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
+	"encoding/json"
+	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"time"
 
@@ -166,4 +170,33 @@ func (c *Client) OpenArtifact(ctx context.Context, id lockstep.BackupID, name st
 		return nil, err
 	}
 	return resp.Body, nil
+}
+
+// longestEntry bounds the line of one entry, a path and a link with it.
+const longestEntry = 1 << 20
+
+// Entries yields the entry list of an artifact. A list that broke off ends with an
+// error.
+func (c *Client) Entries(ctx context.Context, id lockstep.BackupID, name string) iter.Seq2[lockstep.Entry, error] {
+	return func(yield func(lockstep.Entry, error) bool) {
+		q := get("backups", string(id), "artifacts", name, "entries")
+		resp, err := c.send(ctx, q)
+		if err != nil {
+			yield(lockstep.Entry{}, err)
+			return
+		}
+		defer resp.Body.Close()
+		lines := bufio.NewScanner(resp.Body)
+		lines.Buffer(make([]byte, 0, 64<<10), longestEntry)
+		for lines.Scan() {
+			var e lockstep.Entry
+			err := json.Unmarshal(lines.Bytes(), &e)
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+		if err := lines.Err(); err != nil {
+			yield(lockstep.Entry{}, c.noAnswer(ctx, q, fmt.Errorf("the list of entries broke off: %w", err)))
+		}
+	}
 }

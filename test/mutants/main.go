@@ -75,7 +75,7 @@ func main() {
 
 // all are the mutants of all lists.
 func all() []mutant {
-	return slices.Concat(mutants, artifactMutants, copyMutants, spillMutants, accessMutants, backgroundMutants, serverMutants,
+	return slices.Concat(mutants, artifactMutants, copyMutants, browseMutants, spillMutants, accessMutants, backgroundMutants, serverMutants,
 		engineMutants, shellMutants, dropinMutants, stepMutants, fileMutants, writeMutants, containerMutants, kubernetesMutants)
 }
 

@@ -30,12 +30,12 @@ var spillMutants = []mutant{
 	{
 		Name: "spill: lists are compared by count only", File: "spill/diff.go", Test: "./spill -run TestListsAreCompared",
 		Why: "a restore is called good whose files are others",
-		Old: "p.Want.Differs(*p.Got, ignoreOwner); what != \"\" {", New: "p.Want.Differs(*p.Got, ignoreOwner); what == \"none\" {",
+		Old: "p.A.Differs(*p.B, ignoreOwner); what != \"\" {", New: "p.A.Differs(*p.B, ignoreOwner); what == \"none\" {",
 	},
 	{
 		Name: "spill: what only the second list has is not seen", File: "spill/diff.go", Test: "./spill -run TestListsAreCompared",
 		Why: "a file that nobody recorded is placed",
-		Old: "			d.add(p.Got.Path, \"unexpected\")\n", New: "",
+		Old: "			d.add(p.B.Path, \"unexpected\")\n", New: "",
 	},
 	{
 		Name: "spill: a long list may lead through a link", File: "spill/build.go", Test: "./spill -run TestASpilledList",

@@ -178,8 +178,8 @@ func TestStockRestoresWhatWeWrote(t *testing.T) {
 		}
 		for p, err := range spill.Pairs(want, got) {
 			// Debian's restic cannot keep a link's target that is not UTF-8.
-			if err != nil || p.Want == nil || p.Got == nil || p.Want.Differs(*p.Got, false) != "" && !strings.Contains(p.Want.Path, "rawlink") {
-				t.Errorf("%s, restored by restic: %+v instead of %+v, %v", a.Name, p.Got, p.Want, err)
+			if err != nil || p.A == nil || p.B == nil || p.A.Differs(*p.B, false) != "" && !strings.Contains(p.A.Path, "rawlink") {
+				t.Errorf("%s, restored by restic: %+v instead of %+v, %v", a.Name, p.B, p.A, err)
 			}
 		}
 		want.Close()
