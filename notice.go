@@ -13,7 +13,7 @@ const (
 	NoticeStarted   NoticeKind = "started"
 	NoticeSucceeded NoticeKind = "succeeded"
 	// NoticeFailed is for runs that failed, were canceled or interrupted, and
-	// for scheduled verifies and forgets.
+	// for scheduled verifies, forgets and copies.
 	NoticeFailed NoticeKind = "failed"
 	// NoticeHeld: something may still be locked, and no living orchestrator is
 	// about to unlock it. It is repeated until NoticeReleased says that this is

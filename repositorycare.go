@@ -1,6 +1,9 @@
 package lockstep
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Pruning says what a prune of a repository does, or would do.
 type Pruning struct {
@@ -42,6 +45,14 @@ type RepositoryKey struct {
 	Hostname string    `json:"hostname"`
 	// Current: the repository was opened with this one.
 	Current bool `json:"current"`
+}
+
+// Copies is implemented by a Service that copies backups into other repositories.
+type Copies interface {
+	// CopyNew copies the verified backups of a deployment that are newer than those of
+	// it which the repository of that name has, the oldest first; where it has none,
+	// the newest alone. It returns what it copied, also with an error.
+	CopyNew(ctx context.Context, deployment, to string) ([]CopyReport, error)
 }
 
 // CopyReport says what became of copying a backup into another repository.

@@ -16,10 +16,13 @@ type ScheduledOperation string
 const (
 	ScheduledBackup ScheduledOperation = "backup"
 	ScheduledCheck  ScheduledOperation = "check"
-	// ScheduledVerify reads the newest verified backup again, ScheduledForget
-	// deletes the backups that no rule of the schedule keeps.
+	// ScheduledVerify reads the newest verified backup again, or a sample of all.
 	ScheduledVerify ScheduledOperation = "verify"
+	// ScheduledForget deletes the backups that no rule of the schedule keeps.
 	ScheduledForget ScheduledOperation = "forget"
+	// ScheduledCopy copies the verified backups that are newer than those which are
+	// in another repository into that one.
+	ScheduledCopy ScheduledOperation = "copy"
 )
 
 // Overlap says what becomes of a slot that is due while a run of its deployment
@@ -70,11 +73,16 @@ type Schedule struct {
 	Zone string `json:"zone"`
 	// Jitter delays each slot by up to that much, the same for the same slot at
 	// every look.
-	Jitter  time.Duration  `json:"jitter_ns,omitempty"`
-	Overlap Overlap        `json:"overlap"`
-	Missed  Missed         `json:"missed"`
-	Keep    *KeepRules     `json:"keep,omitempty"` // of ScheduledForget only
-	Origin  ScheduleOrigin `json:"origin"`
+	Jitter  time.Duration `json:"jitter_ns,omitempty"`
+	Overlap Overlap       `json:"overlap"`
+	Missed  Missed        `json:"missed"`
+	Keep    *KeepRules    `json:"keep,omitempty"` // of ScheduledForget only
+	// Sample is how much of all the backups a ScheduledVerify reads, from 1 to 100
+	// percent of their bytes; 0 is the newest verified backup.
+	Sample int `json:"sample_percent,omitempty"`
+	// To is the name of the repository that a ScheduledCopy copies into.
+	To     string         `json:"to,omitempty"`
+	Origin ScheduleOrigin `json:"origin"`
 }
 
 // Digest is the SHA-256, as "sha256:<hex>", of the definition: all that Set may
@@ -109,8 +117,8 @@ type SlotState string
 const (
 	SlotClaimed SlotState = "claimed"
 	SlotBegun   SlotState = "begun"   // a run with that id is in the journal
-	SlotDone    SlotState = "done"    // a verify or forget ended well
-	SlotFailed  SlotState = "failed"  // a verify or forget found something wrong, or nothing could be begun
+	SlotDone    SlotState = "done"    // a verify, forget or copy ended well
+	SlotFailed  SlotState = "failed"  // a verify, forget or copy found something wrong, or nothing could be begun
 	SlotSkipped SlotState = "skipped" // Reason says why
 )
 
@@ -130,7 +138,7 @@ type SlotRecord struct {
 	// Run is the run that was begun, or is about to be; "" where there is none.
 	Run RunID `json:"run,omitempty"`
 	// Reason says, for people, why it was skipped, what was wrong, or what a
-	// verify or forget did. It may be "".
+	// verify, forget or copy did. It may be "".
 	Reason string `json:"reason,omitempty"`
 	// Manual: somebody asked for it out of turn; Slot is when.
 	Manual bool   `json:"manual,omitempty"`

@@ -188,6 +188,11 @@ func (f *fakeService) Entries(context.Context, lockstep.BackupID, string) iter.S
 	}
 }
 
+func (f *fakeService) CopyNew(_ context.Context, deployment, to string) ([]lockstep.CopyReport, error) {
+	f.did("copy", deployment, to)
+	return nil, nil
+}
+
 // memoryLog is an audit log in memory that can be made to fail.
 type memoryLog struct {
 	mu      sync.Mutex

@@ -243,6 +243,27 @@ func (g *guard) OpenArtifact(ctx context.Context, id lockstep.BackupID, name str
 	return rc, err
 }
 
+// CopyNew implements lockstep.Copies: it takes data out, to a place of the
+// configuration.
+func (g *guard) CopyNew(ctx context.Context, deployment, to string) (done []lockstep.CopyReport, _ error) {
+	p, err := g.allow(ctx, BackupsExport, deployment)
+	if err != nil {
+		return nil, err
+	}
+	svc, ok := g.svc.(lockstep.Copies)
+	if !ok {
+		return nil, errors.New("this service copies no backups")
+	}
+	err = g.carryOut(ctx, p, effect{
+		entry: auditlog.Entry{Action: string(BackupsExport), Deployment: deployment, Detail: map[string]string{"copy_to": to}},
+		do: func() (err error) {
+			done, err = svc.CopyNew(ctx, deployment, to)
+			return err
+		},
+	})
+	return done, err
+}
+
 func newRunID() lockstep.RunID {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails

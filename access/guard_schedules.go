@@ -47,6 +47,8 @@ func PermissionOfScheduled(op lockstep.ScheduledOperation) Permission {
 		return BackupsVerify
 	case lockstep.ScheduledForget:
 		return BackupsForget
+	case lockstep.ScheduledCopy:
+		return BackupsExport
 	}
 	return "" // which nobody has
 }

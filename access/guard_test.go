@@ -420,3 +420,18 @@ func TestGuard_VerifiesWhatItLookedAt(t *testing.T) {
 		t.Errorf("%q was verified, %v", svc.verified, err)
 	}
 }
+
+// Copies take data out: whoever may export may make them, and they are in the log.
+func TestCopiesTakeDataOut(t *testing.T) {
+	g := newGuarded()
+	copies := g.Service.(lockstep.Copies)
+	if _, err := copies.CopyNew(as(Grant{RoleBackupOperator, "*"}), "shop", "offsite"); lockstep.KindOf(err) != lockstep.KindForbidden || len(g.svc.effects) > 0 {
+		t.Errorf("a backup operator: %v", err)
+	}
+	if _, err := copies.CopyNew(as(Grant{RoleAdmin, "shop"}), "shop", "offsite"); err != nil || len(g.svc.effects) != 1 {
+		t.Errorf("an admin: %v, %v", g.svc.effects, err)
+	}
+	if last := g.log.entries[len(g.log.entries)-1]; last.Action != string(BackupsExport) || last.Detail["copy_to"] != "offsite" {
+		t.Errorf("the log says %+v", last)
+	}
+}

@@ -68,20 +68,22 @@ func (a *API) schedule(ctx context.Context, in *SchedulePath) (*body[lockstep.Sc
 // ScheduleRequest is a schedule as a client sets it.
 type ScheduleRequest struct {
 	Deployment string                      `json:"deployment" maxLength:"128"`
-	Operation  lockstep.ScheduledOperation `json:"operation,omitempty" enum:"backup,check,verify,forget" doc:"backup unless given"`
+	Operation  lockstep.ScheduledOperation `json:"operation,omitempty" enum:"backup,check,verify,forget,copy" doc:"backup unless given"`
 	Cron       string                      `json:"cron" maxLength:"256" doc:"MINUTE HOUR DAY MONTH WEEKDAY, or @daily and its like"`
 	Zone       string                      `json:"zone,omitempty" maxLength:"64" doc:"A time zone of the IANA database; UTC unless given."`
 	Jitter     int64                       `json:"jitter_ns,omitempty" minimum:"0"`
 	Overlap    lockstep.Overlap            `json:"overlap,omitempty" enum:"skip,wait" doc:"skip unless given"`
 	Missed     lockstep.Missed             `json:"missed,omitempty" enum:"catch-up,skip" doc:"catch-up unless given"`
 	Keep       *lockstep.KeepRules         `json:"keep,omitempty" doc:"Of forget: which backups stay."`
+	Sample     int                         `json:"sample_percent,omitempty" minimum:"0" maximum:"100" doc:"Of verify: how much of all backups is read; the newest alone unless given."`
+	To         string                      `json:"to,omitempty" maxLength:"128" doc:"Of copy: the name of a repository of the server's configuration."`
 }
 
 // ScheduleRequestOf is a schedule as it is sent.
 func ScheduleRequestOf(s lockstep.Schedule) ScheduleRequest {
 	return ScheduleRequest{
 		Deployment: s.Deployment, Operation: s.Operation, Cron: s.Cron, Zone: s.Zone, Jitter: int64(s.Jitter),
-		Overlap: s.Overlap, Missed: s.Missed, Keep: s.Keep,
+		Overlap: s.Overlap, Missed: s.Missed, Keep: s.Keep, Sample: s.Sample, To: s.To,
 	}
 }
 
@@ -92,7 +94,7 @@ func (a *API) setSchedule(ctx context.Context, in *struct {
 	b := in.Body
 	err := a.cfg.Schedules.Set(ctx, lockstep.Schedule{
 		Name: in.Schedule, Deployment: b.Deployment, Operation: cmp.Or(b.Operation, lockstep.ScheduledBackup), Cron: b.Cron, Zone: b.Zone,
-		Jitter: time.Duration(b.Jitter), Overlap: b.Overlap, Missed: b.Missed, Keep: b.Keep,
+		Jitter: time.Duration(b.Jitter), Overlap: b.Overlap, Missed: b.Missed, Keep: b.Keep, Sample: b.Sample, To: b.To,
 	}, principal(ctx))
 	if err != nil {
 		return nil, err

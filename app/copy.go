@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -71,6 +72,54 @@ func (a *App) CopyBackup(ctx context.Context, id lockstep.BackupID, to string, p
 		return rep, err
 	}
 	return rep, a.copying(ctx, c, &rep)
+}
+
+// CopyNew implements lockstep.Copies; to may be a location too.
+func (a *App) CopyNew(ctx context.Context, deployment, to string) ([]lockstep.CopyReport, error) {
+	mine, err := a.Backups(ctx, deployment)
+	if err != nil {
+		return nil, err
+	}
+	there, err := a.destination(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := there.List(ctx, deployment)
+	if err != nil {
+		return nil, err
+	}
+	var done []lockstep.CopyReport
+	for _, b := range newerThan(mine, theirs) {
+		rep, err := a.CopyBackup(ctx, b.ID, to, CopyProgress{})
+		if err != nil {
+			return done, err
+		}
+		done = append(done, rep)
+	}
+	return done, nil
+}
+
+// newerThan are the verified backups that are newer than all of others, oldest first;
+// where there are no others, the newest. Both lists are newest first.
+func newerThan(mine, others []lockstep.Backup) []lockstep.Backup {
+	var newest time.Time
+	for _, o := range others {
+		if o.Ours() && o.StartedAt.After(newest) {
+			newest = o.StartedAt
+		}
+	}
+	var out []lockstep.Backup
+	for _, b := range mine {
+		if b.Data != lockstep.DataVerified || !b.StartedAt.After(newest) {
+			continue
+		}
+		out = append(out, b)
+		if newest.IsZero() {
+			break
+		}
+	}
+	slices.Reverse(out)
+	return out
 }
 
 // mayCopy refuses a backup that is not what it was: its copy would pass for a good one.

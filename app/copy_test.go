@@ -141,6 +141,43 @@ func TestACopyThatDiedIsTidiedUp(t *testing.T) {
 	}
 }
 
+// TestCopyNew: what is newer than the copies is copied, oldest first, so that nothing
+// is left out where it stops; a backup that was forgotten there does not come back.
+func TestCopyNew(t *testing.T) {
+	t.Parallel()
+	k := newKeeper(t)
+	k.commit("20", "a=one")
+	second := k.commit("21", "a=two")
+	to := k.second()
+	copied := func(want ...lockstep.BackupID) {
+		t.Helper()
+		reports, err := k.CopyNew(t.Context(), "shop", "offsite")
+		var got []lockstep.BackupID
+		for _, r := range reports {
+			got = append(got, r.Backup)
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("copied %q, %v; want %q", got, err, want)
+		}
+	}
+	copied(second) // the newest, where there is none
+	copied()
+	third, damaged, fifth := k.commit("22", "a=three"), k.commit("23", "a=four"), k.commit("24", "a=five")
+	k.change(damaged, "a.tar", func(b []byte) []byte { b[len(b)/3] ^= 1; return b })
+	if _, err := k.Verify(t.Context(), damaged); err != nil {
+		t.Fatal(err)
+	}
+	copied(third, fifth)
+	if err := to.Delete(t.Context(), third); err != nil {
+		t.Fatal(err)
+	}
+	copied()
+	list, err := to.List(t.Context(), "shop")
+	if err != nil || len(list) != 2 {
+		t.Errorf("there are %d, %v", len(list), err)
+	}
+}
+
 // nameless is a repository for reading alone, made before there were identities.
 type nameless struct{ *dir.Repository }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -25,6 +27,12 @@ leaves nothing. One that is there already is left as it is.
 
   lockstep backups copy latest --to /mnt/usb/backups
   lockstep backups copy shop_20261122T144241Z --to restic:/mnt/nas/backups
+  lockstep backups copy --all shop --to offsite     all verified ones of shop
+
+A server copies what is newer than the copies by itself:
+
+  lockstep schedules set second --deployment shop --cron @daily \
+    --operation copy --to offsite
 
 Every command about backups, and restore, can be asked of the copy:
 
@@ -39,46 +47,115 @@ Exit codes: 0 the copy is there · 1 error · 2 usage.`
 
 func (i *invocation) backupsCopyCommand() *cobra.Command {
 	var to string
+	var all bool
 	c := &cobra.Command{
-		Use: "copy ID --to LOCATION", Short: "Copy a backup into another repository", Long: backupsCopyHelp,
-		Args: wants("ID"), ValidArgsFunction: i.completeBackups, DisableFlagsInUseLine: true,
+		Use: "copy ID|--all [DEPLOYMENT] --to LOCATION", Short: "Copy backups into another repository", Long: backupsCopyHelp,
+		Args: wantsUpTo("ID"), ValidArgsFunction: i.completeBackups, DisableFlagsInUseLine: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			if to == "" {
 				return usage(helpOf(c), "backups copy: --to is wanted")
 			}
-			return i.askingOf(c, args[0], func(ctx context.Context, svc lockstep.Service, b lockstep.Backup) error {
-				return i.copyBackup(ctx, svc, b, to)
+			if !all && len(args) == 0 {
+				return usage("`lockstep backups list` shows the ids", "backups copy: name a backup, or say --all")
+			}
+			return i.asking(c, func(ctx context.Context, svc lockstep.Service) error {
+				k, ok := svc.(serve.Copier)
+				if !ok {
+					return &lockstep.Error{
+						Op: "copy to " + to, Err: errors.New("a server does not do that when it is asked"),
+						Hint: "run it on the server's host, without --server; or have the server do it: `lockstep schedules set --help`",
+					}
+				}
+				if all {
+					return i.copyAll(ctx, svc, k, strings.Join(args, ""), to)
+				}
+				b, err := oneBackup(ctx, svc, args[0])
+				if err != nil {
+					return err
+				}
+				rep, err := i.copyBackup(ctx, k, b, to)
+				if err != nil {
+					return err
+				}
+				return i.showCopy(rep)
 			})
 		},
 	}
-	c.Flags().StringVar(&to, "to", "", "the `LOCATION` that it is copied into")
+	c.Flags().StringVar(&to, "to", "", "the `LOCATION` that it is copied into, or the name of one of copies")
+	c.Flags().BoolVar(&all, "all", false, "all verified backups that are not there, or those of the deployment that is named")
 	return local(c)
 }
 
-func (i *invocation) copyBackup(ctx context.Context, svc lockstep.Service, b lockstep.Backup, to string) error {
-	k, ok := svc.(serve.Copier)
-	if !ok {
-		return &lockstep.Error{Op: "copy backup " + string(b.ID), Err: errors.New("a server does not do that"), Hint: "run it on the server's host, without --server"}
+// copyAll copies the verified backups that are not at the destination, oldest first.
+// One that cannot be copied does not keep the others from it.
+func (i *invocation) copyAll(ctx context.Context, svc lockstep.Service, k serve.Copier, deployment, to string) error {
+	backups, err := svc.Backups(ctx, deployment)
+	if err == nil && len(backups) == 0 {
+		err = knownDeployment(ctx, svc, deployment)
 	}
-	read := &atomic.Int64{}
-	defer i.tell(ctx, func() string { return fmt.Sprintf("read %s of %s", show.Size(read.Load()), show.Size(b.Bytes())) })()
-	rep, err := k.CopyBackup(ctx, b.ID, to, serve.CopyProgress{Read: read, Begins: func(a lockstep.Artifact) {
-		i.Log.Info(fmt.Sprintf("copying %s, %s", a.Name, show.Size(a.Bytes)))
-	}})
 	if err != nil {
 		return err
 	}
+	var reports []lockstep.CopyReport
+	var failed []error
+	for _, b := range slices.Backward(backups) {
+		if b.Data != lockstep.DataVerified {
+			i.Log.Info(fmt.Sprintf("%s is not copied: it is %s", b.ID, b.Data))
+			continue
+		}
+		rep, err := i.copyBackup(ctx, k, b, to)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		reports = append(reports, rep)
+	}
+	return errors.Join(append(failed, i.showCopies(reports))...)
+}
+
+// copyBackup copies one backup, and tells how far it is.
+func (i *invocation) copyBackup(ctx context.Context, k serve.Copier, b lockstep.Backup, to string) (lockstep.CopyReport, error) {
+	read := &atomic.Int64{}
+	defer i.tell(ctx, func() string { return fmt.Sprintf("read %s of %s", show.Size(read.Load()), show.Size(b.Bytes())) })()
+	return k.CopyBackup(ctx, b.ID, to, serve.CopyProgress{Read: read, Begins: func(a lockstep.Artifact) {
+		i.Log.Info(fmt.Sprintf("copying %s of %s, %s", a.Name, b.ID, show.Size(a.Bytes)))
+	}})
+}
+
+// showCopies shows what became of copies.
+func (i *invocation) showCopies(reports []lockstep.CopyReport) error {
+	if i.JSON() {
+		return i.WriteJSON(show.List(reports))
+	}
+	if len(reports) == 0 {
+		fmt.Fprintln(i.Stdout, "nothing was copied")
+	}
+	for _, rep := range reports {
+		i.copyLines(rep)
+	}
+	return nil
+}
+
+// showCopy shows what became of the one copy that was asked for.
+func (i *invocation) showCopy(rep lockstep.CopyReport) error {
 	if i.JSON() {
 		return i.WriteJSON(rep)
 	}
+	i.copyLines(rep)
+	return nil
+}
+
+func (i *invocation) copyLines(rep lockstep.CopyReport) {
 	if rep.AlreadyThere {
 		fmt.Fprintf(i.Stdout, "%s is in %s already: nothing was copied\n", rep.Backup, show.Line(rep.To))
-		return nil
+		return
 	}
 	fmt.Fprintf(i.Stdout, "copied %s to %s: %s, %s, read again there and as the manifest says\n",
 		rep.Backup, show.Line(rep.To), show.Plural(rep.Artifacts, "artifact"), show.Size(rep.Bytes))
 	if rep.Data != lockstep.DataVerified {
 		fmt.Fprintf(i.Stdout, "%s the backup is %s, and so is its copy\n", i.Out.Warn("note:"), rep.Data)
 	}
-	return nil
 }

@@ -12,8 +12,8 @@ import (
 )
 
 const backupsDiffHelp = `Show which files changed between two backups: A was added, D was deleted, M has
-another content, size, type or target. With --metadata, files of which only the mode,
-the owner or the time changed are shown too. ARTIFACT/PATH narrows it.
+another content, size, type or target. With --metadata, files are shown too of which
+only the mode, the owner or the time changed. ARTIFACT/PATH narrows it.
 
   lockstep backups diff shop_20261121T144241Z latest
   lockstep backups diff shop_20261121T144241Z latest db-0-postgres/conf

@@ -14,7 +14,8 @@ import (
 const backupsListHelp = `List backups, newest first. DATA is what a backup is worth: "verified" can be
 restored; "incomplete" lacks something (backups show says what); "suspect" has much
 less than earlier ones had; "damaged" is not what it was, as its last verify or the
-journal says; "unproven" was not written by lockstep.
+journal says; "unproven" was not written by lockstep. VERIFIED is when it was read
+again last, by a verify; every backup was read once when it was taken.
 
   lockstep backups list
   lockstep backups list shop -o json
@@ -46,19 +47,31 @@ func (i *invocation) backupsListCommand() *cobra.Command {
 	}
 }
 
+// lastVerify is when a backup was read again last, and what came of it.
+func (i *invocation) lastVerify(b lockstep.Backup) show.Cell {
+	switch v := b.Verified; {
+	case v == nil:
+		return show.Cell{Text: "never", Paint: i.Out.Faint}
+	case !v.OK:
+		return show.Cell{Text: show.Age(i.Now().Sub(v.At)) + ", damaged", Paint: i.Out.Bad}
+	default:
+		return show.Cell{Text: show.Age(i.Now().Sub(v.At))}
+	}
+}
+
 func (i *invocation) backupTable(backups []lockstep.Backup) {
 	if len(backups) == 0 {
 		fmt.Fprintln(i.Stdout, "no backups")
 		return
 	}
-	t := show.NewTable("BACKUP", "DEPLOYMENT", "TAKEN", "AGE", "DATA", ">SIZE", ">ARTIFACTS", ">LOCKED")
+	t := show.NewTable("BACKUP", "DEPLOYMENT", "TAKEN", "AGE", "DATA", "VERIFIED", ">SIZE", ">ARTIFACTS", ">LOCKED")
 	for _, b := range backups {
 		locked := ""
 		if b.LockWindow > 0 {
 			locked = show.SpanOfSeconds(b.LockWindow)
 		}
 		t.Add(b.ID, b.Deployment, show.When(b.StartedAt), show.Age(i.Now().Sub(b.StartedAt)), show.Cell{Text: string(b.Data), Paint: i.Out.State},
-			show.Size(b.Bytes()), len(b.Artifacts), locked)
+			i.lastVerify(b), show.Size(b.Bytes()), len(b.Artifacts), locked)
 	}
 	i.Table(t)
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"lockstep"
+	"lockstep/retention"
 	"lockstep/show"
 )
 
@@ -18,20 +20,32 @@ recorded when it was taken. Do it from time to time: disks forget.
   lockstep backups verify shop_20261122T144241Z
   lockstep backups verify --all
   lockstep backups verify --all shop            all of one deployment
+  lockstep backups verify --sample 10% shop     a tenth of them
+
+--sample reads that much of all bytes: the backups that were never read again, the
+newest first, then those that were read the longest ago. Done again and again it
+comes to all of them. A schedule does it by itself: lockstep schedules set.
 
 Exit codes: 0 everything is as it was · 1 something is not, or error · 2 usage.`
 
 func (i *invocation) backupsVerifyCommand() *cobra.Command {
 	var all bool
+	var sample string
 	c := &cobra.Command{
-		Use: "verify ID|--all [DEPLOYMENT]", Short: "Read backups again and compare", Long: backupsVerifyHelp,
+		Use: "verify ID|--all|--sample N% [DEPLOYMENT]", Short: "Read backups again and compare", Long: backupsVerifyHelp,
 		Args: wantsUpTo("ID"), ValidArgsFunction: i.completeBackups, DisableFlagsInUseLine: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			if !all && len(args) == 0 {
+			percent, err := percentOf(sample)
+			switch {
+			case err != nil:
+				return err
+			case all && percent > 0:
+				return usage("", "backups verify: --all or --sample, not both")
+			case !all && percent == 0 && len(args) == 0:
 				return usage("`lockstep backups list` shows the ids", "backups verify: name a backup, or say --all")
 			}
 			return i.asking(c, func(ctx context.Context, svc lockstep.Service) error {
-				ids, err := toVerify(ctx, svc, strings.Join(args, ""), all)
+				ids, err := toVerify(ctx, svc, strings.Join(args, ""), all, percent)
 				if err != nil {
 					return err
 				}
@@ -39,12 +53,27 @@ func (i *invocation) backupsVerifyCommand() *cobra.Command {
 			})
 		},
 	}
+	c.Flags().StringVar(&sample, "sample", "", "`N%` of all backups, or of those of the deployment that is named")
 	c.Flags().BoolVar(&all, "all", false, "all backups, or all of the deployment that is named")
 	return c
 }
 
-func toVerify(ctx context.Context, svc lockstep.Service, name string, all bool) ([]lockstep.BackupID, error) {
-	if !all {
+// percentOf reads N% or N; "" is 0.
+func percentOf(text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(strings.TrimSuffix(text, "%"))
+	if err != nil || n < 1 || n > 100 {
+		return 0, usage("write for example --sample 10%", "backups verify: --sample %s is not from 1%% to 100%%", text)
+	}
+	return n, nil
+}
+
+// toVerify are the backups to verify: the one of that name, or all of that deployment,
+// or, with percent above 0, a sample of all.
+func toVerify(ctx context.Context, svc lockstep.Service, name string, all bool, percent int) ([]lockstep.BackupID, error) {
+	if !all && percent == 0 {
 		b, err := oneBackup(ctx, svc, name)
 		return []lockstep.BackupID{b.ID}, err
 	}
@@ -54,6 +83,9 @@ func toVerify(ctx context.Context, svc lockstep.Service, name string, all bool) 
 	}
 	if len(backups) == 0 {
 		return nil, knownDeployment(ctx, svc, name)
+	}
+	if percent > 0 {
+		backups = retention.Sample(backups, percent)
 	}
 	var ids []lockstep.BackupID
 	for _, b := range backups {

@@ -129,11 +129,18 @@ func (i *invocation) schedulesShowCommand() *cobra.Command {
 	return c
 }
 
+func percentText(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d%%", n)
+}
+
 func (i *invocation) showSchedule(x lockstep.ScheduleStatus, slots []lockstep.SlotRecord) {
 	for _, f := range []struct{ name, value string }{
 		{"schedule", x.Name}, {"deployment", x.Deployment}, {"operation", string(x.Operation)},
 		{"due", x.Cron + " in " + x.Zone}, {"jitter", spanOrNone(x.Jitter)}, {"overlap", string(x.Overlap)}, {"missed", string(x.Missed)},
-		{"keep", keepText(x.Keep)}, {"of", map[lockstep.ScheduleOrigin]string{lockstep.ScheduleOfConfig: "the configuration", lockstep.ScheduleOfAPI: "lockstep schedules set"}[x.Origin]},
+		{"keep", keepText(x.Keep)}, {"sample", percentText(x.Sample)}, {"to", x.To}, {"of", map[lockstep.ScheduleOrigin]string{lockstep.ScheduleOfConfig: "the configuration", lockstep.ScheduleOfAPI: "lockstep schedules set"}[x.Origin]},
 		{"next", show.When(x.Next)}, {"waiting", show.When(x.Waiting)}, {"paused", pausedText(x)},
 	} {
 		if f.value != "" && f.value != "-" {

@@ -22,6 +22,8 @@ that it shows twice is done once; where every hour is meant, every hour is.
   lockstep schedules set proof --deployment shop --operation verify --cron @weekly
   lockstep schedules set tidy --deployment shop --operation forget --cron @daily \
     --keep-daily 7 --keep-weekly 5
+  lockstep schedules set second --deployment shop --operation copy --cron @daily \
+    --to offsite
 
 Exit codes: 0 · 1 error · 2 usage.`
 
@@ -54,12 +56,14 @@ func (i *invocation) schedulesSetCommand() *cobra.Command {
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&s.Deployment, "deployment", "", "the `DEPLOYMENT` that it is about")
-	f.StringVar(&operation, "operation", "backup", "`WHAT` it does: backup, check, verify or forget")
+	f.StringVar(&operation, "operation", "backup", "`WHAT` it does: backup, check, verify, forget or copy")
 	f.StringVar(&s.Cron, "cron", "", "when it is due: a `CRON` expression")
 	f.StringVar(&s.Zone, "zone", "UTC", "the time `ZONE` of it, such as Europe/Berlin")
 	f.DurationVar(&s.Jitter, "jitter", 0, "begin up to this `DURATION` later, another time for each slot")
 	f.StringVar(&overlap, "overlap", "skip", "while a run of the deployment has not ended: skip or `WAIT`")
 	f.StringVar(&missed, "missed", "catch-up", "what was due while no server ran: catch-up or `SKIP`")
+	f.IntVar(&s.Sample, "sample", 0, "of verify: read `N` percent of all backups, what was never read again first, in place of the newest one")
+	f.StringVar(&s.To, "to", "", "of copy: the `NAME` of the repository that is copied into, one of copies in the configuration")
 	f.IntVar(&keep.Last, "keep-last", 0, "of forget: keep the `N` newest")
 	f.IntVar(&keep.Hourly, "keep-hourly", 0, "… the newest of each of the last `N` hours that have one")
 	f.IntVar(&keep.Daily, "keep-daily", 0, "… of the last `N` days")

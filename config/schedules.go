@@ -22,8 +22,10 @@ type fileWhen struct {
 
 type fileSchedule struct {
 	Deployment text              `key:"deployment" example:"shop" required:"true" doc:"what it is about"`
-	Operation  scheduled         `key:"operation" example:"verify" doc:"backup, check, verify (reads the newest backup again) or forget. The default is backup"`
+	Operation  scheduled         `key:"operation" example:"verify" doc:"backup, check, verify (reads backups again), forget or copy. The default is backup"`
 	Keep       section[fileKeep] `key:"keep" example:"{daily: 7, weekly: 5}" doc:"of forget: which backups stay, as with lockstep backups forget"`
+	Sample     count             `key:"sample" example:"10" doc:"of verify: how much of all backups is read each time, in percent of their bytes; what was never read again first. The default is the newest backup alone"`
+	To         text              `key:"to" example:"offsite" doc:"of copy: the name of one of copies, into which new backups are copied"`
 	fileWhen
 }
 
@@ -97,7 +99,7 @@ type scheduled struct {
 }
 
 var scheduledOperations = []lockstep.ScheduledOperation{
-	lockstep.ScheduledBackup, lockstep.ScheduledCheck, lockstep.ScheduledVerify, lockstep.ScheduledForget,
+	lockstep.ScheduledBackup, lockstep.ScheduledCheck, lockstep.ScheduledVerify, lockstep.ScheduledForget, lockstep.ScheduledCopy,
 }
 
 func (s *scheduled) read(d *decoder, n *yaml.Node, c crumb) {
@@ -111,7 +113,10 @@ func (*scheduled) schema() schema { return schema{"enum": scheduledOperations} }
 func (f *fileConfig) schedules(d *decoder) []lockstep.Schedule {
 	var list []lockstep.Schedule
 	names := seen{d: d, what: "schedule"}
-	deployments := map[string]bool{}
+	deployments, copies := map[string]bool{}, []string{}
+	for _, r := range f.Copies.value {
+		copies = append(copies, r.name.value)
+	}
 	for _, r := range f.Deployments.value {
 		deployments[r.name.value] = true
 		if r.value.Schedule.set {
@@ -128,6 +133,9 @@ func (f *fileConfig) schedules(d *decoder) []lockstep.Schedule {
 		if x.Deployment.set && !deployments[x.Deployment.value] {
 			d.problem(x.Deployment.at, "schedule %q is about deployment %q, which is not in this file", r.name.value, x.Deployment.value)
 		}
+		if x.To.set && !slices.Contains(copies, x.To.value) {
+			d.problem(x.To.at, "schedule %q copies to %q, which is not one of copies in this file", r.name.value, x.To.value)
+		}
 		list = append(list, x.build(d, r.name))
 	}
 	slices.SortFunc(list, func(a, b lockstep.Schedule) int { return strings.Compare(a.Name, b.Name) })
@@ -135,7 +143,9 @@ func (f *fileConfig) schedules(d *decoder) []lockstep.Schedule {
 }
 
 func (x fileSchedule) build(d *decoder, name text) lockstep.Schedule {
-	s := lockstep.Schedule{Name: name.value, Deployment: x.Deployment.value, Operation: x.Operation.or(lockstep.ScheduledBackup)}
+	s := lockstep.Schedule{
+		Name: name.value, Deployment: x.Deployment.value, Operation: x.Operation.or(lockstep.ScheduledBackup), Sample: x.Sample.value, To: x.To.value,
+	}
 	switch {
 	case s.Operation == lockstep.ScheduledForget:
 		s.Keep = x.Keep.value.build()
@@ -144,6 +154,16 @@ func (x fileSchedule) build(d *decoder, name text) lockstep.Schedule {
 		}
 	case x.Keep.set:
 		d.problem(x.Keep.at, "keep is for schedules of forget; write for example: operation: forget")
+	}
+	switch {
+	case x.Sample.set && s.Operation != lockstep.ScheduledVerify:
+		d.problem(x.Sample.at, "sample is for schedules of verify; write for example: operation: verify")
+	case x.Sample.set && (s.Sample < 1 || s.Sample > 100):
+		d.problem(x.Sample.at, "sample is not from 1 to 100 percent; write for example: 10")
+	case x.To.set && s.Operation != lockstep.ScheduledCopy:
+		d.problem(x.To.at, "to is for schedules of copy; write for example: operation: copy")
+	case s.Operation == lockstep.ScheduledCopy && !x.To.set:
+		d.problem(name.at, "schedule %q copies backups and does not say where to; write for example: to: offsite, one of copies", name.value)
 	}
 	return x.fileWhen.build(d, s)
 }
@@ -189,5 +209,6 @@ func showSchedule(s lockstep.Schedule) *shown {
 		m.add("keep", mapping().addSet("last", k.Last).addSet("hourly", k.Hourly).addSet("daily", k.Daily).
 			addSet("weekly", k.Weekly).addSet("monthly", k.Monthly).addSet("yearly", k.Yearly).addSet("within", k.Within))
 	}
+	m.addSet("sample", s.Sample).addSet("to", s.To)
 	return showWhen(m, s)
 }

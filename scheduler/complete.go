@@ -58,20 +58,50 @@ func check(d lockstep.Schedule) error {
 	if d.Jitter < 0 || d.Jitter > longestJitter {
 		return fmt.Errorf("jitter %s is not from 0 to %s", d.Jitter, longestJitter)
 	}
-	return checkKeep(d)
+	return errors.Join(checkOperation(d), checkForeign(d))
 }
 
-func checkKeep(d lockstep.Schedule) error {
+// checkOperation checks what is of the schedule's operation.
+func checkOperation(d lockstep.Schedule) error {
 	switch d.Operation {
-	case lockstep.ScheduledBackup, lockstep.ScheduledCheck, lockstep.ScheduledVerify:
-		if d.Keep != nil {
-			return fmt.Errorf("rules that say what to keep are for forget; it is a schedule of %s", d.Operation)
+	case lockstep.ScheduledBackup, lockstep.ScheduledCheck:
+		return nil
+	case lockstep.ScheduledVerify:
+		if d.Sample < 0 || d.Sample > 100 {
+			return fmt.Errorf("a sample of %d %% is not from 1 to 100 %%", d.Sample)
 		}
 		return nil
 	case lockstep.ScheduledForget:
-	default:
-		return fmt.Errorf("operation %q is not backup, check, verify or forget", d.Operation)
+		return checkKeep(d)
+	case lockstep.ScheduledCopy:
+		if d.To == "" {
+			return errors.New("a schedule of copy must say into which repository: the name of one of copies in the configuration")
+		}
+		return nil
 	}
+	return fmt.Errorf("operation %q is not backup, check, verify, forget or copy", d.Operation)
+}
+
+// checkForeign refuses what means something to other operations alone.
+func checkForeign(d lockstep.Schedule) error {
+	var errs []error
+	for _, p := range []struct {
+		given bool
+		what  string
+		of    lockstep.ScheduledOperation
+	}{
+		{d.Keep != nil, "rules that say what to keep are", lockstep.ScheduledForget},
+		{d.Sample != 0, "a sample is", lockstep.ScheduledVerify},
+		{d.To != "", "a repository to copy into is", lockstep.ScheduledCopy},
+	} {
+		if p.given && d.Operation != p.of {
+			errs = append(errs, fmt.Errorf("%s for %s; it is a schedule of %s", p.what, p.of, d.Operation))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkKeep(d lockstep.Schedule) error {
 	if d.Keep == nil || *d.Keep == (lockstep.KeepRules{}) {
 		return errors.New("a schedule of forget must say what to keep")
 	}

@@ -32,6 +32,11 @@ type Config struct {
 	Store   state.Schedules
 	// Configured are the schedules of the configuration, their Origin included.
 	Configured []lockstep.Schedule
+	// Copy copies the verified backups of a deployment that are newer than those in
+	// the other repository of that name, oldest first, and says which. It may be nil.
+	Copy func(ctx context.Context, deployment, to string) ([]lockstep.CopyReport, error)
+	// Copies are the names of other repositories.
+	Copies []string
 	// Changed, if not nil, is told that something became of a slot. It must
 	// return at once.
 	Changed func()
@@ -54,7 +59,7 @@ type Scheduler struct {
 	workers sync.WaitGroup
 
 	mu sync.Mutex
-	// working are schedules of which this process does a verify or forget now.
+	// working are schedules of which this process does a verify, forget or copy now.
 	working map[string]bool
 	// work bounds that: it ends with Work.
 	work  context.Context

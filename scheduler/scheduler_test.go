@@ -319,6 +319,108 @@ func TestVerifyAndForget(t *testing.T) {
 	})
 }
 
+// A sample comes to all backups, and one that is damaged does not keep the others from
+// being read.
+func TestVerifyASample(t *testing.T) {
+	sample := nightly
+	sample.Name, sample.Operation, sample.Sample = "sample", lockstep.ScheduledVerify, 40
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sample)
+		_, stop := w.run()
+		defer stop()
+		time.Sleep(4 * time.Hour)
+		if r := w.latest("sample"); r.State != lockstep.SlotFailed || r.Reason != "there is no backup to verify" {
+			t.Errorf("without a backup: %+v", r)
+		}
+		for _, id := range []lockstep.BackupID{"a", "b", "c"} {
+			w.service.backups = append(w.service.backups, lockstep.Backup{ID: id, Deployment: "shop", Artifacts: []lockstep.Artifact{{Bytes: 100}}})
+		}
+		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {
+			return lockstep.VerifyReport{OK: true, Bytes: 100}, nil
+		}
+		time.Sleep(24 * time.Hour)
+		if r := w.latest("sample"); r.State != lockstep.SlotDone || r.Reason != "2 of 3 backups are what they were: 200 bytes" {
+			t.Errorf("a sample: %+v", r)
+		}
+		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {
+			return lockstep.VerifyReport{Problems: []string{"artifact db is damaged"}}, nil
+		}
+		time.Sleep(24 * time.Hour)
+		if r := w.latest("sample"); r.State != lockstep.SlotFailed || strings.Count(r.Reason, "artifact db is damaged") != 2 {
+			t.Errorf("damaged ones: %+v", r)
+		}
+	})
+}
+
+// What a schedule of copy did is what the copies say.
+func TestCopyOnASchedule(t *testing.T) {
+	second := nightly
+	second.Name, second.Operation, second.To = "second", lockstep.ScheduledCopy, "offsite"
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, second)
+		var done []lockstep.CopyReport
+		var refuse error
+		w.cfg.Copy = func(_ context.Context, deployment, to string) ([]lockstep.CopyReport, error) {
+			if deployment != "shop" || to != "offsite" {
+				t.Errorf("copied %s to %s", deployment, to)
+			}
+			return done, refuse
+		}
+		_, stop := w.run()
+		defer stop()
+		time.Sleep(4 * time.Hour)
+		if r := w.latest("second"); r.State != lockstep.SlotDone || r.Reason != "nothing is newer than what offsite has" {
+			t.Errorf("nothing: %+v", r)
+		}
+		done = []lockstep.CopyReport{{Backup: "a"}, {Backup: "b"}}
+		time.Sleep(24 * time.Hour)
+		if r := w.latest("second"); r.State != lockstep.SlotDone || r.Reason != "copied to offsite: a, b" {
+			t.Errorf("two: %+v", r)
+		}
+		refuse = errors.New("the disk is full")
+		time.Sleep(24 * time.Hour)
+		if r := w.latest("second"); r.State != lockstep.SlotFailed || r.Reason != "copied 2 backups to offsite, then: the disk is full" {
+			t.Errorf("a failure: %+v", r)
+		}
+	})
+}
+
+// What is of one operation is refused with another.
+func TestComplete_WhatIsOfOneOperation(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*lockstep.Schedule){
+		"":                                      func(d *lockstep.Schedule) { d.Operation, d.Sample = lockstep.ScheduledVerify, 100 },
+		"is not from 1 to 100 %":                func(d *lockstep.Schedule) { d.Operation, d.Sample = lockstep.ScheduledVerify, 101 },
+		"a sample is for verify":                func(d *lockstep.Schedule) { d.Sample = 10 },
+		"must say into which":                   func(d *lockstep.Schedule) { d.Operation = lockstep.ScheduledCopy },
+		"a repository to copy into is for copy": func(d *lockstep.Schedule) { d.To = "offsite" },
+		"say what to keep are for forget":       func(d *lockstep.Schedule) { d.Keep = &lockstep.KeepRules{Last: 1} },
+		"must say what to keep":                 func(d *lockstep.Schedule) { d.Operation = lockstep.ScheduledForget },
+		"is not backup, check, verify":          func(d *lockstep.Schedule) { d.Operation = "restore" },
+	} {
+		d := nightly
+		change(&d)
+		_, err := Complete(d)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+// A schedule that is set copies into a repository of the configuration, and nowhere else.
+func TestSet_CopiesToAPlaceOfTheConfiguration(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Copies = []string{"offsite"}
+	s := New(w.cfg)
+	for to, ok := range map[string]bool{"offsite": true, "/etc": false} {
+		d := nightly
+		d.Operation, d.To = lockstep.ScheduledCopy, to
+		if err := s.Set(t.Context(), d, "ann"); (err == nil) != ok {
+			t.Errorf("to %s: %v", to, err)
+		}
+	}
+}
+
 // Of those who replace one definition that all have seen, or make one where there
 // was none, one does; the others are refused and change nothing. A slot that was
 // decided on meanwhile does not change the definition.

@@ -153,6 +153,9 @@ func (s *Scheduler) set(ctx context.Context, d lockstep.Schedule, by string, ove
 	if !slices.ContainsFunc(known, func(i lockstep.DeploymentInfo) bool { return i.Name == d.Deployment }) {
 		return wrong(d.Name, fmt.Errorf("deployment %q is not in the configuration", d.Deployment))
 	}
+	if d.To != "" && !slices.Contains(s.cfg.Copies, d.To) {
+		return wrong(d.Name, fmt.Errorf("repository %q is not one of copies in the configuration", d.To))
+	}
 	if err := s.changeable(ctx, d.Name, "set"); err != nil {
 		return err
 	}

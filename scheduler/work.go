@@ -10,7 +10,7 @@ import (
 	"lockstep/retention"
 )
 
-// beginWork does a verify or forget beside the schedules. Both may be begun
+// beginWork does a verify, forget or copy beside the schedules. All may be begun
 // again: where this process dies meanwhile, the next one does.
 func (s *Scheduler) beginWork(r lockstep.SlotRecord) {
 	s.mu.Lock()
@@ -49,18 +49,77 @@ func (s *Scheduler) do(ctx context.Context, r lockstep.SlotRecord) (said string,
 			err = fmt.Errorf("defect in the orchestrator: %v", p)
 		}
 	}()
-	if r.Operation == lockstep.ScheduledVerify {
-		return s.verify(ctx, r.Deployment)
-	}
 	x, err := s.cfg.Store.Schedule(ctx, r.Schedule)
 	if err != nil {
 		return "", err
 	}
-	return s.forget(ctx, x.Definition)
+	switch d := x.Definition; {
+	case r.Operation == lockstep.ScheduledCopy:
+		return s.copy(ctx, d)
+	case r.Operation == lockstep.ScheduledForget:
+		return s.forget(ctx, d)
+	case d.Sample > 0:
+		return s.verifySample(ctx, d)
+	}
+	return s.verifyNewest(ctx, r.Deployment)
 }
 
-// verify reads the newest verified backup again.
-func (s *Scheduler) verify(ctx context.Context, deployment string) (string, error) {
+// copy brings what is new into the other repository.
+func (s *Scheduler) copy(ctx context.Context, d lockstep.Schedule) (string, error) {
+	if s.cfg.Copy == nil {
+		return "", errors.New("nothing can be copied here")
+	}
+	reports, err := s.cfg.Copy(ctx, d.Deployment, d.To)
+	var ids []string
+	for _, r := range reports {
+		ids = append(ids, string(r.Backup))
+	}
+	if err != nil {
+		return "", fmt.Errorf("copied %d backups to %s, then: %w", len(ids), d.To, err)
+	}
+	if len(ids) == 0 {
+		return fmt.Sprintf("nothing is newer than what %s has", d.To), nil
+	}
+	return fmt.Sprintf("copied to %s: %s", d.To, few(ids)), nil
+}
+
+// verifySample reads a part of all backups again; one that is damaged does not keep
+// the others from it.
+func (s *Scheduler) verifySample(ctx context.Context, d lockstep.Schedule) (string, error) {
+	all, err := s.cfg.Service.Backups(ctx, d.Deployment)
+	if err != nil {
+		return "", fmt.Errorf("list backups: %w", err)
+	}
+	if len(all) == 0 {
+		return "", errors.New("there is no backup to verify")
+	}
+	var errs []error
+	var bytes int64
+	sample := retention.Sample(all, d.Sample)
+	for _, b := range sample {
+		report, err := s.cfg.Service.Verify(ctx, b.ID)
+		switch {
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case err != nil:
+			errs = append(errs, fmt.Errorf("verify backup %s: %w", b.ID, err))
+		case !report.OK:
+			errs = append(errs, notWhatItWas(b.ID, report))
+		}
+		bytes += report.Bytes
+	}
+	if len(errs) > 0 {
+		return "", errors.Join(errs...)
+	}
+	return fmt.Sprintf("%d of %d backups are what they were: %d bytes", len(sample), len(all), bytes), nil
+}
+
+func notWhatItWas(id lockstep.BackupID, report lockstep.VerifyReport) error {
+	return fmt.Errorf("backup %s is not what it was: %s", id, strings.Join(report.Problems, "; "))
+}
+
+// verifyNewest reads the newest verified backup again.
+func (s *Scheduler) verifyNewest(ctx context.Context, deployment string) (string, error) {
 	b, err := s.cfg.Service.Backup(ctx, deployment, "latest")
 	if err != nil {
 		return "", fmt.Errorf("find the newest verified backup: %w", err)
@@ -70,7 +129,7 @@ func (s *Scheduler) verify(ctx context.Context, deployment string) (string, erro
 		return "", fmt.Errorf("verify backup %s: %w", b.ID, err)
 	}
 	if !report.OK {
-		return "", fmt.Errorf("backup %s is not what it was: %s", b.ID, strings.Join(report.Problems, "; "))
+		return "", notWhatItWas(b.ID, report)
 	}
 	return fmt.Sprintf("backup %s is what it was: %d artifacts, %d bytes", b.ID, report.Artifacts, report.Bytes), nil
 }

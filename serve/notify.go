@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -68,8 +70,10 @@ func openBackground(ctx context.Context, s Serving, cfg *config.Config, p backgr
 		}
 	}
 	b := &background{release: release, log: s.Logger}
+	own := byItself{p.gate.guard(p.service, s)}
 	b.scheduler = scheduler.New(scheduler.Config{
-		Service: byItself{p.gate.guard(p.service, s)}, Store: p.store, Configured: cfg.Schedules, Log: s.Logger,
+		Service: own, Store: p.store, Configured: cfg.Schedules, Log: s.Logger,
+		Copy: own.CopyNew, Copies: slices.Sorted(maps.Keys(cfg.Copies)),
 		Changed: func() { b.outbox.Wake() },
 	})
 	kept, _ := p.service.(outbox.Kept)
@@ -165,6 +169,15 @@ func (b byItself) Verify(ctx context.Context, id lockstep.BackupID) (lockstep.Ve
 // Forget implements scheduler.Service.
 func (b byItself) Forget(ctx context.Context, id lockstep.BackupID) error {
 	return b.Service.Forget(as(ctx, itself), id)
+}
+
+// CopyNew is scheduler.Config.Copy.
+func (b byItself) CopyNew(ctx context.Context, deployment, to string) ([]lockstep.CopyReport, error) {
+	svc, ok := b.Service.(lockstep.Copies)
+	if !ok {
+		return nil, errors.New("this server copies no backups")
+	}
+	return svc.CopyNew(as(ctx, itself), deployment, to)
 }
 
 func overdueOf(cfg *config.Config) map[string]time.Duration {

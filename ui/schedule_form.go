@@ -21,7 +21,7 @@ type ScheduleForm struct {
 	// was opened; "" for a new one.
 	Seen                                    string
 	Name, Deployment, Operation, Cron, Zone string
-	Jitter, Overlap, Missed                 string
+	Jitter, Overlap, Missed, Sample, To     string
 	Keep                                    []KeepField
 	Deployments                             []string // to choose from
 	Operations                              []lockstep.ScheduledOperation
@@ -32,7 +32,7 @@ type ScheduleForm struct {
 type KeepField struct{ Name, Label, Value string }
 
 var scheduledOperations = []lockstep.ScheduledOperation{
-	lockstep.ScheduledBackup, lockstep.ScheduledCheck, lockstep.ScheduledVerify, lockstep.ScheduledForget,
+	lockstep.ScheduledBackup, lockstep.ScheduledCheck, lockstep.ScheduledVerify, lockstep.ScheduledForget, lockstep.ScheduledCopy,
 }
 
 // counts are the rules that are numbers.
@@ -92,7 +92,10 @@ func spanField(d time.Duration) string {
 func formOf(s lockstep.Schedule) *ScheduleForm {
 	f := &ScheduleForm{
 		Seen: s.Digest(), Name: s.Name, Deployment: s.Deployment, Operation: string(s.Operation), Cron: s.Cron, Zone: s.Zone,
-		Jitter: spanField(s.Jitter), Overlap: string(s.Overlap), Missed: string(s.Missed),
+		Jitter: spanField(s.Jitter), Overlap: string(s.Overlap), Missed: string(s.Missed), To: s.To,
+	}
+	if s.Sample > 0 {
+		f.Sample = strconv.Itoa(s.Sample)
 	}
 	keep := s.Keep
 	if keep == nil {
@@ -115,6 +118,7 @@ func writtenForm(r *http.Request) *ScheduleForm {
 	f := formOf(lockstep.Schedule{})
 	f.Name, f.Deployment, f.Operation, f.Cron, f.Zone = value("name"), value("deployment"), value("operation"), value("cron"), value("zone")
 	f.Jitter, f.Overlap, f.Missed, f.Seen = value("jitter"), value("overlap"), value("missed"), value("seen")
+	f.Sample, f.To = strings.TrimSpace(strings.TrimSuffix(value("sample"), "%")), value("to")
 	for i := range f.Keep {
 		f.Keep[i].Value = value("keep_" + f.Keep[i].Name)
 	}
@@ -125,9 +129,14 @@ func writtenForm(r *http.Request) *ScheduleForm {
 func (f *ScheduleForm) schedule() (lockstep.Schedule, error) {
 	s := lockstep.Schedule{
 		Name: f.Name, Deployment: f.Deployment, Operation: lockstep.ScheduledOperation(f.Operation), Cron: f.Cron, Zone: f.Zone,
-		Overlap: lockstep.Overlap(f.Overlap), Missed: lockstep.Missed(f.Missed),
+		Overlap: lockstep.Overlap(f.Overlap), Missed: lockstep.Missed(f.Missed), To: f.To,
 	}
 	var err error
+	if f.Sample != "" {
+		if s.Sample, err = strconv.Atoi(f.Sample); err != nil {
+			return s, usage("set schedule %q: how much is read: %q is not a number of percent", f.Name, f.Sample)
+		}
+	}
 	if f.Jitter != "" {
 		if s.Jitter, err = units.ParseSpan(f.Jitter); err != nil {
 			return s, usage("set schedule %q: how much later: %w", f.Name, err)

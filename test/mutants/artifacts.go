@@ -85,6 +85,26 @@ var artifactMutants = []mutant{
 // copyMutants are bugs in copies of backups.
 var copyMutants = []mutant{
 	{
+		Name: "copies: the newest is copied first", File: "app/copy.go", Test: "./app -run TestCopyNew",
+		Why: "a schedule that was cut short leaves out older backups for good",
+		Old: "	slices.Reverse(out)\n", New: "",
+	},
+	{
+		Name: "copies: what is damaged is copied too", File: "app/copy.go", Test: "./app -run TestCopyNew",
+		Why: "one damaged backup ends every copy after it",
+		Old: "b.Data != lockstep.DataVerified || !b.StartedAt.After(newest)", New: "!b.StartedAt.After(newest)",
+	},
+	{
+		Name: "copies: a schedule names any place", File: "scheduler/schedules.go", Test: "./scheduler -run TestSet_CopiesToAPlace",
+		Why: "whoever may set schedules has the data written where they like",
+		Old: "d.To != \"\" && !slices.Contains(s.cfg.Copies, d.To)", New: "d.To == \"\" && d.Operation == lockstep.ScheduledCopy",
+	},
+	{
+		Name: "verify: a sample is always the newest", File: "retention/sample.go", Test: "./retention -run TestSample",
+		Why: "old backups are never read again",
+		Old: "return a.Verified.At.Compare(b.Verified.At)", New: "return b.StartedAt.Compare(a.StartedAt)",
+	},
+	{
 		Name: "a copy is not compared with the manifest", File: "repository/copy.go",
 		Why: "the second copy is of something else, and nobody knows until the first one is lost",
 		Old: "	if is.Digest == a.Digest && is.Bytes == a.Bytes && is.Entries == a.Entries {\n", New: "	if is.Digest != \"\" && a.Digest != \"\" {\n",
