@@ -229,11 +229,11 @@ func TestNight_BeforeAnythingIsLocked(t *testing.T) {
 			trouble: onInstance(store, "mv /var/vcap/jobs/redis /var/vcap/data/", "mv /var/vcap/data/redis /var/vcap/jobs/"),
 		},
 		{
-			name: "the repository is not mounted", args: backup, exit: 1, says: []string{"lockstep repository"}, status: 1,
+			name: "the repository is not mounted", args: backup, exit: 1, says: []string{"repository init`"}, status: 1,
 			trouble: away(repository, nil),
 		},
 		{
-			name: "another repository is mounted", args: backup, exit: 1, says: []string{"lockstep repository"}, status: 1,
+			name: "another repository is mounted", args: backup, exit: 1, says: []string{"repository init`"}, status: 1,
 			trouble: away(repository, func(s *site, p string) { s.ok(os.MkdirAll(p, 0o755)) }),
 		},
 	})
