@@ -88,6 +88,8 @@ type Backup struct {
 	// AcceptedChanges is what Suspect would have been, had nobody said that it
 	// is meant: later backups are compared with this one and its successors.
 	AcceptedChanges []string `json:"accepted_changes,omitempty"`
+	// Tags are those that were asked for. No signature vouches for them.
+	Tags []string `json:"tags,omitempty"`
 	// Version is that of the program that wrote the backup.
 	Version string `json:"version"`
 	// Signature is that of Statement by whoever wrote the backup, as the

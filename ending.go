@@ -312,7 +312,7 @@ func (r *Run) Manifest(now time.Time) Backup {
 		V: 1, ID: r.BackupID(), Deployment: r.Opened.Deployment, Key: r.Opened.Key, Run: r.ID,
 		StartedAt: r.OpenedAt, FinishedAt: now, ConsistentAt: r.stageEnd(StageLock),
 		LockWindow: r.LockWindow(now).Seconds(), Data: r.backupData(), Artifacts: r.proven(),
-		Reasons: r.reasons(), Instances: r.Found.Instances, PlanDigest: r.PlanDigest, Version: r.Opened.Version,
+		Reasons: r.reasons(), Instances: r.Found.Instances, PlanDigest: r.PlanDigest, Version: r.Opened.Version, Tags: r.Opened.Request.Tags,
 	}
 	for _, a := range r.Plan.Artifacts {
 		if !slices.ContainsFunc(b.Artifacts, func(x Artifact) bool { return x.Name == a.Name }) {

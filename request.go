@@ -1,5 +1,10 @@
 package lockstep
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Request asks for one run.
 type Request struct {
 	// ID, if not "", is the run's id, chosen by whoever asks: a new version 7
@@ -26,6 +31,8 @@ type Request struct {
 	// AcceptChange makes a backup count although it lacks, or has much less of,
 	// what earlier ones had.
 	AcceptChange bool `json:"accept_change,omitempty"`
+	// Tags are what a backup is marked with, for people and for rules of retention.
+	Tags []string `json:"tags,omitempty"`
 	// Proven says that the backup was read from end to end and compared a
 	// moment ago, so that a restore does not read it once more before it places
 	// it.
@@ -44,6 +51,31 @@ type Request struct {
 	Approval string `json:"approval,omitempty"`
 	// By names who asks. A server sets it from who is logged in.
 	By string `json:"by,omitempty"`
+}
+
+// MaxTags bounds the tags of a backup.
+const MaxTags = 16
+
+// CheckTag reports what is wrong with a tag: it follows the grammar of names, and those
+// that begin with "lockstep" are the program's own.
+func CheckTag(tag string) error {
+	if strings.HasPrefix(tag, "lockstep") {
+		return fmt.Errorf("tag %q: tags that begin with lockstep are the program's own", tag)
+	}
+	return CheckName("tag", tag)
+}
+
+// CheckTags reports what is wrong with the tags of a backup.
+func CheckTags(tags []string) error {
+	if len(tags) > MaxTags {
+		return fmt.Errorf("%d tags: a backup has at most %d", len(tags), MaxTags)
+	}
+	for _, t := range tags {
+		if err := CheckTag(t); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Partial reports whether a restore is narrowed: to some jobs, or to some instances.

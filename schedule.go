@@ -107,6 +107,13 @@ type KeepRules struct {
 	Monthly int           `json:"monthly,omitempty"`
 	Yearly  int           `json:"yearly,omitempty"`
 	Within  time.Duration `json:"within_ns,omitempty"`
+	// Tags keep every backup that is marked with one of them.
+	Tags []string `json:"tags,omitempty"`
+}
+
+// Zero reports whether there is no rule.
+func (k KeepRules) Zero() bool {
+	return k.Last == 0 && k.Hourly == 0 && k.Daily == 0 && k.Weekly == 0 && k.Monthly == 0 && k.Yearly == 0 && k.Within == 0 && len(k.Tags) == 0
 }
 
 // SlotState says what became of a slot.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"lockstep"
@@ -282,8 +283,9 @@ func entryOf(perm Permission, req lockstep.Request) auditlog.Entry {
 	put("from", req.From)
 	put("plan_digest", req.PlanDigest)
 	put("approval", req.Approval)
-	if len(req.Jobs)+len(req.Instances)+len(req.Map) > 0 {
-		part, _ := json.Marshal(map[string]any{"jobs": req.Jobs, "instances": req.Instances, "map": req.Map})
+	put("tags", strings.Join(req.Tags, " "))
+	if req.Partial() || len(req.Map)+len(req.Without) > 0 {
+		part, _ := json.Marshal(map[string]any{"jobs": req.Jobs, "instances": req.Instances, "without": req.Without, "map": req.Map})
 		put("part", string(part))
 	}
 	for key, set := range map[string]bool{"allow_incomplete": req.AllowIncomplete, "accept_change": req.AcceptChange, "take_over": req.TakeOver, "for_restore": req.ForRestore} {

@@ -62,6 +62,7 @@ type RunRequest struct {
 	Map             map[string]string     `json:"map,omitempty" doc:"OLDGROUP/INDEX to NEWGROUP/INDEX."`
 	AllowIncomplete bool                  `json:"allow_incomplete,omitempty" doc:"Take a backup that is not verified."`
 	AcceptChange    bool                  `json:"accept_change,omitempty" doc:"A backup counts although something is gone or much smaller than in earlier ones."`
+	Tags            []string              `json:"tags,omitempty" maxItems:"16" doc:"What a backup is marked with, for people and for rules of forget."`
 	ForRestore      bool                  `json:"for_restore,omitempty" doc:"A plan shows, and a cleanup undoes, a restore."`
 	TakeOver        bool                  `json:"take_over,omitempty" doc:"A cleanup claims instances whoever holds them."`
 	Wait            bool                  `json:"wait,omitempty" doc:"Where another run is at work on the instances, begin when that has ended."`
@@ -74,8 +75,8 @@ func RequestOf(r lockstep.Request) RunRequest {
 	return RunRequest{
 		Operation: r.Operation, Deployment: r.Deployment, Backup: r.Backup, Jobs: r.Jobs, Instances: r.Instances, Without: r.Without,
 		From: r.From, Map: r.Map, AllowIncomplete: r.AllowIncomplete, ForRestore: r.ForRestore, TakeOver: r.TakeOver, Wait: r.Wait,
-		AcceptChange: r.AcceptChange,
-		PlanDigest:   r.PlanDigest, Approval: r.Approval,
+		AcceptChange: r.AcceptChange, Tags: r.Tags,
+		PlanDigest: r.PlanDigest, Approval: r.Approval,
 	}
 }
 
@@ -83,8 +84,8 @@ func (r RunRequest) request() lockstep.Request {
 	return lockstep.Request{
 		Operation: r.Operation, Deployment: r.Deployment, Backup: r.Backup, Jobs: r.Jobs, Instances: r.Instances, Without: r.Without,
 		From: r.From, Map: r.Map, AllowIncomplete: r.AllowIncomplete, ForRestore: r.ForRestore, TakeOver: r.TakeOver, Wait: r.Wait,
-		AcceptChange: r.AcceptChange,
-		PlanDigest:   r.PlanDigest, Approval: r.Approval,
+		AcceptChange: r.AcceptChange, Tags: r.Tags,
+		PlanDigest: r.PlanDigest, Approval: r.Approval,
 	}
 }
 

@@ -91,6 +91,9 @@ func checkRequest(req lockstep.Request) error {
 			Err: errors.New("only a cleanup takes instances over"), Hint: "`lockstep cleanup " + req.Deployment + " --take-over`",
 		}
 	}
+	if err := checkTags(req); err != nil {
+		return err
+	}
 	switch req.Operation {
 	case lockstep.OperationBackup, lockstep.OperationCheck, lockstep.OperationCleanup:
 		return nil
@@ -105,6 +108,20 @@ func checkRequest(req lockstep.Request) error {
 	case lockstep.OperationPlan:
 	}
 	return &lockstep.Error{Kind: lockstep.KindUsage, Op: fmt.Sprintf("start %q of %s", req.Operation, req.Deployment), Err: errors.New("not an operation that can be started")}
+}
+
+func checkTags(req lockstep.Request) error {
+	err := lockstep.CheckTags(req.Tags)
+	if err == nil && len(req.Tags) > 0 && req.Operation != lockstep.OperationBackup {
+		err = errors.New("only a backup has tags")
+	}
+	if err == nil {
+		return nil
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindUsage, Op: fmt.Sprintf("%s %s", req.Operation, req.Deployment), Err: err,
+		Hint: "write for example --tag before-upgrade",
+	}
 }
 
 func ownedError(req lockstep.Request, err error) error {

@@ -28,6 +28,7 @@ kept, is not the latest, and takes no other's place.
   lockstep backup shop --plan sha256:ab12…            only if the plan is still
                                                       the one that I have seen
   lockstep backup shop --accept-change                web/1 was removed: it is meant
+  lockstep backup shop --tag before-upgrade           forget --keep-tag keeps it
   lockstep --server https://backup.example.com backup shop --detach
 
 Exit codes are bits: 0 verified · 1 error · 4 a lock failed · 8 an unlock failed ·
@@ -37,6 +38,7 @@ Exit codes are bits: 0 verified · 1 error · 4 a lock failed · 8 an unlock fai
 func (i *invocation) backupCommand() *cobra.Command {
 	var digest string
 	var accept bool
+	var tags []string
 	var w waiting
 	c := &cobra.Command{
 		Use: "backup DEPLOYMENT", Short: "Back up a deployment", Long: backupHelp,
@@ -49,12 +51,13 @@ func (i *invocation) backupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			req := lockstep.Request{Operation: lockstep.OperationBackup, Deployment: args[0], PlanDigest: digest, AcceptChange: accept}
+			req := lockstep.Request{Operation: lockstep.OperationBackup, Deployment: args[0], PlanDigest: digest, AcceptChange: accept, Tags: tags}
 			return i.start(c.Context(), svc, req, w)
 		},
 	}
 	c.Flags().StringVar(&digest, "plan", "", "run only if the plan has this `DIGEST`")
 	c.Flags().BoolVar(&accept, "accept-change", false, "the backup counts although something is gone or much smaller than in earlier ones")
+	c.Flags().StringArrayVar(&tags, "tag", nil, "mark the backup with this `TAG`; give it again for another one")
 	w.register(c)
 	return c
 }

@@ -18,7 +18,8 @@ import (
 const backupsForgetHelp = `Delete backups, for good: those that are named, or those that no --keep rule keeps.
 
 Each --keep rule keeps that many of the newest verified backups, one per period;
---keep-within keeps all that are not older. Whatever the rules say, the newest
+--keep-within keeps all that are not older, --keep-tag all that were marked with
+"backup --tag". Whatever the rules say, the newest
 verified backup of a deployment stays, and so do backups that lockstep did not
 make. --dry-run says what would go, and why the others stay.
 
@@ -42,7 +43,7 @@ func (i *invocation) backupsForgetCommand() *cobra.Command {
 		Use: "forget ID…|--keep-RULE N", Short: "Delete backups", Long: backupsForgetHelp,
 		Args: cobra.ArbitraryArgs, ValidArgsFunction: i.completeBackups,
 		RunE: func(c *cobra.Command, args []string) error {
-			byRule := o.policy != retention.Policy{} || o.within != ""
+			byRule := !lockstep.KeepRules(o.policy).Zero() || o.within != ""
 			if err := o.check(args, byRule); err != nil {
 				return err
 			}
@@ -63,6 +64,7 @@ func (i *invocation) backupsForgetCommand() *cobra.Command {
 	f.IntVar(&o.policy.Monthly, "keep-monthly", 0, "… of the last `N` months")
 	f.IntVar(&o.policy.Yearly, "keep-yearly", 0, "… of the last `N` years")
 	f.StringVar(&o.within, "keep-within", "", "keep all that are not older than this `DURATION`, such as 14d")
+	f.StringArrayVar(&o.policy.Tags, "keep-tag", nil, "keep all that were marked with this `TAG`; give it again for another one")
 	f.StringVar(&o.deployment, "deployment", "", "with --keep rules: only backups of this `DEPLOYMENT`")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only say what would be deleted")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,11 +20,13 @@ again last, by a verify; every backup was read once when it was taken.
 
   lockstep backups list
   lockstep backups list shop -o json
+  lockstep backups list --tag before-upgrade
 
 Exit codes: 0 · 1 error · 2 usage.`
 
 func (i *invocation) backupsListCommand() *cobra.Command {
-	return &cobra.Command{
+	var tag string
+	c := &cobra.Command{
 		Use: "list [DEPLOYMENT]", Short: "List backups, newest first", Long: backupsListHelp,
 		Args: wantsUpTo("DEPLOYMENT"), ValidArgsFunction: i.completeDeployments,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -31,6 +34,9 @@ func (i *invocation) backupsListCommand() *cobra.Command {
 				backups, err := svc.Backups(ctx, strings.Join(args, ""))
 				if err != nil {
 					return err
+				}
+				if tag != "" {
+					backups = slices.DeleteFunc(backups, func(b lockstep.Backup) bool { return !slices.Contains(b.Tags, tag) })
 				}
 				if len(backups) == 0 {
 					if err := knownDeployment(ctx, svc, strings.Join(args, "")); err != nil {
@@ -45,6 +51,8 @@ func (i *invocation) backupsListCommand() *cobra.Command {
 			})
 		},
 	}
+	c.Flags().StringVar(&tag, "tag", "", "only those that were marked with this `TAG`")
+	return c
 }
 
 // lastVerify is when a backup was read again last, and what came of it.

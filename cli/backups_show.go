@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -73,6 +74,9 @@ func (i *invocation) showBackup(b lockstep.Backup) {
 	add("size", show.Size(b.Bytes()))
 	add("run", b.Run)
 	add("plan digest", b.PlanDigest)
+	if len(b.Tags) > 0 {
+		add("tags", strings.Join(b.Tags, ", "))
+	}
 	add("written by", "lockstep "+b.Version)
 	if b.Proof != nil {
 		add("manifest", b.Proof.String())

@@ -45,7 +45,7 @@ func (i *invocation) schedulesSetCommand() *cobra.Command {
 				}
 				keep.Within = d
 			}
-			if keep != (lockstep.KeepRules{}) {
+			if !keep.Zero() {
 				s.Keep = &keep
 			}
 			s.Name, s.Operation = args[0], lockstep.ScheduledOperation(operation)
@@ -71,6 +71,7 @@ func (i *invocation) schedulesSetCommand() *cobra.Command {
 	f.IntVar(&keep.Monthly, "keep-monthly", 0, "… of the last `N` months")
 	f.IntVar(&keep.Yearly, "keep-yearly", 0, "… of the last `N` years")
 	f.StringVar(&within, "keep-within", "", "… and all that are not older than this `DURATION`, such as 14d")
+	f.StringArrayVar(&keep.Tags, "keep-tag", nil, "… and all that were marked with this `TAG`")
 	return c
 }
 
@@ -119,6 +120,9 @@ func keepText(k *lockstep.KeepRules) string {
 	}
 	if k.Within > 0 {
 		words = append(words, "within "+show.Span(k.Within))
+	}
+	for _, t := range k.Tags {
+		words = append(words, "tag "+t)
 	}
 	return strings.Join(words, ", ")
 }

@@ -30,13 +30,14 @@ type fileSchedule struct {
 }
 
 type fileKeep struct {
-	Last    count `key:"last" example:"3" doc:"the newest ones"`
-	Hourly  count `key:"hourly" example:"24" doc:"the newest of each of the last hours that have one"`
-	Daily   count `key:"daily" example:"7" doc:"of the last days"`
-	Weekly  count `key:"weekly" example:"5" doc:"of the last weeks"`
-	Monthly count `key:"monthly" example:"12" doc:"of the last months"`
-	Yearly  count `key:"yearly" example:"3" doc:"of the last years"`
-	Within  span  `key:"within" example:"336h" doc:"all that are not older"`
+	Last    count      `key:"last" example:"3" doc:"the newest ones"`
+	Hourly  count      `key:"hourly" example:"24" doc:"the newest of each of the last hours that have one"`
+	Daily   count      `key:"daily" example:"7" doc:"of the last days"`
+	Weekly  count      `key:"weekly" example:"5" doc:"of the last weeks"`
+	Monthly count      `key:"monthly" example:"12" doc:"of the last months"`
+	Yearly  count      `key:"yearly" example:"3" doc:"of the last years"`
+	Within  span       `key:"within" example:"336h" doc:"all that are not older"`
+	Tags    list[text] `key:"tags" example:"[before-upgrade]" doc:"all that were marked with one of these by backup --tag"`
 }
 
 // when is a cron expression, or a section that says more.
@@ -149,7 +150,12 @@ func (x fileSchedule) build(d *decoder, name text) lockstep.Schedule {
 	switch {
 	case s.Operation == lockstep.ScheduledForget:
 		s.Keep = x.Keep.value.build()
-		if *s.Keep == (lockstep.KeepRules{}) {
+		for _, t := range x.Keep.value.Tags.value {
+			if err := lockstep.CheckTag(t.value); err != nil {
+				d.problem(t.at, "%v; write for example: before-upgrade", err)
+			}
+		}
+		if s.Keep.Zero() {
 			d.problem(name.at, "schedule %q forgets backups and does not say which to keep; write for example: keep: {daily: 7, weekly: 5}", name.value)
 		}
 	case x.Keep.set:
@@ -169,7 +175,12 @@ func (x fileSchedule) build(d *decoder, name text) lockstep.Schedule {
 }
 
 func (k fileKeep) build() *lockstep.KeepRules {
+	var tags []string
+	for _, t := range k.Tags.value {
+		tags = append(tags, t.value)
+	}
 	return &lockstep.KeepRules{
+		Tags: tags,
 		Last: k.Last.value, Hourly: k.Hourly.value, Daily: k.Daily.value, Weekly: k.Weekly.value,
 		Monthly: k.Monthly.value, Yearly: k.Yearly.value, Within: k.Within.value,
 	}
@@ -207,7 +218,7 @@ func showSchedule(s lockstep.Schedule) *shown {
 	m := mapping().add("deployment", s.Deployment).add("operation", string(s.Operation))
 	if k := s.Keep; k != nil {
 		m.add("keep", mapping().addSet("last", k.Last).addSet("hourly", k.Hourly).addSet("daily", k.Daily).
-			addSet("weekly", k.Weekly).addSet("monthly", k.Monthly).addSet("yearly", k.Yearly).addSet("within", k.Within))
+			addSet("weekly", k.Weekly).addSet("monthly", k.Monthly).addSet("yearly", k.Yearly).addSet("within", k.Within).addSet("tags", k.Tags))
 	}
 	m.addSet("sample", s.Sample).addSet("to", s.To)
 	return showWhen(m, s)

@@ -41,6 +41,8 @@ type Policy struct {
 	Yearly  int `json:"yearly,omitempty"`
 	// Within keeps every backup that is at most this old.
 	Within time.Duration `json:"within_ns,omitempty"`
+	// Tags keep every backup that is marked with one of them.
+	Tags []string `json:"tags,omitempty"`
 }
 
 // Decision is what becomes of one backup.
@@ -144,11 +146,16 @@ func decide(all []*Decision, p Policy, now time.Time) {
 
 // general applies the rules that do not count.
 func (p Policy) general(d *Decision, now time.Time) {
-	if p == (Policy{}) {
+	if lockstep.KeepRules(p).Zero() {
 		d.keep("the policy has no rules")
 	}
 	if age := now.Sub(d.Backup.StartedAt); p.Within > 0 && age <= p.Within {
 		d.keep(fmt.Sprintf("within %s", p.Within))
+	}
+	for _, t := range d.Backup.Tags {
+		if slices.Contains(p.Tags, t) {
+			d.keep("tag " + t)
+		}
 	}
 }
 

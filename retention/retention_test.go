@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,7 +217,7 @@ func TestRulesHold(t *testing.T) {
 			}
 		}
 		most := 2 * (p.Last + p.Hourly + p.Daily + p.Weekly + p.Monthly + p.Yearly + 1)
-		if n := len(got); p != (Policy{}) && p.Within == 0 && n > most {
+		if n := len(got); !lockstep.KeepRules(p).Zero() && p.Within == 0 && n > most {
 			t.Fatalf("kept %d, the rules ask for %d at most", n, most)
 		}
 	})
@@ -278,5 +279,22 @@ func TestPeriodsAreOfNowsZone(t *testing.T) {
 	in[2] = made(22*hour, lockstep.DataVerified) // 14:00 UTC, 23:00 in Tokyo
 	if got := kept(t, in, Policy{Daily: 9}, epoch.In(tokyo)); len(got) != 2 {
 		t.Errorf("in Tokyo: %v", got)
+	}
+}
+
+// TestKeepTags: what is marked stays, however old it is and whatever it is worth.
+func TestKeepTags(t *testing.T) {
+	t.Parallel()
+	marked, other, plain := made(400*day, lockstep.DataIncomplete), made(300*day, lockstep.DataVerified), made(200*day, lockstep.DataVerified)
+	marked.Tags, other.Tags = []string{"q3", "before-upgrade"}, []string{"before"}
+	newest := made(0, lockstep.DataVerified)
+	decisions, err := Keep([]lockstep.Backup{newest, plain, other, marked}, Policy{Tags: []string{"before-upgrade"}}, epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"newest verified", "no rule keeps it", "no rule keeps it", "tag before-upgrade"} {
+		if got := strings.Join(decisions[i].Reasons, ", "); got != want {
+			t.Errorf("backup %d: %s, want %s", i, got, want)
+		}
 	}
 }

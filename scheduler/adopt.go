@@ -51,19 +51,13 @@ func (s *Scheduler) put(ctx context.Context, d lockstep.Schedule, over func(old 
 			*x = state.Schedule{Definition: d, Decided: now.UTC()}
 			return nil, nil
 		}
-		if same(x.Definition, d) {
+		if x.Definition.Digest() == d.Digest() {
 			return nil, errNothing
 		}
 		records := undecided(*x, now)
 		x.Definition, x.Decided, x.Waiting = d, now.UTC(), time.Time{}
 		return records, nil
 	})
-}
-
-func same(a, b lockstep.Schedule) bool {
-	keepA, keepB := a.Keep, b.Keep
-	a.Keep, b.Keep = nil, nil
-	return a == b && (keepA == nil) == (keepB == nil) && (keepA == nil || *keepA == *keepB)
 }
 
 // undecided records the slots up to now that nothing was decided on.

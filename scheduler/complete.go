@@ -102,8 +102,13 @@ func checkForeign(d lockstep.Schedule) error {
 }
 
 func checkKeep(d lockstep.Schedule) error {
-	if d.Keep == nil || *d.Keep == (lockstep.KeepRules{}) {
+	if d.Keep == nil || d.Keep.Zero() {
 		return errors.New("a schedule of forget must say what to keep")
+	}
+	for _, t := range d.Keep.Tags {
+		if err := lockstep.CheckTag(t); err != nil {
+			return err
+		}
 	}
 	_, err := retention.Keep(nil, retention.Policy(*d.Keep), time.Time{})
 	return err

@@ -136,7 +136,7 @@ func (s *Scheduler) verifyNewest(ctx context.Context, deployment string) (string
 
 // forget deletes the backups that no rule keeps.
 func (s *Scheduler) forget(ctx context.Context, d lockstep.Schedule) (string, error) {
-	if d.Keep == nil || *d.Keep == (lockstep.KeepRules{}) {
+	if d.Keep == nil || d.Keep.Zero() {
 		return "", errors.New("the schedule has no rule that says what to keep")
 	}
 	backups, err := s.cfg.Service.Backups(ctx, d.Deployment)

@@ -67,6 +67,9 @@ func keepText(k *lockstep.KeepRules) string {
 	if k.Within > 0 {
 		words = append(words, "all of the last "+spanField(k.Within))
 	}
+	if len(k.Tags) > 0 {
+		words = append(words, "all with tag "+strings.Join(k.Tags, ", "))
+	}
 	return strings.Join(words, "; ")
 }
 
@@ -108,7 +111,7 @@ func formOf(s lockstep.Schedule) *ScheduleForm {
 		}
 		f.Keep = append(f.Keep, KeepField{c.name, c.label, value})
 	}
-	f.Keep = append(f.Keep, KeepField{"within", "all within", spanField(keep.Within)})
+	f.Keep = append(f.Keep, KeepField{"within", "all within", spanField(keep.Within)}, KeepField{"tags", "all with tag", strings.Join(keep.Tags, ", ")})
 	return f
 }
 
@@ -159,7 +162,10 @@ func (f *ScheduleForm) schedule() (lockstep.Schedule, error) {
 			return s, usage("set schedule %q: what stays: %w", f.Name, err)
 		}
 	}
-	if *keep != (lockstep.KeepRules{}) {
+	if tags := strings.FieldsFunc(written["tags"], func(r rune) bool { return r == ',' || r == ' ' }); len(tags) > 0 {
+		keep.Tags = tags
+	}
+	if !keep.Zero() {
 		s.Keep = keep
 	}
 	return s, nil

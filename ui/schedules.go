@@ -73,6 +73,9 @@ func (s SchedulePage) DryRun() string {
 		if s.Keep.Within > 0 {
 			words = append(words, "--keep-within", spanField(s.Keep.Within))
 		}
+		for _, t := range s.Keep.Tags {
+			words = append(words, "--keep-tag", t)
+		}
 	}
 	return strings.Join(append(words, "--dry-run"), " ")
 }

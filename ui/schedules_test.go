@@ -167,9 +167,9 @@ func TestASchedulesForms(t *testing.T) {
 			Name: "night", Deployment: "shop", Operation: lockstep.ScheduledBackup, Cron: "30 2 * * *", Zone: "Europe/Berlin",
 			Jitter: 30 * time.Minute, Overlap: lockstep.OverlapWait, Missed: lockstep.MissedSkip,
 		}},
-		{"/schedules/tidy/change", form("operation", "forget", "name", "other", "seen", seen, "keep_daily", "7", "keep_within", "14d", "keep_last", " "), "/schedules/tidy", lockstep.Schedule{
+		{"/schedules/tidy/change", form("operation", "forget", "name", "other", "seen", seen, "keep_daily", "7", "keep_within", "14d", "keep_last", " ", "keep_tags", "q4, before"), "/schedules/tidy", lockstep.Schedule{
 			Name: "tidy", Deployment: "shop", Operation: lockstep.ScheduledForget, Cron: "30 2 * * *", Zone: "Europe/Berlin",
-			Overlap: lockstep.OverlapWait, Missed: lockstep.MissedSkip, Keep: &lockstep.KeepRules{Daily: 7, Within: 14 * 24 * time.Hour},
+			Overlap: lockstep.OverlapWait, Missed: lockstep.MissedSkip, Keep: &lockstep.KeepRules{Daily: 7, Within: 14 * 24 * time.Hour, Tags: []string{"q4", "before"}},
 		}},
 	} {
 		schedules.set = nil

@@ -147,7 +147,7 @@ func Manifest(id lockstep.BackupID, artifacts ...lockstep.Artifact) lockstep.Bac
 	}
 	return lockstep.Backup{
 		V: 1, ID: id, Deployment: "shop", Key: "ssh:shop", Run: "r1", StartedAt: start, FinishedAt: start.Add(time.Minute),
-		ConsistentAt: start.Add(time.Second), LockWindow: 1.42, Data: lockstep.DataVerified, Artifacts: artifacts,
+		ConsistentAt: start.Add(time.Second), LockWindow: 1.42, Tags: []string{"before-upgrade"}, Data: lockstep.DataVerified, Artifacts: artifacts,
 		Instances:  []lockstep.Instance{{Group: "db", ID: "0", Index: "0", Jobs: []lockstep.Job{{Name: "postgres"}}}},
 		PlanDigest: "sha256:00", Version: "test",
 	}

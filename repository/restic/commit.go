@@ -107,7 +107,7 @@ func (r *Repository) commit(ctx context.Context, v *vault.Vault, manifest lockst
 		return err
 	}
 	faultpoint.Hit("restic.commit.before")
-	_, err = v.SaveSnapshot(ctx, newSnapshot(tree, "/"+manifest.Deployment, manifest.Deployment, tagBackup, tagID+string(manifest.ID)))
+	_, err = v.SaveSnapshot(ctx, newSnapshot(tree, "/"+manifest.Deployment, manifest.Deployment, append([]string{tagBackup, tagID + string(manifest.ID)}, manifest.Tags...)...))
 	return err
 }
 

@@ -85,6 +85,11 @@ var artifactMutants = []mutant{
 // copyMutants are bugs in copies of backups.
 var copyMutants = []mutant{
 	{
+		Name: "retention: tags keep nothing", File: "retention/retention.go", Test: "./retention -run TestKeepTags",
+		Why: "what somebody marked to stay is deleted",
+		Old: "if slices.Contains(p.Tags, t) {", New: "if slices.Contains(p.Tags, t) && d.Keep {",
+	},
+	{
 		Name: "copies: the newest is copied first", File: "app/copy.go", Test: "./app -run TestCopyNew",
 		Why: "a schedule that was cut short leaves out older backups for good",
 		Old: "	slices.Reverse(out)\n", New: "",
