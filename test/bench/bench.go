@@ -52,6 +52,7 @@ var groups = []measured{
 	{"bbr-fifty", true, bbrFiftyInstances},
 	{"bbr-one", true, bbrOneInstance},
 	{"server", false, servers},
+	{"repository", false, repositories},
 }
 
 func (b *bench) open() (err error) {

@@ -29,6 +29,9 @@ func main() {
 		case "swarm":
 			exitOn(swarmMain(os.Args[2:]))
 			return
+		case "keep":
+			exitOn(keepMain(os.Args[2:]))
+			return
 		case "delay":
 			exitOn(delayMain(os.Args[2:]))
 			return
