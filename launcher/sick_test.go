@@ -144,6 +144,78 @@ func TestEveryVerbOnASickDisk(t *testing.T) {
 	}
 }
 
+// TestEveryVerbOnASlowInstance: a disk, or a machine, on which all takes many times as
+// long is not a failure. What works for the launcher stands still most of the time.
+//
+//fault:slow-disk the instance's disk or processor is so slow that everything takes many times as long, at every verb | each verb ends as ever, and nothing is given up
+func TestEveryVerbOnASlowInstance(t *testing.T) {
+	t.Parallel()
+	i := newInstance(t, "sh")
+	i.claim("r1")
+	i.arm(Lease{Duration: time.Hour, Unlocks: i.unlocks()[:1]})
+	i.locked("r1")
+	i.ok(i.MakeDir(i.ctx(), filepath.Join(i.dir, "disk/store"), filepath.Join(i.dir, "disk/store/pg")))
+	write(t, filepath.Join(i.dir, "disk/store/pg/f"), "data")
+	verbs := everyVerb(i)
+	well := i.slowedDown()
+	for _, v := range verbs {
+		err := v.ask(i.ctx(), i)
+		if owed := v.name == "release" && strings.Contains(fmt.Sprint(err), "still owes an unlock"); err != nil && !owed {
+			t.Errorf("%s: %v", v.name, err)
+		}
+	}
+	if held := well(); 2*held < len(verbs) {
+		t.Errorf("processes were held up %d times: nothing was slow", held)
+	}
+	i.ok(i.Client.Close())
+	i.Client = i.another("sh")
+	i.leadsOut(3)
+}
+
+// slowedDown has all that works here stand still most of the time, until it is
+// made well; it says how often something was held up.
+func (i *instance) slowedDown() (well func() int) {
+	over, ended := make(chan struct{}), make(chan int)
+	go func() {
+		held := 0
+		for {
+			stopped := i.workers()
+			for _, pid := range stopped {
+				stopped = append(stopped, children(strconv.Itoa(pid))...)
+			}
+			for _, pid := range stopped {
+				_ = unix.Kill(pid, unix.SIGSTOP)
+			}
+			time.Sleep(200 * time.Millisecond)
+			for _, pid := range stopped {
+				_ = unix.Kill(pid, unix.SIGCONT)
+			}
+			held += len(stopped)
+			select {
+			case <-over:
+				ended <- held
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
+	return func() int {
+		close(over)
+		return <-ended
+	}
+}
+
+// workers are the processes of the launcher.
+func (i *instance) workers() (pids []int) {
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range files {
+		if line, _ := os.ReadFile(file); bytes.Contains(line, []byte(i.dir+"/run/lockstep/")) {
+			pids = append(pids, number(filepath.Base(filepath.Dir(file))))
+		}
+	}
+	return pids
+}
+
 // leadsOut is what a recovery does: it claims, unlocks what is owed, and releases.
 func (i *instance) leadsOut(term uint64) {
 	i.t.Helper()
@@ -214,17 +286,12 @@ func TestEveryVerbOnAnInstanceThatFails(t *testing.T) {
 // was not looked at yet, so it looks until there is nothing.
 func (i *instance) powerOff() {
 	i.until("the end of all", func() bool {
-		files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-		found := false
-		for _, file := range files {
-			if line, _ := os.ReadFile(file); bytes.Contains(line, []byte(i.dir+"/run/lockstep/")) {
-				pid := number(filepath.Base(filepath.Dir(file)))
-				_ = unix.Kill(-pid, unix.SIGKILL) // what it leads, if it does
-				_ = unix.Kill(pid, unix.SIGKILL)
-				found = true
-			}
+		workers := i.workers()
+		for _, pid := range workers {
+			_ = unix.Kill(-pid, unix.SIGKILL) // what it leads, if it does
+			_ = unix.Kill(pid, unix.SIGKILL)
 		}
-		return !found && os.RemoveAll(filepath.Join(i.dir, "run")) == nil
+		return len(workers) == 0 && os.RemoveAll(filepath.Join(i.dir, "run")) == nil
 	})
 	if err := os.WriteFile(filepath.Join(i.dir, "var/lockstep/r-r1/boot"), []byte("an-earlier-boot\n"), 0o600); err != nil && !i.released() {
 		i.t.Error(err)
