@@ -29,7 +29,7 @@ type streams struct {
 func (s *Server) exec(w http.ResponseWriter, r *http.Request, q request) {
 	s.mu.Lock()
 	pod, there := s.pods[q.namespace+"/"+q.name]
-	old := s.old
+	old, silent := s.old, s.silent[q.namespace+"/"+q.name]
 	s.mu.Unlock()
 	query := r.URL.Query()
 	container := query.Get("container")
@@ -40,6 +40,9 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request, q request) {
 	case pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded:
 		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("cannot exec into a container in a completed pod; current phase is %s", pod.Status.Phase))
 		return
+	case pod.Status.Phase == corev1.PodPending:
+		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("pod %s does not have a host assigned", q.name))
+		return
 	case container == "" && len(pod.Spec.Containers) > 1:
 		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("a container name must be specified for pod %s, choose one of: [a b]", q.name))
 		return
@@ -47,9 +50,11 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request, q request) {
 		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("container %s is not valid for pod %s", container, q.name))
 		return
 	case websocket.IsWebSocketUpgrade(r) && !old:
-		s.overWebSocket(w, r, query["command"])
+		s.overWebSocket(w, r, query["command"], silent)
 	case websocket.IsWebSocketUpgrade(r):
 		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, "Upgrade request required")
+	case silent != "":
+		refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, silent)
 	default:
 		s.overSPDY(w, r, query["command"])
 	}
@@ -126,13 +131,18 @@ type socketSession struct {
 	mu   sync.Mutex
 }
 
-func (s *Server) overWebSocket(w http.ResponseWriter, r *http.Request, argv []string) {
+func (s *Server) overWebSocket(w http.ResponseWriter, r *http.Request, argv []string, silent string) {
 	upgrader := websocket.Upgrader{Subprotocols: []string{"v5.channel.k8s.io"}}
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return
 	}
 	one := &socketSession{conn: conn}
+	if silent != "" {
+		one.status(metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonInternalError, Message: silent})
+		one.vanish()
+		return
+	}
 	s.begin(one)
 	defer s.over(one)
 	stdin, fromClient := io.Pipe()
@@ -183,10 +193,16 @@ func (o *socketSession) vanish() {
 	_ = o.conn.Close()
 }
 
-func (o *socketSession) lie() {
+func (o *socketSession) lie() { o.over(metav1.Status{Status: metav1.StatusSuccess}) }
+
+func (o *socketSession) deny(text string) {
+	o.over(metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonInternalError, Message: text})
+}
+
+func (o *socketSession) over(status metav1.Status) {
 	// A write of output may be under way that nobody takes: then it is as if cut.
 	if o.mu.TryLock() {
-		data, _ := json.Marshal(metav1.Status{Status: metav1.StatusSuccess})
+		data, _ := json.Marshal(status)
 		_ = o.conn.WriteMessage(websocket.BinaryMessage, append([]byte{channelStatus}, data...))
 		o.mu.Unlock()
 	}
@@ -243,5 +259,10 @@ func (o *spdySession) vanish() {
 
 func (o *spdySession) lie() {
 	o.status(metav1.Status{Status: metav1.StatusSuccess})
+	o.vanish()
+}
+
+func (o *spdySession) deny(text string) {
+	o.status(metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonInternalError, Message: text})
 	o.vanish()
 }

@@ -39,6 +39,7 @@ type Server struct {
 	sets        map[string]appsv1.StatefulSet
 	deployments map[string]appsv1.Deployment
 	forbidden   map[string]bool
+	silent      map[string]string // by namespace/name: why no command begins in a pod
 	old         bool
 	sessions    map[session]bool
 	processes   map[int]bool
@@ -47,9 +48,10 @@ type Server struct {
 
 // session is one exec.
 type session interface {
-	cut()    // as where the API server dies
-	vanish() // as where the kubelet dies: all streams end, and no status was said
-	lie()    // as some report that: a status of success
+	cut()             // as where the API server dies
+	vanish()          // as where the kubelet dies: all streams end, and no status was said
+	lie()             // as some report that: a status of success
+	deny(text string) // a status of failure, of which the text is said
 }
 
 // Start starts a server that ends with the test.
@@ -64,7 +66,7 @@ func Start(t testing.TB) *Server {
 func New(dir string) *Server {
 	s := &Server{
 		dir: dir, pods: map[string]corev1.Pod{}, sets: map[string]appsv1.StatefulSet{}, deployments: map[string]appsv1.Deployment{},
-		forbidden: map[string]bool{}, sessions: map[session]bool{}, processes: map[int]bool{},
+		forbidden: map[string]bool{}, silent: map[string]string{}, sessions: map[session]bool{}, processes: map[int]bool{},
 	}
 	s.http = httptest.NewTLSServer(http.HandlerFunc(s.serve))
 	return s
@@ -134,6 +136,14 @@ func (s *Server) Forbid(what string) {
 	s.forbidden[what] = true
 }
 
+// Silence has no command begin in a pod: the kubelet of its node, say, is dead. A session
+// that is a WebSocket begins all the same, and is told why, as newer servers do it.
+func (s *Server) Silence(namespace, pod, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent[namespace+"/"+pod] = why
+}
+
 // Old makes it a server that knows no WebSocket sessions.
 func (s *Server) Old() {
 	s.mu.Lock()
@@ -152,6 +162,9 @@ func (s *Server) Requests() []string {
 func (s *Server) Cut()    { s.each(session.cut) }
 func (s *Server) Vanish() { s.each(session.vanish) }
 func (s *Server) Lie()    { s.each(session.lie) }
+
+// Deny ends all sessions with a status of failure that says so.
+func (s *Server) Deny(text string) { s.each(func(one session) { one.deny(text) }) }
 
 func (s *Server) each(do func(session)) {
 	s.mu.Lock()

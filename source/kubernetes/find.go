@@ -34,6 +34,7 @@ type found struct {
 	name             string // of its pod, or what it is called where there is none
 	container        string // "" where it is not known which
 	stable           bool   // a pod that takes its place has its name
+	fixed            bool   // a pod that takes its place has its index
 	pod              *corev1.Pod
 }
 
@@ -44,9 +45,6 @@ func (s *Source) find(ctx context.Context, c *kubernetes.Cluster) ([]found, erro
 	if err != nil {
 		return nil, err
 	}
-	for i := range list {
-		list[i].container = s.containerOf(list[i])
-	}
 	if err := checkFound(list); err != nil {
 		return nil, &lockstep.Error{
 			Kind: lockstep.KindInvalid, Op: fmt.Sprintf("find the pods of %s (%s) in %s", s.spec.Name, s.spec.which(), s.spec.Cluster), Err: err,
@@ -56,7 +54,17 @@ func (s *Source) find(ctx context.Context, c *kubernetes.Cluster) ([]found, erro
 	return list, nil
 }
 
+// ask asks for them as they are now: while a pod is replaced there may be none, or two
+// of one index.
 func (s *Source) ask(ctx context.Context, c *kubernetes.Cluster) ([]found, error) {
+	list, err := s.pick(ctx, c)
+	for i := range list {
+		list[i].container = s.containerOf(list[i])
+	}
+	return list, err
+}
+
+func (s *Source) pick(ctx context.Context, c *kubernetes.Cluster) ([]found, error) {
 	switch at := s.spec.Namespace; {
 	case s.spec.StatefulSet != "":
 		set, err := c.StatefulSet(ctx, at, s.spec.StatefulSet)
@@ -203,7 +211,7 @@ func (s *Source) ofSelector(pods []corev1.Pod) []found {
 		if kind == "" {
 			id = p.Name
 		}
-		out = append(out, found{group: group, id: id, index: index, name: p.Name, stable: kind == "" || kind == "StatefulSet", pod: &pods[i]})
+		out = append(out, found{group: group, id: id, index: index, name: p.Name, stable: kind == "" || kind == "StatefulSet", fixed: note(p, noteIndex) != "", pod: &pods[i]})
 	}
 	slices.SortStableFunc(out, func(a, b found) int {
 		return cmp.Or(strings.Compare(a.group, b.group), byNumber(a.index, b.index), strings.Compare(a.name, b.name))

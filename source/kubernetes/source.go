@@ -248,16 +248,16 @@ func (s *slots) open(f found) *kubernetes.Target {
 }
 
 // next is the pod that has taken the place of one that is gone: the oldest of its group
-// that is in no slot.
+// that is in no slot, and has its index where pods have one of their own.
 func (s *slots) next(ctx context.Context, slot found, gone kubernetes.Container) (kubernetes.Container, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list, err := s.source.find(ctx, s.cluster)
+	list, err := s.source.ask(ctx, s.cluster)
 	if err != nil {
 		return gone, false, err
 	}
 	for _, f := range list {
-		if f.pod == nil || f.group != slot.group || s.taken[string(f.pod.UID)] || f.name == gone.Pod {
+		if f.pod == nil || f.group != slot.group || slot.fixed && f.index != slot.index || s.taken[string(f.pod.UID)] || f.name == gone.Pod {
 			continue
 		}
 		s.put(slot, f.pod)

@@ -82,8 +82,11 @@ func (t *Target) Run(ctx context.Context, command string, streams target.Streams
 		return exit, err
 	}
 	next, ok, unknown := t.next(ctx, at)
+	if unknown != nil { // another one may be there, and answer
+		return target.Exit{}, t.failed(at, target.ErrNotStarted, fmt.Errorf("it is gone, and which pod has taken its place is not known: %w", unknown))
+	}
 	if !ok {
-		return target.Exit{}, errors.Join(err, unknown)
+		return target.Exit{}, err
 	}
 	t.mu.Lock()
 	t.at = next
@@ -112,7 +115,7 @@ func (t *Target) run(ctx context.Context, stop context.CancelCauseFunc, at Conta
 	go func() {
 		defer close(ended)
 		err = session.StreamWithContext(ctx, remotecommand.StreamOptions{
-			Stdin: in, Stdout: output{call.Stdout(), stop}, Stderr: output{call.Stderr(), stop},
+			Stdin: in, Stdout: output{call.Stdout(), stop, way}, Stderr: output{call.Stderr(), stop, way},
 		})
 	}()
 	// The library waits for inputs that never end and for processes that were left
@@ -134,6 +137,7 @@ func (t *Target) run(ctx context.Context, stop context.CancelCauseFunc, at Conta
 		return target.Exit{}, t.failed(at, sentinel(way.began()), cause)
 	}
 	<-ended
+	err = way.told(err)
 	if err == nil || strings.HasPrefix(err.Error(), "command terminated with") {
 		err = fmt.Errorf("the session ended without an exit status in it, whatever the API says of it (%v)", err)
 	}
@@ -170,9 +174,11 @@ func (t *Target) session(at Container, argv []string, way *way) (remotecommand.E
 type output struct {
 	to   io.Writer
 	fail context.CancelCauseFunc
+	way  *way
 }
 
 func (o output) Write(p []byte) (int, error) {
+	o.way.spoke.Store(true)
 	n, err := o.to.Write(p)
 	if err != nil {
 		o.fail(err)
@@ -188,6 +194,9 @@ func podGone(err error) bool {
 
 // failed is the error of a Run, with what to do about it where that is known.
 func (t *Target) failed(at Container, sentinel, err error) error {
+	if sentinel == target.ErrNotStarted && down(err) {
+		err = target.Unreached(err)
+	}
 	e := &lockstep.Error{Op: "run a command in pod " + at.Namespace + "/" + at.Pod, Err: fmt.Errorf("%w: %w", sentinel, err)}
 	kubectl := fmt.Sprintf("kubectl%s --namespace %s", t.cluster.flags(), at.Namespace)
 	switch text := err.Error(); {
@@ -203,12 +212,12 @@ func (t *Target) failed(at Container, sentinel, err error) error {
 	case strings.Contains(text, "is not valid for pod"):
 		e.Kind = lockstep.KindInvalid
 		e.Hint = fmt.Sprintf("it has no container %s: look at `%s get pod %s -o jsonpath={.spec.containers[*].name}`", at.Container, kubectl, at.Pod)
-	case strings.Contains(text, "does not have a host assigned") || strings.Contains(text, "container not found") || strings.Contains(text, "container is not created or running"):
+	case stopped(text):
 		e.Kind = lockstep.KindConflict
 		e.Hint = fmt.Sprintf("it does not run: look at `%s describe pod %s`", kubectl, at.Pod)
 	case strings.Contains(text, "/bin/sh") && strings.Contains(text, "no such file"):
 		e.Hint = "its image has no shell, which runs the scripts: use an image that has one, or leave the pod out of the deployment"
-	case strings.Contains(text, "error dialing backend"):
+	case nodeSilent(text):
 		e.Hint = fmt.Sprintf("the kubelet of its node does not answer: look at `kubectl%s get nodes`", t.cluster.flags())
 	case errors.Is(err, context.Canceled) || errors.Is(err, errClosed):
 	default:

@@ -20,6 +20,7 @@ import (
 // the command. It sees them behind whatever logs in.
 type way struct {
 	mayHave atomic.Bool
+	spoke   atomic.Bool                           // output came
 	answer  atomic.Pointer[apierrors.StatusError] // the last refusal, where it is one of the API
 }
 
@@ -92,9 +93,14 @@ func otherProtocol(err error) bool { return strings.Contains(err.Error(), "inval
 
 // neverSent reports whether no connection to the server came to be.
 func neverSent(err error) bool {
-	var op *net.OpError
 	var certificate *tls.CertificateVerificationError
-	return errors.As(err, &op) && op.Op == "dial" || errors.As(err, &certificate) || err != nil && httpstream.IsHTTPSProxyError(err)
+	return notDialed(err) || errors.As(err, &certificate) || err != nil && httpstream.IsHTTPSProxyError(err)
+}
+
+// notDialed reports whether the server took no connection.
+func notDialed(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // older reports whether to try again as older servers want it. Not where the command

@@ -5,7 +5,7 @@ var kubernetesMutants = []mutant{
 	{
 		Name: "kubernetes: what the API calls a success is one", File: "target/kubernetes/target.go", Test: "./target/kubernetes -run TestKilled",
 		Why: "a kubelet that is killed in the middle of a backup script makes a good backup",
-		Old: "	<-ended\n	if err == nil || strings", New: "	<-ended\n	if err == nil {\n		return target.Exit{}, nil\n	}\n	if strings",
+		Old: "	err = way.told(err)\n	if err == nil || strings", New: "	err = way.told(err)\n	if err == nil {\n		return target.Exit{}, nil\n	}\n	if strings",
 	},
 	{
 		Name: "kubernetes: an input that broke off has ended", File: "target/kubernetes/stdin.go", Test: "./target/kubernetes -run BrokenInput",
@@ -51,5 +51,25 @@ var kubernetesMutants = []mutant{
 		Name: "kubernetes: whose labels match is a pod of the set", File: "source/kubernetes/find.go", Test: "./source/kubernetes -run Find",
 		Why: "a pod of somebody else's is locked and backed up",
 		Old: "p.Name == f.name && belongs(p, \"StatefulSet\", set.Name) {", New: "p.Name == f.name {",
+	},
+	{
+		Name: "kubernetes: a text behind a session says that nothing has run", File: "target/kubernetes/refusal.go", Test: "./target/kubernetes -run HeardAndDenied",
+		Why: "a script that runs is begun a second time",
+		Old: "	if err == nil || w.spoke.Load() {\n", New: "	if err == nil {\n",
+	},
+	{
+		Name: "kubernetes: whoever answers last is nobody", File: "target/kubernetes/refusal.go", Test: "./target/kubernetes -run NobodyAnswers",
+		Why: "a command that may run is taken for one that never began",
+		Old: "error sending request: [A-Z][a-z]+ \"[^\" ]*\": (dial tcp .*)`)", New: "error sending request: [A-Z][a-z]+ \"[^\" ]*\": (.*)`)",
+	},
+	{
+		Name: "kubernetes: a dead kubelet answers", File: "target/kubernetes/target.go", Test: "./target/kubernetes -run NobodyAnswers",
+		Why: "one dead node keeps everybody from restoring what is elsewhere",
+		Old: "	if sentinel == target.ErrNotStarted && down(err) {\n", New: "	if sentinel == target.ErrNotStarted && down(err) && false {\n",
+	},
+	{
+		Name: "kubernetes: an index of a pod's own is any", File: "source/kubernetes/source.go", Test: "./source/kubernetes -run ReplacedByIndex",
+		Why: "one pod is unlocked with what another one holds",
+		Old: "slot.fixed && f.index != slot.index || ", New: "",
 	},
 }
