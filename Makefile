@@ -63,8 +63,10 @@ mutants: ## Hand-made bugs of the guards; the tests must catch each
 crash: ## kill -9 of the program at every fault point and at random moments, 1,000 times and more
 	$(GO) run ./test/crash -kills 1000 -each 50
 
-soak: ## The simulation with 200,000 seeds, which found what 10,000 did not
+soak: ## What takes long: 200,000 seeds of the simulation, two years of schedules, fifty instances
 	$(GO) test ./engine -run 'TestSimulation$$' -seeds 200000 -timeout 30m
+	$(GO) test ./scheduler -run 'TestWork_ForALongTime$$' -days 730 -timeout 10m
+	$(GO) test ./test/director -run 'OneConnectionToEachOfMany' -instances 50 -timeout 20m
 
 shells: ## The launcher's tests with every sh there is, and with the tools of older and newer Debians (root on Debian)
 	test/shells/run

@@ -3,6 +3,7 @@ package director
 import (
 	"crypto/ed25519"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,8 +16,9 @@ import (
 	"lockstep/internal/sshtest"
 )
 
-// fifty is how many instances the tests of this file have.
-const fifty = 50
+// instanceCount is how many instances the tests of this file have. `make soak` has
+// fifty.
+var instanceCount = flag.Int("instances", 12, "how many instances a large deployment has")
 
 // groupOf spreads them over five groups.
 func groupOf(i int) (group string, index int) { return fmt.Sprint("group-", i/10), i % 10 }
@@ -78,7 +80,7 @@ func (c *counted) one(t *testing.T, what string) {
 	t.Logf("%s: %d instances, %d commands on them so far", what, len(c.servers), commands)
 }
 
-func TestOneConnectionToEachOfFiftyInstances(t *testing.T) {
+func TestOneConnectionToEachOfManyInstances(t *testing.T) {
 	t.Parallel()
 	s := &site{t: t, dir: t.TempDir()}
 	_, private, err := ed25519.GenerateKey(nil)
@@ -97,7 +99,7 @@ func TestOneConnectionToEachOfFiftyInstances(t *testing.T) {
 	var c counted
 	var dirs []string
 	var instances, known strings.Builder
-	for i := range fifty {
+	for i := range *instanceCount {
 		dir := t.TempDir()
 		furnish(t, dir, fmt.Sprint("data of ", i))
 		server, err := sshtest.Start(sshtest.Config{
@@ -137,7 +139,7 @@ deployments:
 %s`, relative.Scripts, relative.Artifacts, relative.Launcher, relative.Claim, instances.String()))
 
 	b := s.mustRun("backup", "prod")
-	if b.State != "succeeded" || b.Data != "verified" || b.Locks != "released" || len(b.Artifacts) != fifty {
+	if b.State != "succeeded" || b.Data != "verified" || b.Locks != "released" || len(b.Artifacts) != *instanceCount {
 		t.Errorf("backup: %s, %s, %s, %d artifacts", b.State, b.Data, b.Locks, len(b.Artifacts))
 	}
 	c.one(t, "backup")
@@ -155,7 +157,7 @@ deployments:
 	}
 }
 
-func TestBetter_OneConnectionToEachOfFiftyInstancesOfADirector(t *testing.T) {
+func TestBetter_OneConnectionToEachOfManyInstancesOfADirector(t *testing.T) {
 	t.Parallel()
 	d := mock.New(t)
 	s := &site{t: t, dir: t.TempDir()}
@@ -171,7 +173,7 @@ func TestBetter_OneConnectionToEachOfFiftyInstancesOfADirector(t *testing.T) {
 	}
 	var c counted
 	var all []*mock.Instance
-	for i := range fifty {
+	for i := range *instanceCount {
 		group, index := groupOf(i)
 		in := mock.NewInstance(t, group, fmt.Sprint("uuid-", i), index)
 		furnish(t, in.Dir, fmt.Sprint("data of ", i))
