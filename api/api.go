@@ -29,7 +29,7 @@ type Config struct {
 	Audits    *access.Audits
 	// Schedules and Notices answer their routes, guarded like Service; without
 	// one, these do not exist.
-	Schedules lockstep.Schedules
+	Schedules lockstep.EditableSchedules
 	Notices   lockstep.Notices
 	// Keys keep idempotency keys.
 	Keys state.RunKeys

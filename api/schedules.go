@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,7 +23,7 @@ func (a *API) registerSchedules() {
 	}, a.schedule)
 	route(a, huma.Operation{
 		OperationID: "set-schedule", Method: http.MethodPut, Path: "/schedules/{schedule}", Tags: tags, Summary: "Make a schedule, or replace one",
-		Description: "What was due before is not caught up with. One of the configuration file is changed there.",
+		Description: "What was due before is not caught up with. One of the configuration file is changed there. With If-Match, or If-None-Match: *, nothing is undone that somebody else has changed meanwhile.",
 	}, a.setSchedule)
 	route(a, huma.Operation{
 		OperationID: "delete-schedule", Method: http.MethodDelete, Path: "/schedules/{schedule}", Tags: tags, DefaultStatus: http.StatusNoContent,
@@ -60,9 +61,15 @@ type SchedulePath struct {
 	Schedule string `path:"schedule" maxLength:"128"`
 }
 
-func (a *API) schedule(ctx context.Context, in *SchedulePath) (*body[lockstep.ScheduleStatus], error) {
+// taggedSchedule is a schedule with the tag of its definition.
+type taggedSchedule struct {
+	ETag string `header:"ETag" doc:"Of the definition: a pause, or a slot that is due, does not change it."`
+	Body lockstep.ScheduleStatus
+}
+
+func (a *API) schedule(ctx context.Context, in *SchedulePath) (*taggedSchedule, error) {
 	s, err := a.cfg.Schedules.Get(ctx, in.Schedule)
-	return &body[lockstep.ScheduleStatus]{s}, err
+	return &taggedSchedule{strconv.Quote(s.Digest()), s}, err
 }
 
 // ScheduleRequest is a schedule as a client sets it.
@@ -87,15 +94,28 @@ func ScheduleRequestOf(s lockstep.Schedule) ScheduleRequest {
 	}
 }
 
-func (a *API) setSchedule(ctx context.Context, in *struct {
+type setScheduleInput struct {
 	SchedulePath
-	Body ScheduleRequest
-}) (*body[lockstep.ScheduleStatus], error) {
+	Match     string `header:"If-Match" maxLength:"256" doc:"Replace this definition alone: its ETag. 409 if it is another one by now."`
+	NoneMatch string `header:"If-None-Match" maxLength:"8" enum:"*" doc:"Make it only if there is none of that name."`
+	Body      ScheduleRequest
+}
+
+func (a *API) setSchedule(ctx context.Context, in *setScheduleInput) (*taggedSchedule, error) {
 	b := in.Body
-	err := a.cfg.Schedules.Set(ctx, lockstep.Schedule{
+	s := lockstep.Schedule{
 		Name: in.Schedule, Deployment: b.Deployment, Operation: cmp.Or(b.Operation, lockstep.ScheduledBackup), Cron: b.Cron, Zone: b.Zone,
 		Jitter: time.Duration(b.Jitter), Overlap: b.Overlap, Missed: b.Missed, Keep: b.Keep, Sample: b.Sample, To: b.To,
-	}, principal(ctx))
+	}
+	var err error
+	switch {
+	case in.Match != "" && in.Match != "*":
+		err = a.cfg.Schedules.Replace(ctx, strings.Trim(in.Match, `"`), s, principal(ctx))
+	case in.NoneMatch != "":
+		err = a.cfg.Schedules.Replace(ctx, "", s, principal(ctx))
+	default:
+		err = a.cfg.Schedules.Set(ctx, s, principal(ctx))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +126,14 @@ func (a *API) deleteSchedule(ctx context.Context, in *SchedulePath) (*nothing, e
 	return nil, a.cfg.Schedules.Delete(ctx, in.Schedule, principal(ctx))
 }
 
-func (a *API) pauseSchedule(ctx context.Context, in *SchedulePath) (*body[lockstep.ScheduleStatus], error) {
+func (a *API) pauseSchedule(ctx context.Context, in *SchedulePath) (*taggedSchedule, error) {
 	if err := a.cfg.Schedules.Pause(ctx, in.Schedule, principal(ctx)); err != nil {
 		return nil, err
 	}
 	return a.schedule(ctx, in)
 }
 
-func (a *API) resumeSchedule(ctx context.Context, in *SchedulePath) (*body[lockstep.ScheduleStatus], error) {
+func (a *API) resumeSchedule(ctx context.Context, in *SchedulePath) (*taggedSchedule, error) {
 	if err := a.cfg.Schedules.Resume(ctx, in.Schedule, principal(ctx)); err != nil {
 		return nil, err
 	}

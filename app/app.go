@@ -141,7 +141,11 @@ func (a *App) source(name string) (source.Source, error) {
 
 // Run is one run, folded from its events.
 func (a *App) Run(ctx context.Context, id lockstep.RunID) (*lockstep.Run, error) {
-	events, err := a.cfg.Journal.Events(ctx, id, 0)
+	return runOf(ctx, a.cfg.Journal, id)
+}
+
+func runOf(ctx context.Context, j journal.Journal, id lockstep.RunID) (*lockstep.Run, error) {
+	events, err := j.Events(ctx, id, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read run %s: %w", id, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/journal"
 	"lockstep/retention"
 )
 
@@ -76,14 +77,18 @@ func kept(artifacts []lockstep.Artifact, b lockstep.Backup) []lockstep.Artifact 
 // restoresBack bounds how many restores are looked back at.
 const restoresBack = 50
 
-// halfRestored says, in one sentence, what the last restores of the key left
-// half done, or "".
 func (a *App) halfRestored(ctx context.Context, key lockstep.DeploymentKey) (string, error) {
-	sums, err := a.cfg.Journal.Runs(ctx, lockstep.RunFilter{Key: key, Operation: lockstep.OperationRestore, Limit: restoresBack})
+	return HalfRestored(ctx, a.cfg.Journal, key)
+}
+
+// HalfRestored says, in one sentence, what the last restores of a deployment left half
+// done, as far as nobody has vouched for it, or "".
+func HalfRestored(ctx context.Context, j journal.Journal, key lockstep.DeploymentKey) (string, error) {
+	sums, err := j.Runs(ctx, lockstep.RunFilter{Key: key, Operation: lockstep.OperationRestore, Limit: restoresBack})
 	if err != nil {
 		return "", err
 	}
-	words, err := a.cfg.Journal.Records(ctx, recordRestoreAck)
+	words, err := j.Records(ctx, recordRestoreAck)
 	if err != nil {
 		return "", err
 	}
@@ -96,7 +101,7 @@ func (a *App) halfRestored(ctx context.Context, key lockstep.DeploymentKey) (str
 		if s.State == lockstep.RunRunning || s.Data == lockstep.DataUntouched {
 			continue
 		}
-		run, err := a.Run(ctx, s.ID)
+		run, err := runOf(ctx, j, s.ID)
 		if err != nil {
 			return "", err
 		}

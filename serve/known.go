@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/app"
 	"lockstep/config"
 	"lockstep/journal"
 	"lockstep/journal/sqlite"
@@ -77,7 +78,7 @@ func (m memory) recognize(ctx context.Context, cfg *config.Config, d config.Depl
 	case source.IsUnclear:
 		return source.Unclear{Source: s, Why: unclear(is, known)}, nil
 	case source.IsOpen:
-		m.tell("%s has the identity %s now; until what is locked or at work is settled it goes on as %s; a server takes the identity when it is restarted", d.Name, d.Identity, k.Key)
+		m.tell("%s has the identity %s now; until what is locked, at work or half restored is settled it goes on as %s; a server takes the identity when it is restarted", d.Name, d.Identity, k.Key)
 	case source.HasMoved:
 		m.tell("%s is described by %s now, and was by %s: it is the same deployment, with its runs and backups", d.Name, is.File, k.where())
 		if err := m.remember(ctx, is, k.Key); err != nil {
@@ -181,7 +182,11 @@ func (m memory) known(ctx context.Context, is source.Described) ([]knownRun, err
 		} else if describesAnother(files, k) {
 			k.File = ""
 		}
-		k.Open = len(open) > 0 || slices.ContainsFunc(held, func(h lockstep.Hold) bool { return h.Key == r.Key })
+		half, err := app.HalfRestored(ctx, m.journal, r.Key)
+		if err != nil {
+			return nil, err
+		}
+		k.Open = half != "" || len(open) > 0 || slices.ContainsFunc(held, func(h lockstep.Hold) bool { return h.Key == r.Key })
 		known = append(known, knownRun{k, r.ID})
 	}
 	return known, nil

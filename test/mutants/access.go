@@ -256,4 +256,14 @@ var accessMutants = []mutant{
 		Why: "whoever cuts it off is not noticed",
 		Old: "		return fmt.Errorf(\"it had %d bytes and has %d: records were removed\", l.tail.size, info.Size())\n", New: "		l.tail.size = info.Size()\n		return nil\n",
 	},
+	{
+		Name: "api: a schedule is set over whatever there is", File: "api/schedules.go", Test: "./api -run TestSetSchedule_OverWhatWasSeen",
+		Why: "what somebody else has changed is undone without a word",
+		Old: "case in.Match != \"\" && in.Match != \"*\":", New: "case in.Match == \"*\":",
+	},
+	{
+		Name: "an identity forgets what is half restored", File: "serve/known.go", Test: "./cli -run TestScripts$/^moved$",
+		Why: "a half restored system gives a good backup once its file has an identity",
+		Old: "k.Open = half != \"\" || len(open) > 0", New: "k.Open = half == \"never\" || len(open) > 0",
+	},
 }
