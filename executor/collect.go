@@ -12,12 +12,7 @@ import (
 	"lockstep/internal/faultpoint"
 	"lockstep/launcher"
 	"lockstep/repository"
-	"lockstep/target"
 )
-
-// collectTries is how often a transfer that lost its connection is begun anew
-// within one step.
-const collectTries = 3
 
 // collect brings one artifact into the repository, while the instance takes
 // its own inventory beside it: one pass over the bytes on each side.
@@ -97,9 +92,9 @@ func (e *Executor) readPacked(ctx context.Context, c *launcher.Client, t lockste
 // transfer streams the tar of one artifact, as read writes it, into the
 // repository. It begins anew when the connection is lost.
 func (e *Executor) transfer(ctx context.Context, t lockstep.Task, total int64, read func(context.Context, io.Writer) error) (repository.Content, error) {
-	for try := 1; ; try++ {
+	for anew := e.anew(); ; {
 		content, err := e.transferOnce(ctx, t, total, read)
-		if err == nil || try == collectTries || ctx.Err() != nil || !errors.Is(err, target.ErrLost) {
+		if !anew.again(ctx, err) {
 			return content, err
 		}
 	}

@@ -2,13 +2,11 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"lockstep"
 	"lockstep/launcher"
 	"lockstep/spill"
-	"lockstep/target"
 )
 
 // inventory is what an instance says that a folder holds, once it has.
@@ -59,9 +57,9 @@ func (e *Executor) beginInventory(ctx context.Context, c *launcher.Client, artif
 	go func() {
 		defer close(inv.done)
 		defer cancel()
-		for try := 1; ; try++ {
+		for anew := e.anew(); ; {
 			inv.keep(takeInventory(ctx, c, dir))
-			if inv.err == nil || try == collectTries || ctx.Err() != nil || !errors.Is(inv.err, target.ErrLost) {
+			if !anew.again(ctx, inv.err) {
 				return
 			}
 		}

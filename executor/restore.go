@@ -12,7 +12,6 @@ import (
 	"lockstep/launcher"
 	"lockstep/repository"
 	"lockstep/spill"
-	"lockstep/target"
 )
 
 // read reads an artifact from the repository to its end and compares it with
@@ -63,9 +62,8 @@ func (e *Executor) place(ctx context.Context, t lockstep.Task) error {
 	if err := c.MakeDir(ctx, t.Plan.Locations.Artifacts, t.Plan.Locations.Artifacts); err != nil {
 		return err
 	}
-	for try := 1; ; try++ {
-		err = e.upload(ctx, c, t)
-		if err == nil || try == collectTries || ctx.Err() != nil || !errors.Is(err, target.ErrLost) {
+	for anew := e.anew(); ; {
+		if err = e.upload(ctx, c, t); !anew.again(ctx, err) {
 			break
 		}
 		if undo := c.RemoveDir(ctx, artifactDir(t)); undo != nil {

@@ -40,8 +40,15 @@ func (w *way) told(err error) error {
 }
 
 // nodeSilent reports whether a text says that the kubelet of a node, or its container
-// runtime, takes no connection.
-func nodeSilent(text string) bool { return strings.Contains(text, "error dialing backend") }
+// runtime, takes no connection, or has only begun to.
+func nodeSilent(text string) bool {
+	for _, says := range []string{"error dialing backend", "rpc error: code = Unavailable", "server is not initialized yet"} {
+		if strings.Contains(text, says) {
+			return true
+		}
+	}
+	return false
+}
 
 // stopped reports whether a text says that a container does not run.
 func stopped(text string) bool {

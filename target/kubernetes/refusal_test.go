@@ -29,6 +29,8 @@ var silences = []struct {
 	{false, "Internal error occurred: unable to upgrade connection: pod does not exist", "describe pod x", true, true},
 	{false, "Internal error occurred: error sending request: " + kubelet + "dial tcp 10.97.0.1:10250: connect: connection refused", "get nodes", true, true},
 	{false, "Internal error occurred: unable to upgrade connection: error dialing backend: dial tcp 127.0.0.1:3: connect: connection refused", "get nodes", true, true},
+	{false, `Internal error occurred: unable to upgrade connection: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial unix /run/c.sock: connect: connection refused"`, "get nodes", true, true},
+	{false, "Internal error occurred: unable to upgrade connection: rpc error: code = Unknown desc = server is not initialized yet", "get nodes", true, true},
 	{false, "Internal error occurred: unable to upgrade connection: Forbidden (user=kube-apiserver)", "", true, false},
 	{false, "Internal error occurred: error sending request: " + kubelet + "EOF", "", false, false},
 	{false, "Internal error occurred: error executing command in container: dial tcp 10.97.0.1:1: connect: connection refused", "", false, false},

@@ -72,4 +72,14 @@ var kubernetesMutants = []mutant{
 		Why: "one pod is unlocked with what another one holds",
 		Old: "slot.fixed && f.index != slot.index || ", New: "",
 	},
+	{
+		Name: "kubernetes: who does not answer is not asked again", File: "executor/anew.go", Test: "./executor -run CollectWhileNobodyAnswers",
+		Why: "a kubelet that restarts in the middle of a transfer loses the backup",
+		Old: "	case !errors.Is(err, target.ErrUnreachable):\n", New: "	case true:\n",
+	},
+	{
+		Name: "kubernetes: who does not answer is asked for ever", File: "executor/anew.go", Test: "./executor -run CollectWhereNobodyAnswersAnyMore",
+		Why: "a backup whose node is gone for good has no end",
+		Old: "	if time.Since(a.silent) >= a.patience {\n", New: "	if time.Since(a.silent) >= a.patience && false {\n",
+	},
 }
