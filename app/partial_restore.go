@@ -47,7 +47,7 @@ func (r *running) planPart(ctx context.Context, s *session, expected *lockstep.B
 		}
 		plan, err := r.makePlan(found, s.policy, expected, p.silent)
 		if err != nil {
-			return err
+			return unplanned(err, all.Instances)
 		}
 		claimed := s.resolved.Instances
 		s.resolved = needed(all, plan)

@@ -168,7 +168,7 @@ func (r *running) planWhole(ctx context.Context, s *session, expected *lockstep.
 	}
 	p, err := r.makePlan(found, s.policy, expected, nil)
 	if err != nil {
-		return err
+		return unplanned(err, s.resolved.Instances)
 	}
 	return r.freeze(ctx, s, p, found, expected)
 }
