@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: all help build image check fmt vet test race lint e2e restictest uitest bbrsuite dockertest opstest bench mutants crash soak writes shells faults fuzz demo clean
+.PHONY: all help build image check fmt vet test race lint e2e restictest uitest bbrsuite dockertest kubetest opstest bench mutants crash soak writes shells faults fuzz demo clean
 
 all: check test ## Formatting, vet and all tests that need nothing but Go
 
@@ -50,6 +50,9 @@ bbrsuite: ## The bbr program against a strict director, containers as instances 
 
 dockertest: ## Containers of a real engine as instances (Docker; root on Debian)
 	test/docker/run
+
+kubetest: ## Pods of a real node of Kubernetes, whose parts are killed (Docker; root on Debian; builds the node once, in 5 to 10 minutes)
+	test/kube/run
 
 opstest: ## docs/operations.md, followed on machines with systemd (Docker; root on Debian)
 	test/ops/run

@@ -1,0 +1,99 @@
+//go:build kubesuite
+
+package kube
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestLeastRights: the service account that `lockstep kubernetes rbac` prints is enough
+// for a backup and its restore, whatever says which pods; without any of its rights it is
+// not, and what is missing is named; and it may do nothing else.
+func TestLeastRights(t *testing.T) {
+	t.Parallel()
+	n := newNamespace(t)
+	for account, lines := range map[string]string{ // each has pods of its own
+		"set":      "kubernetes: {NS, stateful_set: set}",
+		"workload": "kubernetes: {NS, deployment: workload}",
+		"selector": "kubernetes: {NS, selector: app=selector}",
+		"listed":   "kubernetes: {NS}\ninstance_groups: [{name: listed, instances: [{id: \"0\", pod: listed-0}]}]",
+	} {
+		t.Run(account, func(t *testing.T) {
+			t.Parallel()
+			n := n.of(t)
+			kind := "StatefulSet"
+			if account == "workload" {
+				kind = "Deployment"
+			}
+			n.start(workload{kind: kind, name: account, replicas: 1})
+			leastRights(newSite(t, strings.ReplaceAll(lines, "NS", "kubeconfig: account.kubeconfig, namespace: "+n.name)), n, account)
+		})
+	}
+}
+
+// leastRights checks one account.
+func leastRights(s *site, n *namespace, account string) {
+	role := s.account(n, account)
+	s.eventually(func(r result) bool { return r.code == 0 }, "check", "shop")
+	s.ok("backup", "shop")
+	s.ok("restore", "shop", "latest", "--yes")
+	for i := range strings.Count(role, "- apiGroups:") {
+		n.must(fmt.Sprintf(`kubectl patch role %s --type json -p '[{"op": "remove", "path": "/rules/%d"}]'`, account, i))
+		s.eventually(func(r result) bool { return r.code == 1 && strings.Contains(r.stderr, "hint: it may not ") }, "check", "shop")
+		n.apply(role)
+		s.eventually(func(r result) bool { return r.code == 0 }, "check", "shop")
+	}
+	as := " --as system:serviceaccount:" + n.name + ":" + account
+	for _, no := range []string{
+		"create pods", "delete pods", "patch pods", "watch pods", "get pods/log", "create pods/attach", "create pods/portforward", "create pods/eviction",
+		"get secrets", "list secrets", "get configmaps", "create serviceaccounts/token", "list statefulsets.apps", "get statefulsets.apps/other",
+		"patch statefulsets.apps/set", "get deployments.apps/other", "delete deployments.apps/workload", "get roles.rbac.authorization.k8s.io",
+	} {
+		if out, err := n.try("kubectl auth can-i " + no + as); err == nil {
+			n.t.Errorf("%s may %s: %s", account, no, out)
+		}
+	}
+	for _, no := range []string{"create pods --subresource exec", "list pods"} {
+		if out, err := sh("kubectl auth can-i --namespace default " + no + as); err == nil {
+			n.t.Errorf("%s may %s elsewhere: %s", account, no, out)
+		}
+	}
+}
+
+// account makes the service account that the site's configuration takes, and its
+// account.kubeconfig, and gives what was printed of it.
+func (s *site) account(n *namespace, name string) string {
+	s.t.Helper()
+	s.write("account.kubeconfig", n.login())
+	role := s.ok("kubernetes", "rbac", "shop", "--service-account", name).stdout
+	n.apply(role)
+	s.write("account.kubeconfig", strings.ReplaceAll(n.login(), "of-the-tests", n.must("kubectl create token "+name)))
+	return role
+}
+
+// login is a kubeconfig that logs in as the administrator.
+func (n *namespace) login() string {
+	n.t.Helper()
+	text, err := os.ReadFile(the.dir + "/kubeconfig")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// eventually runs the program until it ends as it should: an API server learns of
+// rights a moment later.
+func (s *site) eventually(as func(result) bool, args ...string) {
+	s.t.Helper()
+	var r result
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if r = s.run(args...); as(r) {
+			return
+		}
+	}
+	s.t.Fatalf("lockstep %s: not within %v: exit %d\n%s\n%s", strings.Join(args, " "), patience, r.code, r.stdout, r.stderr)
+}
