@@ -44,13 +44,7 @@ func (e *Executor) check(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 	if err != nil {
 		return f, err
 	}
-	var warning string
-	err = atOnce(
-		func() error { return checkTools(ctx, c) },
-		func() error { return e.checkLeftovers(ctx, c, t) },
-		func() error { return checkRoom(ctx, c, t) },
-		func() (err error) { warning, err = e.checkSpace(ctx, c, t); return err },
-	)
+	warning, err := e.fit(ctx, c, t)
 	if warning != "" {
 		f.Warnings = append(f.Warnings, warning)
 	}
@@ -62,6 +56,26 @@ func (e *Executor) check(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 		return f, err
 	}
 	return f, e.leases.arm(ctx, c, t)
+}
+
+// fit asks whether the instance has what the run needs of it. One question is enough
+// where all is well.
+func (e *Executor) fit(ctx context.Context, c *launcher.Client, t lockstep.Task) (warning string, err error) {
+	space, room, well, err := c.Fit(ctx, t.Plan.Locations.Artifacts)
+	if err != nil {
+		return "", err
+	}
+	if well {
+		warning, err = e.enoughSpace(t, space)
+		return warning, errors.Join(enoughRoom(room, t), err)
+	}
+	err = atOnce(
+		func() error { return checkTools(ctx, c) },
+		func() error { return e.checkLeftovers(ctx, c, t) },
+		func() error { return checkRoom(ctx, c, t) },
+		func() (err error) { warning, err = e.checkSpace(ctx, c, t); return err },
+	)
+	return warning, err
 }
 
 // bring puts the scripts on the instance that the run brings along for it.
@@ -141,11 +155,15 @@ func LeftoverError(dir string, instance lockstep.InstanceID, hint string) error 
 
 // checkSpace compares an instance's free space with what will be put there.
 func (e *Executor) checkSpace(ctx context.Context, c *launcher.Client, t lockstep.Task) (warning string, err error) {
-	need, known := e.needOn(t)
 	space, err := c.Space(ctx, t.Plan.Locations.Artifacts)
 	if err != nil {
 		return "", fmt.Errorf("free space for %s: %w", t.Plan.Locations.Artifacts, err)
 	}
+	return e.enoughSpace(t, space)
+}
+
+func (e *Executor) enoughSpace(t lockstep.Task, space launcher.Space) (warning string, err error) {
+	need, known := e.needOn(t)
 	if !known && need > 0 {
 		warning = fmt.Sprintf("how much its artifacts will need is not known yet; %s is free", size(space.FreeBytes))
 		need = min(need, space.FreeBytes)

@@ -28,27 +28,24 @@ func (e *Executor) collect(ctx context.Context, t lockstep.Task) (lockstep.StepF
 	}
 	defer release()
 	dir := artifactDir(t)
-	var size launcher.Space
-	err = atOnce(
-		func() (err error) { size, err = c.Space(ctx, dir); return err },
-		func() (err error) { f.Warnings, err = survey(ctx, c, t); return err },
-	)
+	used, warnings, err := survey(ctx, c, t)
+	f.Warnings = warnings
 	if err != nil {
 		return f, fmt.Errorf("collect %s: %w", dir, unread(ctx, c, t, err))
 	}
-	returnSpace, err := e.space.reserve(ctx, e.cfg.Repository, size.UsedBytes)
+	returnSpace, err := e.space.reserve(ctx, e.cfg.Repository, used)
 	if err != nil {
 		return f, err
 	}
 	defer returnSpace()
 	read := e.readBeside
-	if size.UsedBytes <= launcher.WorthPacking {
+	if used <= launcher.WorthPacking {
 		read = e.readPacked
 	}
 	faultpoint.Hit("executor.collect.before")
 	lost := make(chan []string, 1)
 	go func() { lost <- traits(ctx, c, t) }()
-	content, err := read(ctx, c, t, size.UsedBytes)
+	content, err := read(ctx, c, t, used)
 	faultpoint.Hit("executor.collect.after")
 	if err != nil {
 		return f, fmt.Errorf("collect %s: %w", dir, unread(ctx, c, t, err))

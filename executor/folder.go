@@ -40,21 +40,21 @@ func notRemoved(t lockstep.Task, err error) error {
 }
 
 // survey refuses what cannot be kept before any of the artifact is moved, and says
-// what is left out of it.
-func survey(ctx context.Context, c *launcher.Client, t lockstep.Task) (notes []string, err error) {
+// how much it takes on the instance and what is left out of it.
+func survey(ctx context.Context, c *launcher.Client, t lockstep.Task) (used int64, notes []string, err error) {
 	s, err := c.Survey(ctx, artifactDir(t))
 	switch {
 	case err != nil:
-		return nil, err
+		return 0, nil, err
 	case len(s.Mounts) > 0:
-		return nil, mountError(t, s.Mounts)
+		return 0, nil, mountError(t, s.Mounts)
 	case len(s.Odd) > 0:
-		return nil, oddError(s.Odd)
+		return 0, nil, oddError(s.Odd)
 	}
 	if n := len(s.Sockets); n > 0 {
 		notes = append(notes, fmt.Sprintf("left out, for nothing can be kept of them: sockets %s", quoted(s.Sockets)))
 	}
-	return notes, nil
+	return s.UsedBytes, notes, nil
 }
 
 // oddError names what can be in no artifact.

@@ -26,6 +26,10 @@ func checkRoom(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
 	if err != nil {
 		return err
 	}
+	return enoughRoom(room, t)
+}
+
+func enoughRoom(room launcher.Room, t lockstep.Task) error {
 	bytes, names := roomForRun, namesForRun
 	for _, stage := range []lockstep.Stage{lockstep.StageLock, lockstep.StageWork, lockstep.StageUnlock} {
 		for _, s := range t.Plan.Steps(stage) {

@@ -52,7 +52,7 @@ func silenceOf(verb string, usual time.Duration) time.Duration {
 // answers still there?
 func lateOf(verb string, usual time.Duration) func(context.Context, *session, uint64) error {
 	switch verb {
-	case "claim", "release", "kill", "mkdir", "rmdir", "exists", "space":
+	case "claim", "release", "kill", "mkdir", "rmdir", "exists", "space", "fit", "survey", "traits":
 		return func(ctx context.Context, s *session, id uint64) error { return s.still(ctx, id, usual) }
 	}
 	return nil

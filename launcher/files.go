@@ -138,6 +138,30 @@ func (c *Client) Room(ctx context.Context) (Room, error) {
 	return Room{Dir: s.runDir, FreeBytes: bytes, FreeNames: names}, nil
 }
 
+// Fit is what Tools, Exists, Space and Room say of an instance on which a run may put
+// artifacts in dir: nothing is missing there, and there is no dir. Where that is not so,
+// or not known, well is false, and they say why. It is much less for the instance to do.
+func (c *Client) Fit(ctx context.Context, dir string) (space Space, room Room, well bool, err error) {
+	if err := checkDir(dir); err != nil {
+		return space, room, false, err
+	}
+	word, err := encodeWord(dir)
+	if err != nil {
+		return space, room, false, err
+	}
+	f, s, err := c.do(ctx, "fit", word)
+	if err != nil || f.word(0) == "ask" {
+		return space, room, false, err
+	}
+	var n [3]int64
+	for i := range n {
+		if n[i], err = strconv.ParseInt(f.word(i), 10, 64); err != nil || n[i] < 0 {
+			return space, room, false, fmt.Errorf("look whether the instance is fit: %w: %.80q", errFrame, f.words)
+		}
+	}
+	return Space{FreeBytes: n[0]}, Room{Dir: s.runDir, FreeBytes: n[1], FreeNames: n[2]}, true, nil
+}
+
 // Tools names the programs that the launcher needs and the instance lacks.
 func (c *Client) Tools(ctx context.Context) (missing []string, err error) {
 	f, _, err := c.do(ctx, "tools")

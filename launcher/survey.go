@@ -17,6 +17,8 @@ type Survey struct {
 	// "long" and its first 200; Sockets are the first sockets' paths. There are at
 	// most a hundred of each.
 	Odd, Sockets []string
+	// UsedBytes are allocated by the folder.
+	UsedBytes int64
 }
 
 // Survey looks through the folder, reading no file. None is an error.
@@ -29,6 +31,10 @@ func (c *Client) Survey(ctx context.Context, dir string) (Survey, error) {
 	for line := range strings.Lines(string(f.payload)) {
 		kind, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch kind {
+		case "used":
+			if s.UsedBytes, err = strconv.ParseInt(name, 10, 64); err != nil || s.UsedBytes < 0 {
+				return Survey{}, fmt.Errorf("look through folder %q: %w: %.80q", dir, errFrame, line)
+			}
 		case "mount":
 			s.Mounts = append(s.Mounts, mountPath(name))
 		case "s":

@@ -69,8 +69,11 @@ for lks_d in setsid flock sha256sum stat head mkfifo sync date; do
   command -v "$lks_d" >/dev/null || { printf "%s is missing\n" "$lks_d" >&2; exit 95; }
 done
 setsid -f -w -V >/dev/null 2>&1 || { printf "setsid -f -w does not work, as that of busybox does not\n" >&2; exit 95; }
-"$5" -c "exec 7>/dev/null; \"\$0\" -c \"true >&7 || exit 9; [ -n \\\"\\\$1\\\" ] || exit 8\" - \"\$1\"" "$5" "$(printf "\377")" 2>/dev/null
-case $? in
+exec 7>/dev/null
+"$5" -c "true >&7 || exit 9; [ -n \"\$1\" ] || exit 8" - "$(printf "\377")" 2>/dev/null
+lks_n=$?
+exec 7>&-
+case $lks_n in
   0) ;;
   8) printf "sh loses bytes that are not text, as yash does\n" >&2; exit 95 ;;
   *) printf "sh does not hand its descriptors on, as mksh does not\n" >&2; exit 95 ;;
@@ -81,8 +84,10 @@ case $3 in /*) lks_r=$3 ;; *) lks_r=$PWD/$3 ;; esac
 case $4 in /*) lks_s=$4 ;; *) lks_s=$PWD/$4 ;; esac
 lks_n=0
 until [ "$lks_r" -ef /proc/self/fd/3 ]; do
-  mkdir -p -- "$lks_r" && [ "$lks_n" -lt 50 ] || exit 93
+  lks_m=
+  mkdir -m 0700 -- "$lks_r" 2>/dev/null && lks_m=$lks_r || mkdir -p -- "$lks_r" && [ "$lks_n" -lt 50 ] || exit 93
   for lks_d in "$lks_r" "$lks_s"; do
+    [ "$lks_d" != "$lks_m" ] || continue # we have just made it
     [ -e "$lks_d" ] || [ -L "$lks_d" ] || continue
     lks_m=$(stat -c %a -- "$lks_d")
     if [ -L "$lks_d" ] || [ ! -d "$lks_d" ] || [ ! -O "$lks_d" ] || [ "${lks_m%00}" = "$lks_m" ]; then
@@ -113,7 +118,7 @@ exec "$5" "$lks_f" serve "$lks_r" "$lks_s" "$lks_um" - "$5"`
 
 // bootCommand is the command line of the control session.
 func (c *Client) bootCommand() string {
-	return c.asRoot("sh", "-c", bootstrap, "lockstep",
+	return c.asRoot(c.shell, "-c", bootstrap, "lockstep",
 		strconv.Itoa(len(text())), digest(), c.cfg.RunDir, c.cfg.StateDir, c.shell)
 }
 

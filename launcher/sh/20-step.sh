@@ -247,8 +247,24 @@ lks_become() {
 lks_confine() {
 	lks_CG=-
 	{ read -r lks_W <"$lks_RUN/r-$lks_run/cgroup"; } 2>/dev/null || return 0
-	lks_W=$lks_W/${lks_D##*/}
-	mkdir "$lks_W" 2>/dev/null && { echo 0 >"$lks_W/cgroup.procs"; } 2>/dev/null && lks_CG=$lks_W
+	lks_place "$lks_W" || return 0
+	{ echo 0 >"$lks_W/cgroup.procs"; } 2>/dev/null && lks_CG=$lks_W
+}
+
+# lks_place GROUP: sets W to a control group in it that is the step's alone. Who makes
+# the file has the place of that number; there are as many as most runs have steps.
+lks_place() {
+	for lks_n in 1 2 3 4 5 6; do
+		[ ! -e "$lks_RUN/r-$lks_run/place-$lks_n" ] && [ -d "$1/$lks_n" ] || continue
+		set -C
+		{ true >"$lks_RUN/r-$lks_run/place-$lks_n"; } 2>/dev/null
+		lks_created_=$?
+		set +C
+		lks_W=$1/$lks_n
+		[ "$lks_created_" != 0 ] || return 0
+	done
+	lks_W=$1/${lks_D##*/}
+	mkdir "$lks_W" 2>/dev/null
 }
 
 # lks_whoami_: sets PID and TICKS (start time) of this very process; $$ would be

@@ -55,7 +55,10 @@ lks_claim() {
 	fi
 	lks_confinable "$4"
 	set +f
-	rm -f "$lks_SESS"/for-*
+	for lks_W in "$lks_SESS"/for-*; do
+		set -f
+		[ ! -e "$lks_W" ] || [ "$lks_W" = "$lks_SESS/for-$4" ] || rm -f "$lks_W"
+	done
 	set -f
 	lks_speak_for "$4"
 	# The rows may have to wait for a slow client.
@@ -73,13 +76,15 @@ lks_take_claim() {
 	[ "$5" -le "$lks_max" ] || lks_max=$5
 	lks_text="1 $4 $5 $lks_max $lks_BOOT $((lks_BOOTED + lks_CS / 100)) $2 $3"
 	mkdir -p "$lks_RUN/r-$4" "$lks_dir" || return 1
-	if [ -f "$lks_dir/boot" ]; then
+	if [ -s "$lks_dir/boot" ]; then
 		lks_durable "$lks_STATE/claim" "$lks_text"
 		return
 	fi
 	true >"$lks_RUN/r-$4/began" || return 1
-	echo "$lks_BOOT" >"$lks_dir/boot.new" && printf '%s\n' "$lks_text" >"$lks_STATE/claim.new" &&
-		sync "$lks_dir/boot.new" "$lks_STATE/claim.new" && mv -f "$lks_dir/boot.new" "$lks_dir/boot" &&
+	# An empty one, of a claim that was cut off here, counts as another boot's until it
+	# is written again.
+	echo "$lks_BOOT" >"$lks_dir/boot" && printf '%s\n' "$lks_text" >"$lks_STATE/claim.new" &&
+		sync "$lks_dir/boot" "$lks_STATE/claim.new" &&
 		mv -f "$lks_STATE/claim.new" "$lks_STATE/claim" && sync "$lks_dir" "$lks_STATE"
 }
 
@@ -97,8 +102,17 @@ lks_confinable() {
 		[ "$lks_s" != 0 ] || lks_W=${lks_W}${lks_d%/}
 	done </proc/self/cgroup
 	case $lks_W in */..*) return 0 ;; esac # ours is not to be seen from here
-	lks_W=$lks_W/lockstep.$(stat -c %d.%i "$lks_RUN/r-$1")
-	mkdir -p "$lks_W" 2>/dev/null && echo "$lks_W" >"$lks_RUN/r-$1/cgroup"
+	lks_g=$lks_W
+	lks_whoami_
+	lks_g=$lks_g/lockstep.$1.$lks_PID.$lks_TICKS
+	# The places of its first steps are made with it; see lks_place.
+	if mkdir "$lks_g" "$lks_g/1" "$lks_g/2" "$lks_g/3" "$lks_g/4" "$lks_g/5" "$lks_g/6" 2>/dev/null; then
+		echo "$lks_g" >"$lks_RUN/r-$1/cgroup"
+	else
+		set +f
+		rmdir "$lks_g"/*/ "$lks_g" 2>/dev/null
+		set -f
+	fi
 }
 
 # lks_unconfine RUN: its control groups go. What a script started to stay is moved
@@ -111,10 +125,10 @@ lks_unconfine() {
 		while read -r lks_W; do
 			echo "$lks_W" >"${lks_g%/*}/cgroup.procs"
 		done <"${lks_d}cgroup.procs"
-		rmdir "$lks_d"
 	done 2>/dev/null
+	set +f
+	rmdir "$lks_g"/*/ "$lks_g" 2>/dev/null
 	set -f
-	rmdir "$lks_g" 2>/dev/null
 }
 
 # lks_driven RUN OVER: is it alive, or is somebody here who drives it? WHY says which.
@@ -364,7 +378,7 @@ lks_drop_scripts() {
 		[ ! -e "$lks_r" ] || return
 	done
 	set -f
-	rm -rf "$lks_STATE/scripts"
+	[ ! -e "$lks_STATE/scripts" ] || rm -rf "$lks_STATE/scripts"
 }
 
 # lks_untried RUN: does it owe an unlock of which no try has ended here?

@@ -86,9 +86,11 @@ lks_push() {
 		[ ! -f "$lks_RUN/r-$1/lease" ] || lks_watched "$1" || lks_start_watch "$1" "$2"
 		return 1
 	fi
-	lks_watched "$1" || lks_start_watch "$1" "$2"
+	! lks_watched "$1" || return 0
+	lks_start_watch "$1" "$2"
 	# Only when it has its lock is it in a session of its own, out of reach of
 	# whatever ends ours; and one that fires at once may be done already.
+	[ "$lks_W" != watching ] || return 0
 	lks_tries=0
 	until lks_watched "$1" || [ -e "$lks_RUN/r-$1/fired" ]; do
 		lks_tries=$((lks_tries + 1))
@@ -106,10 +108,11 @@ lks_put_lease() {
 }
 
 # lks_start_watch RUN TERM: returns when the watchdog has its lock, or has ended:
-# it closes its output then, which is what the command substitution waits for.
+# it closes its output then, which is what the command substitution waits for. W is
+# "watching" where it has said that it has its lock.
 lks_start_watch() {
-	: "$(setsid -f "$lks_SH" "$lks_L" watch "$lks_RUN" "$lks_STATE" "$lks_UM" "$lks_LC" "$lks_SH" "$1" "$2" \
-		</dev/null 2>/dev/null 3>&- 5>&- 6>&- 8>&-)"
+	lks_W=$(setsid -f "$lks_SH" "$lks_L" watch "$lks_RUN" "$lks_STATE" "$lks_UM" "$lks_LC" "$lks_SH" "$1" "$2" \
+		</dev/null 2>/dev/null 3>&- 5>&- 6>&- 8>&-)
 }
 
 # lks_stop_watch RUN: the watchdog and its sleep are a process group of their own.
@@ -151,6 +154,7 @@ lks_watch_main() {
 	exec 9>>"$lks_RUN/r-$1/watch.lock" || return
 	flock -w 1 9 || return
 	echo "$$" >"$lks_RUN/r-$1/watch.pid" || return # nobody could stop it
+	echo watching
 	exec >/dev/null
 	while read -r lks_deadline lks_gap lks_grace <"$lks_RUN/r-$1/lease"; do
 		lks_now

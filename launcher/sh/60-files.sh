@@ -40,9 +40,9 @@ lks_exists() {
 lks_space() {
 	lks_dec "$2"
 	case $lks_W in /*) ;; *) lks_W=$PWD/$lks_W ;; esac
-	lks_dir=$lks_W lks_near=$lks_W lks_used=0
-	while [ -n "$lks_near" ] && [ ! -e "$lks_near" ]; do lks_near=${lks_near%/*}; done
-	if ! lks_free=$(df -B1 --output=avail -- "${lks_near:-/}" 2>&1); then
+	lks_dir=$lks_W lks_used=0
+	lks_nearest
+	if ! lks_free=$(df -B1 --output=avail -- "$lks_near" 2>&1); then
 		lks_fail "$1" error "$lks_free"
 		return
 	fi
@@ -55,15 +55,52 @@ lks_space() {
 	lks_say "$1" ok "$2" "$3"
 }
 
+# lks_nearest: sets NEAR to W, or to what is there of the way to it.
+lks_nearest() {
+	lks_near=$lks_W
+	while [ -n "$lks_near" ] && [ ! -e "$lks_near" ]; do lks_near=${lks_near%/*}; done
+	lks_near=${lks_near:-/}
+}
+
+# lks_fit ID DIR: what tools, exists, space and room say, by two programs: the free bytes
+# where DIR will be, then as room. "ask" where anything is otherwise than it should be,
+# or cannot be known: then those verbs say what.
+lks_fit() {
+	lks_dec "$2"
+	case $lks_W in /*) ;; *) lks_W=$PWD/$lks_W ;; esac
+	lks_id=$1
+	lks_nearest
+	lks_text=$(find "$lks_W" /dev/null -maxdepth 0 -printf 'it is there\n' 2>&1)
+	case $lks_text in
+	"it is there$lks_NL"*': No such file or directory' | *": No such file or directory${lks_NL}it is there")
+		# shellcheck disable=SC2046
+		set -- $(stat -f -c '%a %S %d %c' -- "$lks_near" "$lks_RUN")
+		;;
+	*) set -- ;;
+	esac
+	lks_find_missing
+	if [ -n "$lks_missing" ] || [ $# != 8 ]; then
+		lks_say "$lks_id" ok ask
+		return
+	fi
+	[ "$8" != 0 ] || set -- "$1" "$2" "$3" "$4" "$5" "$6" 1000000 0
+	lks_say "$lks_id" ok "$(($1 * $2))" "$(($5 * $6))" "$7"
+}
+
 # lks_tools ID: names what is missing here.
 lks_tools() {
+	lks_find_missing
+	find /dev/null -printf '' >/dev/null 2>&1 || lks_missing="$lks_missing GNU-find"
+	lks_say "$1" ok "$lks_missing"
+}
+
+# lks_find_missing: sets missing to the programs that are not there, without one.
+lks_find_missing() {
 	lks_missing=''
 	for lks_t in setsid flock sha256sum tar find xargs dd stat df du sort sed cut od tr \
 		uniq head mkfifo sync nproc grep env; do
 		command -v "$lks_t" >/dev/null 2>&1 || lks_missing="$lks_missing $lks_t"
 	done
-	find /dev/null -printf '' >/dev/null 2>&1 || lks_missing="$lks_missing GNU-find"
-	lks_say "$1" ok "$lks_missing"
 }
 
 # lks_tar_out DIR: the folder as a posix archive, times to the nanosecond, holes as

@@ -6,7 +6,10 @@
 lks_mounted() {
 	[ -d "$1" ] && [ ! -L "$1" ] || return 0
 	lks_base=$(cd -P -- "$1" && pwd -P && echo .) || return 1
-	lks_base=$(printf '%s' "${lks_base%"$lks_NL".}" | sed -z 's/\\/\\134/g; s/ /\\040/g; s/\t/\\011/g; s/\n/\\012/g')
+	lks_base=${lks_base%"$lks_NL".}
+	case $lks_base in
+	*[!A-Za-z0-9/._-]*) lks_base=$(printf '%s' "$lks_base" | sed -z 's/\\/\\134/g; s/ /\\040/g; s/\t/\\011/g; s/\n/\\012/g') ;;
+	esac
 	while read -r lks__ lks__ lks__ lks__ lks_W lks__; do
 		case $lks_W in "$lks_base" | "$lks_base"/*) printf '%s\n' "$lks_W" ;; esac
 	done </proc/self/mountinfo
@@ -79,14 +82,12 @@ lks_ours() {
 }
 
 # lks_make_top DIR: the folder of all artifacts, with the mark that we made it, which
-# the contract's own folder needs not: scripts find there what the original puts there.
+# the contract's own folder needs not: scripts find there what the original puts
+# there. That one is made with what lies in it.
 lks_make_top() {
-	case $1 in ?*/*) mkdir -p -- "${1%/*}" || return 1 ;; esac
-	case ${1%/} in bbr-backup | */bbr-backup)
-		mkdir -p -- "$1"
-		return
-		;;
-	esac
+	case ${1%/} in bbr-backup | */bbr-backup) return 0 ;; esac
+	[ ! -d "$1" ] || return 0
+	case $1 in ?*/*) [ -d "${1%/*}" ] || mkdir -p -- "${1%/*}" || return 1 ;; esac
 	! mkdir -- "$1" 2>/dev/null || true >"$1/.lockstep"
 }
 

@@ -8,12 +8,25 @@ lks_inventory() {
 	cd "$1" && lks_listing && lks_digests && echo 'done'
 }
 
+# lks_listing: the entries; "kinds" gets a letter of lks_kinds_of for each of some.
 lks_listing() {
-	find . -printf '%y %m %U %G %T@ %s %D %i %n\0%P\0%l\0' && printf 'end\0'
+	{ lks_kinds=$(lks_kinds_of -printf '%y %m %U %G %T@ %s %D %i %n\0%P\0%l\0' , 7>&1 >&4); } 4>&1 && printf 'end\0'
+}
+
+# lks_kinds_of [EXPRESSION ,]: a letter for each folder in which others may change names
+# (W), for each large file (L), each of middle size (M), any other (S), and each name of
+# several (N), to descriptor 7, which must be a pipe: nobody can open a socket again.
+# Whatever is asked on the way costs no walk of its own.
+lks_kinds_of() {
+	lks_effective_user
+	lks_W=/proc/self/fd/7
+	find . "$@" -type d \( ! -uid "$lks_EUID" -o -perm /022 \) -fprintf "$lks_W" W -o -type f \
+		\( -links +1 -fprintf "$lks_W" N , -size +8191 -fprintf "$lks_W" L -o -size +127 -fprintf "$lks_W" M -o -fprintf "$lks_W" S \)
 }
 
 # lks_pack DIR: of a small folder the inventory, then the archive, in one session.
 lks_pack() {
+	lks_small=1
 	lks_inventory "$1" && lks_tar_out .
 }
 
@@ -22,12 +35,13 @@ lks_pack() {
 # mount of our own that follows none, else one by one, slowly, by a program that can
 # be told so.
 lks_digests() {
-	lks_effective_user
-	lks_W=$(find . -type d \( ! -uid "$lks_EUID" -o -perm /022 \) -printf x -quit) || return 1
-	if [ -z "$lks_W" ]; then
+	case $lks_kinds in
+	*W*) ;;
+	*)
 		lks_digest_all
 		return
-	fi
+		;;
+	esac
 	if unshare -m true 2>/dev/null; then
 		unshare -m "$lks_SH" "$lks_L" digest-apart "$lks_SH"
 		lks_rc=$?
@@ -44,7 +58,7 @@ lks_digest_apart() {
 	mount --bind -- "$lks_W" "$lks_W" 2>/dev/null &&
 		mount -o remount,bind,nodev,nosymfollow -- "$lks_W" 2>/dev/null &&
 		cd -- "$lks_W" && [ "$(grep -c nosymfollow /proc/self/mountinfo)" -gt "$lks_n" ] || return 95
-	lks_digest_all || return 1
+	lks_kinds=$(lks_kinds_of 7>&1) && lks_digest_all || return 1
 }
 
 # lks_digest_here BASE NAME...: files of the working directory, which find has entered
@@ -74,14 +88,21 @@ lks_line() {
 }
 
 # lks_digest_all: of every file below the working directory. openssl is several times
-# as fast with large files, and slow to begin.
+# as fast with large files, and slow to begin. Few files, or little in them, are not
+# worth a second process.
 lks_digest_all() {
+	case $lks_kinds in
+	*N*) ;;
+	*[LM]*) [ -z "${lks_small-}" ] ;;
+	*) [ "${#lks_kinds}" -gt 1000 ] ;;
+	esac || {
+		find . -type f -exec sha256sum -- {} +
+		return
+	}
 	lks_tool=sha256sum
 	! command -v openssl >/dev/null 2>&1 || lks_tool=openssl
 	lks_cores=$(nproc)
-	# A letter for each large file and each name of several: mostly there are
-	# few, and then few processes are started for them.
-	lks_kinds=$(find . -type f \( \( -size +8191 -printf L -o -size +127 -printf M \) , -links +1 -printf N \)) || return 1
+	# Mostly there are few of a kind, and then few processes are started for them.
 	case $lks_kinds in *L*) lks_hash_all 1 "$lks_tool" -size +8191 || return 1 ;; esac
 	case $lks_kinds in *M*) lks_hash_all 32 "$lks_tool" -size +127 -size -8192 || return 1 ;; esac
 	lks_hash_all 1000 sha256sum -size -128

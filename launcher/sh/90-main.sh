@@ -45,7 +45,7 @@ lks_dispatch() {
 		lks_attend "$2"
 		(lks_renew "$@")
 		;;
-	claim | release | forget | status | settle | exists | space | survey | traits | tools | room) lks_beside "lks_$lks_verb" "$@" ;;
+	claim | release | forget | status | settle | exists | space | fit | survey | traits | tools | room) lks_beside "lks_$lks_verb" "$@" ;;
 	wait) lks_beside lks_wait_step "$@" ;;
 	kill) lks_beside lks_kill_verb "$@" ;;
 	mkdir) lks_beside lks_make_dir "$@" ;;

@@ -36,6 +36,6 @@ var shellMutants = []mutant{
 	{
 		Name: "launcher: a shell that cannot serve is taken", File: "launcher/text.go", Test: "./launcher -run ShellsAndToolsThatCannotServe",
 		Why: "its first step never answers",
-		Old: "case $? in\n  0) ;;\n  8)", New: "case $? in\n  *) ;;\n  8)",
+		Old: "case $lks_n in\n  0) ;;\n  8)", New: "case $lks_n in\n  *) ;;\n  8)",
 	},
 }

@@ -109,6 +109,21 @@ var stepMutants = []mutant{
 		Old: "			! lks_owes \"$lks_r\" || ! lks_alive \"$lks_r\" || continue\n", New: "",
 	},
 	{
+		Name: "steps: two steps share a control group", File: "launcher/sh/20-step.sh", Test: "./launcher -run EachStepHasItsOwnGroup",
+		Why: "whoever ends one script ends another with it",
+		Old: "		[ \"$lks_created_\" != 0 ] || return 0\n", New: "		rm -f \"$lks_RUN/r-$lks_run/place-$lks_n\"\n		return 0\n",
+	},
+	{
+		Name: "steps: a claim that was cut off stays one of another boot", File: "launcher/sh/40-claim.sh", Test: "./launcher -run AClaimThatWasCutOff",
+		Why: "no step but an unlock is started for that run any more",
+		Old: "	if [ -s \"$lks_dir/boot\" ]; then\n", New: "	if [ -f \"$lks_dir/boot\" ]; then\n",
+	},
+	{
+		Name: "steps: what is missing is not looked for", File: "launcher/sh/60-files.sh", Test: "./launcher -run FitSaysWhat",
+		Why: "a check calls an instance fit on which the run breaks off",
+		Old: "	if [ -n \"$lks_missing\" ] || [ $# != 8 ]; then\n", New: "	if [ $# != 8 ]; then\n",
+	},
+	{
 		Name: "steps: a login that is known to be unfit is waited for", File: "launcher/client.go", Test: "./launcher -run ALoginThatIsGivenUp -timeout 20s",
 		Why: "somebody waits half a minute for what is known after a second",
 		Old: "		s.giveUp()\n	}\n}\n\n// claimed", New: "	}\n}\n\n// claimed",
