@@ -15,7 +15,7 @@ import (
 
 // maxPrograms is how many programs an instance runs at most for a whole backup of one
 // small artifact, its login shells and the three scripts among them.
-const maxPrograms = 110
+const maxPrograms = 99
 
 // TestProgramsOfABackup counts them: on a real instance each costs about a millisecond
 // of a processor, and nearly all of what a small backup costs is that.

@@ -1,7 +1,6 @@
 package discover
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,36 +53,47 @@ func (w layout) interpret(instance lockstep.InstanceID, frames []frame) (probed,
 			Hint: "install coreutils and findutils there",
 		}
 	}
-	if err := complete(by); err != nil {
+	if err := listed(by); err != nil {
 		return out, &lockstep.Error{Op: op, Err: err, Hint: listingHint(err)}
 	}
-	if err := w.files(&out, by["files"].body, by["sums"].body); err != nil {
+	if err := w.lines(&out, by["scripts"].body); err != nil {
 		var e *lockstep.Error
 		if errors.As(err, &e) {
 			return out, &lockstep.Error{Kind: e.Kind, Op: op, Err: err}
 		}
 		return out, &lockstep.Error{Op: op, Err: err, Hint: "scripts there are being changed; try again when that has ended"}
 	}
-	w.modes(&out, split(by["modes"].body))
 	return out, nil
 }
 
-// modes keeps what is worth telling of the modes of scripts and their folders.
-// What makes no sense is passed over: nothing but a warning or a refusal comes
-// of it.
-func (w layout) modes(out *probed, list []string) {
-	for i := 0; i+1 < len(list); i += 2 {
-		mode, err := strconv.ParseUint(list[i], 8, 16)
-		job, name, ok := w.split(list[i+1])
-		if err != nil || !ok {
-			continue
+// lines reads what find and sha256sum said of scripts.
+func (w layout) lines(out *probed, text []byte) error {
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if mode, ok := strings.CutPrefix(line, "mode "); ok {
+			w.mode(out, mode)
+		} else if err := w.script(out, line); err != nil {
+			return err
 		}
-		if mode&0o002 != 0 {
-			out.open[job] = append(out.open[job], name)
-		}
-		if name != "" && mode&0o111 == 0 {
-			out.idle[job] = append(out.idle[job], name)
-		}
+	}
+	return nil
+}
+
+// mode keeps what is worth telling of the mode of a script or a folder of some, as
+// "MODE PATH". What makes no sense is passed over: nothing but a warning or a refusal
+// comes of it.
+func (w layout) mode(out *probed, line string) {
+	octal, path, _ := strings.Cut(line, " ")
+	mode, err := strconv.ParseUint(octal, 8, 16)
+	job, name, ok := w.split(path)
+	if err != nil || !ok {
+		return
+	}
+	if mode&0o002 != 0 {
+		out.open[job] = append(out.open[job], name)
+	}
+	if name != "" && mode&0o111 == 0 {
+		out.idle[job] = append(out.idle[job], name)
 	}
 }
 
@@ -103,92 +113,78 @@ func (w layout) answer(answers map[string]answer, f frame) {
 	answers[job] = a
 }
 
-// complete checks all listings, in the order in which they were made.
-func complete(by map[string]frame) error {
-	for _, name := range []string{"folders", "list", "sumerr"} {
-		if err := listed(by, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// listed checks that a listing is complete: it ended well, or complained about
-// nothing but folders that are not there.
-func listed(by map[string]frame, name string) error {
-	f, ok := by[name]
-	if !ok {
-		return fmt.Errorf("the answer lacks %q", name)
+// listed checks that the listing is complete: it ended well, or find complained about
+// nothing but folders that are not there. A file in place of one counts as none, but
+// not in place of the folder of all job folders.
+func listed(by map[string]frame) error {
+	f, ok := by["list"]
+	if _, there := by["scripts"]; !ok || !there {
+		return errors.New("the answer lacks the list of scripts")
 	}
 	if f.code == "0" {
 		return nil
 	}
 	complaint := strings.TrimSpace(string(f.body))
 	absent := func(line string) bool {
-		return strings.HasSuffix(line, ": No such file or directory") || name == "list" && strings.HasSuffix(line, ": Not a directory")
+		return strings.HasPrefix(line, "find: ") && (strings.HasSuffix(line, ": No such file or directory") ||
+			strings.HasSuffix(line, "/.': Not a directory") || strings.HasSuffix(line, "/.: Not a directory"))
 	}
-	if name == "sumerr" || complaint == "" || slices.ContainsFunc(strings.Split(complaint, "\n"), func(l string) bool { return !absent(l) }) {
+	if complaint == "" || slices.ContainsFunc(strings.Split(complaint, "\n"), func(l string) bool { return !absent(l) }) {
 		return fmt.Errorf("exit %s: %s", f.code, lastLines(complaint))
 	}
 	return nil
 }
 
 func listingHint(err error) string {
+	if strings.Contains(err.Error(), "-printf") {
+		return "it has another find there: install findutils"
+	}
 	if strings.Contains(err.Error(), "Permission denied") {
 		return "scripts are looked for as the user that logs in; set sudo: true, or log in as root"
 	}
 	return "look at that folder there; a folder that cannot be listed is not taken for one without scripts"
 }
 
-// split takes apart a list whose items end in a NUL.
-func split(list []byte) []string {
-	if len(list) == 0 {
+// sumEscapes are how sha256sum writes a name in a line that begins with a backslash.
+var sumEscapes = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r")
+
+// script puts a script where it belongs, from the line of sha256sum that tells of it.
+func (w layout) script(out *probed, line string) error {
+	digest, path, err := parseSum(line)
+	if err != nil {
+		return err
+	}
+	job, name, ok := w.split(path)
+	kind := lockstep.ScriptKind(name)
+	if !ok || !slices.Contains(lockstep.ScriptKinds(), kind) {
+		return fmt.Errorf("%q was listed, and is not a script of a job", path)
+	}
+	if slices.Contains(ignoredJobs(), job) {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(string(list), "\x00"), "\x00")
-}
-
-// files pairs paths with digests and puts them where they belong.
-func (w layout) files(out *probed, list, sums []byte) error {
-	paths := split(list)
-	lines := bytes.Split(bytes.TrimSuffix(sums, []byte("\n")), []byte("\n"))
-	if len(sums) == 0 {
-		lines = nil
+	if err := lockstep.CheckName("job", job); err != nil {
+		return &lockstep.Error{Kind: lockstep.KindInvalid, Err: err, Hint: fmt.Sprintf("rename the folder %q there, or narrow script_location", w.head+job+w.suffix)}
 	}
-	if len(lines) != len(paths) {
-		return fmt.Errorf("%d scripts have %d digests", len(paths), len(lines))
+	if out.scripts[job] == nil {
+		out.scripts[job] = map[lockstep.ScriptKind]string{}
 	}
-	for i, path := range paths {
-		job, name, ok := w.split(path)
-		kind := lockstep.ScriptKind(name)
-		if !ok || !slices.Contains(lockstep.ScriptKinds(), kind) {
-			return fmt.Errorf("%q was listed, and is not a script of a job", path)
-		}
-		if slices.Contains(ignoredJobs(), job) {
-			continue
-		}
-		if err := lockstep.CheckName("job", job); err != nil {
-			return &lockstep.Error{Kind: lockstep.KindInvalid, Err: err, Hint: fmt.Sprintf("rename the folder %q there, or narrow script_location", w.head+job+w.suffix)}
-		}
-		digest, err := parseSum(lines[i])
-		if err != nil {
-			return err
-		}
-		if out.scripts[job] == nil {
-			out.scripts[job] = map[lockstep.ScriptKind]string{}
-		}
-		out.scripts[job][kind] = digest
+	if _, twice := out.scripts[job][kind]; twice {
+		return fmt.Errorf("%q was listed twice", path)
 	}
+	out.scripts[job][kind] = digest
 	return nil
 }
 
-// parseSum takes the digest from a line of sha256sum, which begins with a
-// backslash where the file's name had to be escaped.
-func parseSum(line []byte) (string, error) {
-	word, _, _ := strings.Cut(strings.TrimPrefix(string(line), `\`), " ")
+// parseSum takes digest and path from a line of sha256sum.
+func parseSum(line string) (digest, path string, err error) {
+	text, escaped := strings.CutPrefix(line, `\`)
+	digest, path, ok := strings.Cut(text, "  ")
 	hex := func(c rune) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' }
-	if len(word) != 64 || strings.ContainsFunc(word, func(c rune) bool { return !hex(c) }) {
-		return "", fmt.Errorf("%q is not a digest", lastLines(string(line)))
+	if !ok || len(digest) != 64 || strings.ContainsFunc(digest, func(c rune) bool { return !hex(c) }) {
+		return "", "", fmt.Errorf("%q is not a digest", lastLines(line))
 	}
-	return word, nil
+	if escaped {
+		path = sumEscapes.Replace(path)
+	}
+	return digest, path, nil
 }

@@ -299,8 +299,9 @@ func TestReleasesAndOneRestoreAll(t *testing.T) {
 }
 
 func FuzzParseFrames(f *testing.F) {
-	f.Add([]byte("noise m\x00folders\x00\x000\x003\x00abcfiles\x00\x000\x000\x00end\x00\x000\x000\x00"))
-	f.Add([]byte("m\x00folders\x00\x000\x00\x000\x00list\x00\x000\x000\x00sumerr\x00\x000\x000\x00files\x00\x000\x0010\x00j/a/backup\x00end\x00\x000\x000\x00"))
+	f.Add([]byte("noise m\x00list\x00\x000\x003\x00abcscripts\x00\x000\x000\x00end\x00\x000\x000\x00"))
+	line := strings.Repeat("0a", 32) + "  j/a/./backup\nmode 777 j/a/./backup\n"
+	f.Add([]byte(fmt.Sprintf("m\x00list\x00\x000\x000\x00scripts\x00\x000\x00%d\x00%send\x00\x000\x000\x00", len(line), line)))
 	f.Add([]byte("m\x00stdout\x00j/a/./metadata\x00t9\x0099999999999999999999\x00"))
 	way, err := newLayout(lockstep.Locations{Scripts: "j/{job}"})
 	if err != nil {

@@ -125,14 +125,14 @@ func TestRealSudo(t *testing.T) {
 
 func TestABrokenOffProbeIsAnError(t *testing.T) {
 	t.Parallel()
-	m := newMachine(t).script("a", "backup", "")
+	m := newMachine(t).script("a", "backup", "").script("a", "metadata", "")
 	r := deployment(t, m)
 	inner := r.Instances[0].Target
 	for name, change := range map[string]func(string) string{
 		"no space":      func(c string) string { return "export TMPDIR=/dev/null/x; " + c },
 		"cut":           func(c string) string { return c + " | head -c 150" },
 		"tool missing":  func(c string) string { return "PATH=" + filepath.Join(m.dir, "none") + " /bin/" + c },
-		"killed midway": func(c string) string { return strings.Replace(c, "LC_ALL=C find -H", "kill -9 $$; find -H", 1) },
+		"killed midway": func(c string) string { return strings.Replace(c, "scripts=$(look", "kill -9 $$; scripts=$(look", 1) },
 	} {
 		r.Instances[0].Target = wrapped{inner, change}
 		d, _, err := Discover(t.Context(), r, Options{})
