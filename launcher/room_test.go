@@ -204,18 +204,19 @@ func TestAScriptWithoutMarkIsNotDead(t *testing.T) {
 	}
 }
 
-// killAround kills everything of the step that lives but that process.
+// killAround kills everything of the step that lives but that process, also what is
+// only now being started.
 func (i *instance) killAround(pid int) {
 	i.t.Helper()
-	links, _ := filepath.Glob("/proc/[0-9]*/fd/9")
-	for _, l := range links {
-		file, _ := os.Readlink(l)
-		n, _ := strconv.Atoi(strings.Split(l, "/")[2])
-		if strings.HasPrefix(file, i.dir+"/run/lockstep/r-r1/s-") && n != pid {
-			_ = syscall.Kill(n, syscall.SIGKILL)
-		}
-	}
 	i.until("the lock to be free", func() bool {
+		links, _ := filepath.Glob("/proc/[0-9]*/fd/9")
+		for _, l := range links {
+			file, _ := os.Readlink(l)
+			n, _ := strconv.Atoi(strings.Split(l, "/")[2])
+			if strings.HasPrefix(file, i.dir+"/run/lockstep/r-r1/s-") && n != pid {
+				_ = syscall.Kill(n, syscall.SIGKILL)
+			}
+		}
 		f, err := os.Open(filepath.Join(i.dir, "run/lockstep/r-r1/s-s@1.lock"))
 		if err != nil {
 			return false
