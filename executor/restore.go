@@ -62,8 +62,9 @@ func (e *Executor) place(ctx context.Context, t lockstep.Task) error {
 	if err := c.MakeDir(ctx, t.Plan.Locations.Artifacts, t.Plan.Locations.Artifacts); err != nil {
 		return err
 	}
+	var got *spill.List
 	for anew := e.anew(); ; {
-		if err = e.upload(ctx, c, t); !anew.again(ctx, err) {
+		if got, err = e.upload(ctx, c, t); !anew.again(ctx, err) {
 			break
 		}
 		if undo := c.RemoveDir(ctx, artifactDir(t)); undo != nil {
@@ -75,18 +76,25 @@ func (e *Executor) place(ctx context.Context, t lockstep.Task) error {
 		e.rememberDamage(ctx, t, err)
 		return fmt.Errorf("place artifact %q: %w", t.Artifact.Name, err)
 	}
-	return e.comparePlaced(ctx, c, t)
+	defer got.Close()
+	return e.comparePlaced(ctx, t, got)
 }
 
-func (e *Executor) upload(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
+// upload unpacks the artifact, and gives what the instance says is there then.
+func (e *Executor) upload(ctx context.Context, c *launcher.Client, t lockstep.Task) (*spill.List, error) {
 	stream, err := e.open(ctx, t)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer stream.Close()
 	m := e.meter(ctx, t.Step.ID, t.Artifact.Bytes)
 	defer m.stop()
-	return c.TarIn(ctx, artifactDir(t), &meteredReader{stream, m})
+	l := newListing(ctx)
+	defer l.close()
+	if err := c.Place(ctx, artifactDir(t), &meteredReader{stream, m}, l.add); err != nil {
+		return nil, err
+	}
+	return l.list()
 }
 
 // open streams the artifact, and proves it on its way unless that was done.
@@ -99,12 +107,7 @@ func (e *Executor) open(ctx context.Context, t lockstep.Task) (io.ReadCloser, er
 
 // comparePlaced compares what is on the instance now with what was recorded
 // when the backup was proven.
-func (e *Executor) comparePlaced(ctx context.Context, c *launcher.Client, t lockstep.Task) error {
-	got, err := takeInventory(ctx, c, artifactDir(t))
-	if err != nil {
-		return fmt.Errorf("take inventory of %s: %w", artifactDir(t), err)
-	}
-	defer got.Close()
+func (e *Executor) comparePlaced(ctx context.Context, t lockstep.Task, got *spill.List) error {
 	if t.Artifact.Digest == "" {
 		return e.comparePlacedForeign(ctx, t, got)
 	}

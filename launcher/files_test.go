@@ -60,9 +60,19 @@ func tree(t testing.TB, dir string) {
 // list is an inventory by path, without what differs between two copies.
 func (i *instance) list(dir string) map[string]Item {
 	i.t.Helper()
+	items, add := sameness()
+	if err := i.Inventory(i.ctx(), dir, add); err != nil {
+		i.t.Fatal(err)
+	}
+	return items
+}
+
+// sameness is a map of items, and what puts one into it without what differs between
+// two copies.
+func sameness() (map[string]Item, func(Item)) {
 	items := make(map[string]Item)
 	inodes := make(map[uint64]string)
-	err := i.Inventory(i.ctx(), dir, func(it Item) {
+	return items, func(it Item) {
 		if first, ok := inodes[it.Inode]; ok {
 			it.Link = min(first, it.Path)
 		} else {
@@ -73,11 +83,7 @@ func (i *instance) list(dir string) map[string]Item {
 			it.Size = 0
 		}
 		items[it.Path] = it
-	})
-	if err != nil {
-		i.t.Fatal(err)
 	}
-	return items
 }
 
 //fault:54 names with newlines, quotes, leading dashes and bytes that are not UTF-8 | they come back as they were

@@ -79,6 +79,13 @@ func (c *Client) inventory(ctx context.Context, dir string, each func(Item)) err
 	if err != nil {
 		return err
 	}
+	return listed(ctx, each, func(w io.Writer) error {
+		return c.stream(ctx, "inventory", target.Streams{Stdout: w}, word)
+	})
+}
+
+// listed takes in the inventory that run writes, and calls each with its items.
+func listed(ctx context.Context, each func(Item), run func(io.Writer) error) error {
 	g := gather(ctx)
 	defer g.close()
 	pr, pw := io.Pipe()
@@ -89,7 +96,7 @@ func (c *Client) inventory(ctx context.Context, dir string, each func(Item)) err
 		_ = pr.CloseWithError(errors.Join(err, errInventory))
 		parsed <- err
 	}()
-	err = c.stream(ctx, "inventory", target.Streams{Stdout: pw}, word)
+	err := run(pw)
 	_ = pw.Close()
 	perr := <-parsed
 	if errors.Is(perr, spill.ErrSpill) {

@@ -60,13 +60,33 @@ func (c *Client) TarOut(ctx context.Context, dir string, size int64, w io.Writer
 func (c *Client) TarIn(ctx context.Context, dir string, r io.Reader) error {
 	word, err := c.streamDir(dir)
 	if err == nil {
-		source := &source{from: r}
-		err = c.stream(ctx, "tar-in", target.Streams{Stdin: source}, word)
-		if err == nil {
-			err = source.finish(ctx)
-		} else if fault := source.fault(); fault != nil {
-			err = fault // what its stream's end did to tar, or to the connection, is told by it
-		}
+		err = c.feed(ctx, "tar-in", word, r, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("unpack into folder %q: %w", dir, err)
+	}
+	return nil
+}
+
+// feed runs a verb that unpacks what r gives. What the verb says goes to w.
+func (c *Client) feed(ctx context.Context, verb, word string, r io.Reader, w io.Writer) error {
+	source := &source{from: r}
+	err := c.stream(ctx, verb, target.Streams{Stdin: source, Stdout: w}, word)
+	if err == nil {
+		err = source.finish(ctx)
+	} else if fault := source.fault(); fault != nil {
+		err = fault // what its stream's end did to tar, or to the connection, is told by it
+	}
+	return err
+}
+
+// Place is TarIn, and then Inventory of what is there, in one session. Where the folder
+// is new and only its owner can put anything into it, large files are digested where
+// they lie while they grow. Errors are those of either.
+func (c *Client) Place(ctx context.Context, dir string, r io.Reader, each func(Item)) error {
+	word, err := c.streamDir(dir)
+	if err == nil {
+		err = listed(ctx, each, func(w io.Writer) error { return c.feed(ctx, "place-in", word, r, w) })
 	}
 	if err != nil {
 		return fmt.Errorf("unpack into folder %q: %w", dir, err)

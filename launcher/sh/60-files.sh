@@ -118,16 +118,39 @@ lks_tar_out() {
 
 # lks_tar_in RUN DIR
 lks_tar_in() {
+	lks_begin_in "$@" && lks_untar "$2"
+}
+
+# lks_begin_in RUN DIR: notes who unpacks there, and makes the folder.
+lks_begin_in() {
 	if ! lks_unpacking "$1" "$2" 2>/dev/null; then
 		echo "cannot note in $lks_RUN what is unpacked: there is no room" >&2
 		return 1
 	fi
+	(umask "$lks_UM" && mkdir -p -- "$2")
+}
+
+# lks_untar DIR [OPTION...]
+lks_untar() {
+	lks_dir=$1
 	shift
-	(umask "$lks_UM" && mkdir -p -- "$1") || return 1
 	lks_owner=
 	lks_effective_user
 	[ "$lks_EUID" != 0 ] || lks_owner=--same-owner
-	tar -b 64 -C "$1" -xp --numeric-owner $lks_owner --no-xattrs --no-acls --no-selinux -f -
+	tar -b 64 -C "$lks_dir" -xp --numeric-owner $lks_owner --no-xattrs --no-acls --no-selinux "$@" -f -
+}
+
+# lks_place_in RUN DIR: unpacks, and then says what is there, as lks_inventory does.
+lks_place_in() {
+	lks_fresh=''
+	[ -e "$2" ] || [ -L "$2" ] || lks_fresh=1
+	lks_begin_in "$1" "$2" || return 1
+	if lks_may_follow "$1" "$2"; then
+		lks_untar_followed "$2"
+	else
+		lks_untar "$2"
+	fi || return
+	lks_inventory "$2" </dev/null
 }
 
 # lks_scripts_in RUN: scripts that the run brings along. They are durable before

@@ -146,7 +146,7 @@ lks_run_verb() {
 	watch) lks_watch_main "$@" ;;
 	lease-unlock) lks_unlock_main "$@" ;;
 	deal-reader) lks_deal_reader "$3" "$4" ;;
-	tar-out | tar-in | scripts-in | inventory | pack | deal) lks_stream "$@" ;;
+	tar-out | tar-in | place-in | scripts-in | inventory | pack | deal) lks_stream "$@" ;;
 	*) return 64 ;;
 	esac
 }
@@ -159,13 +159,14 @@ lks_stream() {
 	shift 2
 	case $lks_STATE in /*) ;; *) lks_STATE=$PWD/$lks_STATE ;; esac
 	# An inventory calls the launcher's file again.
-	[ "$lks_VERB" != inventory ] || ! { command exec 3<"$lks_RUN"; } 2>/dev/null || flock -s -w 5 3
+	case $lks_VERB in inventory | place-in) ! { command exec 3<"$lks_RUN"; } 2>/dev/null || flock -s -w 5 3 ;; esac
 	case $lks_VERB in *-in) lks_hold_streams "$lks_run" || return 96 ;; esac
 	lks_owned || return 96
 	eval "lks_dec \"\${$#}\""
 	case $lks_VERB in
 	tar-out) lks_tar_out "$lks_W" ;;
 	tar-in) lks_tar_in "$lks_run" "$lks_W" ;;
+	place-in) lks_place_in "$lks_run" "$lks_W" ;;
 	scripts-in) lks_scripts_in "$lks_run" ;;
 	inventory) lks_inventory "$lks_W" ;;
 	pack) lks_pack "$lks_W" ;;
@@ -185,11 +186,12 @@ lks_owned() {
 }
 
 case $1 in
-hash | digest-apart | digest-here | remove) # parts of verbs, in processes of their own
+hash | follow | digest-apart | digest-here | remove) # parts of verbs, in processes of their own
 	lks_L=$0 lks_W=$1
 	shift
 	case $lks_W in
 	hash) lks_hash_some "$@" ;;
+	follow) lks_follow "$@" ;;
 	digest-apart) lks_SH=$1 && lks_digest_apart ;;
 	digest-here) lks_digest_here "$@" ;;
 	remove) lks_remove "$@" ;;

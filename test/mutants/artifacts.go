@@ -15,7 +15,7 @@ var artifactMutants = []mutant{
 	{
 		Name: "an artifact is not read to its end once it is unpacked", File: "launcher/tar.go",
 		Why: "what is found out of an artifact at its end comes after tar's, and a damaged one is restored",
-		Old: "			err = source.finish(ctx)\n", New: "			err = source.fault()\n",
+		Old: "		err = source.finish(ctx)\n", New: "		err = source.fault()\n",
 		Test: "./launcher -run TestTheEndComesAfterTar",
 	},
 	{

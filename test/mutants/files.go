@@ -45,7 +45,17 @@ var fileMutants = []mutant{
 	{
 		Name: "files: a damaged stream is a lost connection", File: "launcher/tar.go", Test: "./executor -run DamageIsToldOnce",
 		Why: "a damaged backup is sent three times and told as a lost connection",
-		Old: "			err = fault // ", New: "			err = errors.Join(fault, err) // ",
+		Old: "		err = fault // ", New: "		err = errors.Join(fault, err) // ",
+	},
+	{
+		Name: "files: a folder of others is followed", File: "launcher/sh/66-digest.sh", Test: "./launcher -run NobodyFollows",
+		Why: "the digest of one file is taken for that of another one, which a script is then given",
+		Old: "	[ -n \"$lks_fresh\" ] && [ \"$1\" != - ] && [ \"$((0$lks_UM & 022))\" = 18 ] || return 1\n", New: "	[ \"$1\" != - ] || return 1\n",
+	},
+	{
+		Name: "files: what nobody followed counts as digested", File: "launcher/sh/66-digest.sh", Test: "./launcher -run PlacedIsWhatIsThere",
+		Why: "a file whose name is odd keeps a restore from ever ending well",
+		Old: "	0*B*) cat", New: "	*B*) cat",
 	},
 	{
 		Name: "files: a prefix under GNU's magic", File: "repository/tar.go", Test: "./repository -run OneReading",
