@@ -29,7 +29,7 @@ func everyVerb(i *instance) []verb {
 	work := step("r1", "work", i.script("work", "#!/bin/sh\nexit 0\n"))
 	store := filepath.Join(i.dir, "disk/store")
 	pg := filepath.Join(store, "pg")
-	archive := archiveOf(i.t.(*testing.T), "./f", 4096)
+	archive, large := archiveOf(i.t.(*testing.T), "./f", 4096), archiveOf(i.t.(*testing.T), "./f", 12<<20)
 	return []verb{
 		{"renew", func(ctx context.Context, i *instance) error { _, err := i.Renew(ctx, time.Hour); return err }},
 		{"arm", func(ctx context.Context, i *instance) error {
@@ -51,12 +51,16 @@ func everyVerb(i *instance) []verb {
 		{"space", func(ctx context.Context, i *instance) error { _, err := i.Space(ctx, pg); return err }},
 		{"room", func(ctx context.Context, i *instance) error { _, err := i.Room(ctx); return err }},
 		{"tools", func(ctx context.Context, i *instance) error { _, err := i.Tools(ctx); return err }},
+		{"fit", func(ctx context.Context, i *instance) error { _, _, _, err := i.Fit(ctx, pg+"4"); return err }},
 		{"survey", func(ctx context.Context, i *instance) error { _, err := i.Survey(ctx, pg); return err }},
 		{"traits", func(ctx context.Context, i *instance) error { _, err := i.Traits(ctx, pg); return err }},
 		{"inventory", func(ctx context.Context, i *instance) error { return i.Inventory(ctx, pg, func(Item) {}) }},
 		{"tar-out", func(ctx context.Context, i *instance) error { return i.TarOut(ctx, pg, 0, io.Discard) }},
 		{"pack", func(ctx context.Context, i *instance) error { return i.Pack(ctx, pg, func(Item) {}, io.Discard) }},
 		{"tar-in", func(ctx context.Context, i *instance) error { return i.TarIn(ctx, pg+"3", bytes.NewReader(archive)) }},
+		{"place-in", func(ctx context.Context, i *instance) error {
+			return i.Place(ctx, pg+"5", bytes.NewReader(large), func(Item) {})
+		}},
 		{"forget", func(ctx context.Context, i *instance) error { return i.Forget(ctx, StepRef{Run: "r0", ID: "u"}) }},
 		{"claim", func(ctx context.Context, i *instance) error { _, err := i.Claim(ctx, request("r1", 2)); return err }},
 		{"rmdir", func(ctx context.Context, i *instance) error { return i.RemoveDir(ctx, pg) }},
