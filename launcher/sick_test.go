@@ -295,7 +295,8 @@ func (i *instance) powerOff() {
 			_ = unix.Kill(-pid, unix.SIGKILL) // what it leads, if it does
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
-		return len(workers) == 0 && os.RemoveAll(filepath.Join(i.dir, "run")) == nil
+		// What starts another in its place, and ends, may be missed with it in one look.
+		return len(workers) == 0 && len(i.workers()) == 0 && os.RemoveAll(filepath.Join(i.dir, "run")) == nil
 	})
 	if err := os.WriteFile(filepath.Join(i.dir, "var/lockstep/r-r1/boot"), []byte("an-earlier-boot\n"), 0o600); err != nil && !i.released() {
 		i.t.Error(err)
