@@ -6,7 +6,6 @@ package kubetest
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net/http"
@@ -134,6 +133,13 @@ func (s *Server) Forbid(what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forbidden[what] = true
+}
+
+// Allow takes back what Forbid did.
+func (s *Server) Allow(what string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.forbidden, what)
 }
 
 // Silence has no command begin in a pod: the kubelet of its node, say, is dead. A session
@@ -281,18 +287,4 @@ func (s *Server) get(w http.ResponseWriter, q request) {
 		return
 	}
 	answer(w, http.StatusOK, found)
-}
-
-// refuse answers with a Status, as the API does.
-func refuse(w http.ResponseWriter, code int, reason metav1.StatusReason, message string) {
-	answer(w, code, metav1.Status{
-		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"},
-		Status:   metav1.StatusFailure, Code: int32(code), Reason: reason, Message: message,
-	})
-}
-
-func answer(w http.ResponseWriter, code int, what any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(what)
 }

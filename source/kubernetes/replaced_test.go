@@ -71,3 +71,29 @@ func TestReplacedByIndex(t *testing.T) {
 		}
 	}
 }
+
+// TestReplacedWhileForbidden: the API server has only started and knows no roles, while
+// a pod is replaced that was heard before: that is for now, too.
+func TestReplacedWhileForbidden(t *testing.T) {
+	t.Parallel()
+	s := kubetest.Start(t)
+	s.Put(pod("web-7c9f-a", web))
+	at := selected(t, s)[0].Target
+	run := func() error {
+		_, err := at.Run(t.Context(), "echo", target.Streams{})
+		return err
+	}
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	s.Remove("shop", "web-7c9f-a")
+	s.Forbid("list pods")
+	if err := run(); !errors.Is(err, target.ErrUnreachable) || lockstep.KindOf(err) == lockstep.KindRefused {
+		t.Errorf("got %v, %v", err, lockstep.KindOf(err))
+	}
+	s.Allow("list pods")
+	s.Put(pod("web-7c9f-b", web))
+	if err := run(); err != nil {
+		t.Error(err)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // An API server of 1.30 or later begins a WebSocket before it turns to the kubelet, and
@@ -66,4 +68,21 @@ func stopped(text string) bool {
 func down(err error) bool {
 	text := err.Error()
 	return podGone(err) || stopped(text) || nodeSilent(text) || notDialed(err)
+}
+
+// unready reports whether an API server refuses whoever asks, or says that it can serve
+// nobody now. One that has only started does so for a moment, because it does not know
+// its roles and its service accounts yet: of somebody whose commands it has run, that is
+// as if it were not there.
+func unready(err error) bool {
+	return apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTooManyRequests(err)
+}
+
+// forNow is err without the kind of what is refused for good.
+func forNow(err error) error {
+	var status *apierrors.StatusError
+	if unready(err) && errors.As(err, &status) {
+		return status
+	}
+	return err
 }

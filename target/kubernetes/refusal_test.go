@@ -112,3 +112,41 @@ func TestHeardAndDenied(t *testing.T) {
 		}
 	}
 }
+
+// TestForbiddenForNow: an API server that has only started knows no roles yet. Whoever
+// was heard before is told that nobody answers, and asks again; whoever was not, that it
+// may not.
+//
+//fault:api-server-that-knows-no-roles-yet an API server restarts while pods are locked, and refuses everybody for a moment | it is asked again; nothing is given up
+func TestForbiddenForNow(t *testing.T) {
+	t.Parallel()
+	for name, old := range ways {
+		tgt, s := open(t, old)
+		run := func() error {
+			_, err := tgt.Run(t.Context(), "echo", target.Streams{})
+			return err
+		}
+		both := []string{"get pods/exec", "create pods/exec"}
+		forbid := func(do func(string)) {
+			for _, what := range both {
+				do(what)
+			}
+		}
+		forbid(s.Forbid)
+		if err := run(); errors.Is(err, target.ErrUnreachable) || lockstep.KindOf(err) != lockstep.KindRefused {
+			t.Errorf("%s: at first: %v", name, err)
+		}
+		forbid(s.Allow)
+		if err := run(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		forbid(s.Forbid)
+		err := run()
+		if !errors.Is(err, target.ErrNotStarted) || !errors.Is(err, target.ErrUnreachable) || lockstep.KindOf(err) == lockstep.KindRefused {
+			t.Errorf("%s: later: %v, %v", name, err, lockstep.KindOf(err))
+		}
+		if !strings.Contains(lockstep.HintOf(err), "it may not") {
+			t.Errorf("%s: the hint is %q", name, lockstep.HintOf(err))
+		}
+	}
+}

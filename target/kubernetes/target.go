@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,6 +44,8 @@ type Target struct {
 
 	mu sync.Mutex
 	at Container
+
+	heard atomic.Bool // a command was: whoever asks has the rights that it takes
 
 	ctx    context.Context // done when the target is closed
 	cancel context.CancelCauseFunc
@@ -115,7 +118,7 @@ func (t *Target) run(ctx context.Context, stop context.CancelCauseFunc, at Conta
 	go func() {
 		defer close(ended)
 		err = session.StreamWithContext(ctx, remotecommand.StreamOptions{
-			Stdin: in, Stdout: output{call.Stdout(), stop, way}, Stderr: output{call.Stderr(), stop, way},
+			Stdin: in, Stdout: output{call.Stdout(), stop, t, way}, Stderr: output{call.Stderr(), stop, t, way},
 		})
 	}()
 	// The library waits for inputs that never end and for processes that were left
@@ -174,11 +177,13 @@ func (t *Target) session(at Container, argv []string, way *way) (remotecommand.E
 type output struct {
 	to   io.Writer
 	fail context.CancelCauseFunc
+	of   *Target
 	way  *way
 }
 
 func (o output) Write(p []byte) (int, error) {
 	o.way.spoke.Store(true)
+	o.of.heard.Store(true)
 	n, err := o.to.Write(p)
 	if err != nil {
 		o.fail(err)
@@ -194,8 +199,9 @@ func podGone(err error) bool {
 
 // failed is the error of a Run, with what to do about it where that is known.
 func (t *Target) failed(at Container, sentinel, err error) error {
-	if sentinel == target.ErrNotStarted && down(err) {
-		err = target.Unreached(err)
+	away := sentinel == target.ErrNotStarted && (down(err) || t.heard.Load() && unready(err))
+	if away {
+		err = target.Unreached(forNow(err))
 	}
 	e := &lockstep.Error{Op: "run a command in pod " + at.Namespace + "/" + at.Pod, Err: fmt.Errorf("%w: %w", sentinel, err)}
 	kubectl := fmt.Sprintf("kubectl%s --namespace %s", t.cluster.flags(), at.Namespace)
@@ -222,7 +228,10 @@ func (t *Target) failed(at Container, sentinel, err error) error {
 	case errors.Is(err, context.Canceled) || errors.Is(err, errClosed):
 	default:
 		explained := t.cluster.Explain("", err)
-		e.Kind, e.Hint = lockstep.KindOf(explained), lockstep.HintOf(explained)
+		e.Hint = lockstep.HintOf(explained)
+		if !away { // what is refused is so for good
+			e.Kind = lockstep.KindOf(explained)
+		}
 	}
 	return e
 }

@@ -65,7 +65,7 @@ var kubernetesMutants = []mutant{
 	{
 		Name: "kubernetes: a dead kubelet answers", File: "target/kubernetes/target.go", Test: "./target/kubernetes -run NobodyAnswers",
 		Why: "one dead node keeps everybody from restoring what is elsewhere",
-		Old: "	if sentinel == target.ErrNotStarted && down(err) {\n", New: "	if sentinel == target.ErrNotStarted && down(err) && false {\n",
+		Old: "	if away {\n		err =", New: "	if away && false {\n		err =",
 	},
 	{
 		Name: "kubernetes: an index of a pod's own is any", File: "source/kubernetes/source.go", Test: "./source/kubernetes -run ReplacedByIndex",
@@ -81,5 +81,15 @@ var kubernetesMutants = []mutant{
 		Name: "kubernetes: who does not answer is asked for ever", File: "executor/anew.go", Test: "./executor -run CollectWhereNobodyAnswersAnyMore",
 		Why: "a backup whose node is gone for good has no end",
 		Old: "	if time.Since(a.silent) >= a.patience {\n", New: "	if time.Since(a.silent) >= a.patience && false {\n",
+	},
+	{
+		Name: "kubernetes: what is refused once is refused for good", File: "target/kubernetes/target.go", Test: "./target/kubernetes -run ForbiddenForNow",
+		Why: "an API server that restarts has scripts given up that run",
+		Old: "(down(err) || t.heard.Load() && unready(err))", New: "down(err)",
+	},
+	{
+		Name: "kubernetes: who was never let in is let in soon", File: "target/kubernetes/target.go", Test: "./target/kubernetes -run ForbiddenForNow",
+		Why: "a right that is missing is waited for, and not told",
+		Old: "t.heard.Load() && unready(err)", New: "unready(err)",
 	},
 }
