@@ -16,7 +16,7 @@ func TestConfigurations(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no configurations found: %v", err)
 	}
-	for _, f := range files {
+	for _, f := range append(files, "kubernetes/in-cluster.yaml") {
 		if _, err := config.Load(f, os.Getenv); err != nil {
 			t.Error(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -170,6 +171,13 @@ func (n *node) images() error {
 func (n *node) volumes() error {
 	var b strings.Builder
 	for i := range 60 {
+		folder := filepath.Join(n.dir, "volumes", strconv.Itoa(i))
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return err
+		}
+		if err := os.Chmod(folder, 0o777); err != nil { // nobody gives it to a pod's group
+			return err
+		}
 		fmt.Fprintf(&b, `---
 apiVersion: v1
 kind: PersistentVolume
@@ -177,8 +185,8 @@ metadata: {name: volume-%d}
 spec:
   capacity: {storage: 10Gi}
   accessModes: [ReadWriteOnce]
-  hostPath: {path: %s/volumes/%d, type: DirectoryOrCreate}
-`, i, n.dir, i)
+  hostPath: {path: %s}
+`, i, folder)
 	}
 	out, err := withInput("kubectl apply -f -", b.String())
 	if err != nil {

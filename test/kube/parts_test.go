@@ -74,29 +74,32 @@ func (n *node) pauseImage() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	layer, err := archive(map[string][]byte{"pause": program})
-	if err != nil {
-		return "", err
-	}
-	config, err := json.Marshal(map[string]any{
-		"architecture": runtime.GOARCH, "os": "linux", "config": map[string]any{"Entrypoint": []string{"/pause"}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
-	})
-	if err != nil {
-		return "", err
-	}
-	manifest, err := json.Marshal([]any{map[string]any{
-		"Config": "config.json", "RepoTags": []string{"localhost/pause:1"}, "Layers": []string{"layer.tar"},
-	}})
-	if err != nil {
-		return "", err
-	}
-	image, err := archive(map[string][]byte{"config.json": config, "manifest.json": manifest, "layer.tar": layer})
+	data, err := image("localhost/pause:1", "pause", program)
 	if err != nil {
 		return "", err
 	}
 	path = filepath.Join(n.dir, "pause.tar")
-	return path, os.WriteFile(path, image, 0o600)
+	return path, os.WriteFile(path, data, 0o600)
+}
+
+// image is the archive of an image in which there is a program, and nothing else.
+func image(name, program string, data []byte) ([]byte, error) {
+	layer, err := archive(map[string][]byte{program: data})
+	if err != nil {
+		return nil, err
+	}
+	config, err := json.Marshal(map[string]any{
+		"architecture": runtime.GOARCH, "os": "linux", "config": map[string]any{"Entrypoint": []string{"/" + program}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := json.Marshal([]any{map[string]any{"Config": "config.json", "RepoTags": []string{name}, "Layers": []string{"layer.tar"}}})
+	if err != nil {
+		return nil, err
+	}
+	return archive(map[string][]byte{"config.json": config, "manifest.json": manifest, "layer.tar": layer})
 }
 
 // archive is a tar of files.
