@@ -183,10 +183,11 @@ lks_follow() {
 	[ "$lks_pos" != "$lks_size" ] || printf '%s  %s\n' "$lks_s" "$5" >>"$2"
 }
 
-# lks_growing: what is read of descriptor 7 until it has come to its size.
+# lks_growing: what is read of descriptor 7 until it has come to its size. A look costs
+# two programs, so they are frequent only when the end is near.
 lks_growing() {
 	lks_pos=-1 lks_turns=0
-	while [ "$lks_turns" -lt 1200 ]; do
+	while [ "$lks_turns" -lt 240 ]; do
 		lks_over=0 lks_was=$lks_pos
 		[ -e "$lks_unpacks" ] || lks_over=1
 		cat <&7
@@ -194,7 +195,7 @@ lks_growing() {
 		[ "$lks_pos" -lt "$lks_size" ] && [ "$lks_over" = 0 ] || return 0
 		lks_turns=$((lks_turns + 1))
 		[ "$lks_pos" = "$lks_was" ] || lks_turns=0
-		sleep 0.05
+		if [ $((lks_size - lks_pos)) -lt $((2 * (lks_pos - lks_was))) ]; then sleep 0.05; else sleep 0.25; fi
 	done
 }
 
