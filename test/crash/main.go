@@ -74,6 +74,7 @@ func (b *bench) run() (err error) {
 	}
 	fmt.Fprintf(b.out, "seed %d, %d fault points; a backup takes %s\n", b.seed, len(names), b.profiles["backup"].took.Round(time.Millisecond))
 	start := time.Now()
+	defer b.tellSoFar(start)()
 	var all sync.WaitGroup
 	for n := range b.workers {
 		all.Go(func() { b.work(n) })
@@ -87,6 +88,28 @@ func (b *bench) run() (err error) {
 		return fmt.Errorf("the time was over before there were kills enough")
 	}
 	return nil
+}
+
+// soFarEvery is how often the figures are told while it goes on.
+const soFarEvery = 5 * time.Minute
+
+func (b *bench) tellSoFar(start time.Time) (stop func()) {
+	tick, over := time.NewTicker(soFarEvery), make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-tick.C:
+				fmt.Fprint(b.out, "so far: ")
+				b.report(time.Since(start))
+			case <-over:
+				return
+			}
+		}
+	}()
+	return func() {
+		tick.Stop()
+		close(over)
+	}
 }
 
 // endWithMe ends the processes that were started when this one is told to end.
