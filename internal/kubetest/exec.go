@@ -31,14 +31,14 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request, q request) {
 	pod, there := s.pods[q.namespace+"/"+q.name]
 	old, silent := s.old, s.silent[q.namespace+"/"+q.name]
 	s.mu.Unlock()
+	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded { // the kubelet says so
+		silent = "Internal error occurred: unable to upgrade connection: container not found"
+	}
 	query := r.URL.Query()
 	container := query.Get("container")
 	switch {
 	case !there:
 		refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("pods %q not found", q.name))
-		return
-	case pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded:
-		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("cannot exec into a container in a completed pod; current phase is %s", pod.Status.Phase))
 		return
 	case pod.Status.Phase == corev1.PodPending:
 		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("pod %s does not have a host assigned", q.name))

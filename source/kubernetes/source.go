@@ -257,7 +257,12 @@ func (s *slots) next(ctx context.Context, slot found, gone kubernetes.Container)
 		return gone, false, err
 	}
 	for _, f := range list {
-		if f.pod == nil || f.group != slot.group || slot.fixed && f.index != slot.index || s.taken[string(f.pod.UID)] || f.name == gone.Pod {
+		if f.pod != nil && f.name == gone.Pod { // it restarts
+			return gone, false, nil
+		}
+	}
+	for _, f := range list {
+		if f.pod == nil || f.group != slot.group || slot.fixed && f.index != slot.index || s.taken[string(f.pod.UID)] {
 			continue
 		}
 		s.put(slot, f.pod)

@@ -81,7 +81,7 @@ func (t *Target) Run(ctx context.Context, command string, streams target.Streams
 		return target.Exit{}, t.failed(at, target.ErrNotStarted, err)
 	}
 	exit, err := t.run(ctx, stop, at, command, streams)
-	if err == nil || t.next == nil || !errors.Is(err, target.ErrNotStarted) || !podGone(err) {
+	if err == nil || t.next == nil || !errors.Is(err, target.ErrNotStarted) || !podGone(err) && !stopped(err.Error()) {
 		return exit, err
 	}
 	next, ok, unknown := t.next(ctx, at)
@@ -191,11 +191,9 @@ func (o output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// podGone reports whether the API says that a pod is not there, or has ended for
-// good.
-func podGone(err error) bool {
-	return apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "in a completed pod")
-}
+// podGone reports whether the API says that a pod is not there. Of one that has ended for
+// good, as one that was evicted, it says only that its container is not found.
+func podGone(err error) bool { return apierrors.IsNotFound(err) }
 
 // failed is the error of a Run, with what to do about it where that is known.
 func (t *Target) failed(at Container, sentinel, err error) error {
@@ -209,9 +207,6 @@ func (t *Target) failed(at Container, sentinel, err error) error {
 	case apierrors.IsNotFound(err):
 		e.Kind = lockstep.KindNotFound
 		e.Hint = fmt.Sprintf("there is no such pod: look at `%s get pods`", kubectl)
-	case strings.Contains(text, "in a completed pod"):
-		e.Kind = lockstep.KindConflict
-		e.Hint = fmt.Sprintf("the pod has ended and no other has taken its place: look at `%s describe pod %s`", kubectl, at.Pod)
 	case strings.Contains(text, "a container name must be specified"):
 		e.Kind = lockstep.KindInvalid
 		e.Hint = "the pod has several containers: write kubernetes: {container: NAME}"

@@ -147,11 +147,30 @@ func TestKilledScript(t *testing.T) {
 //fault:13 a pod of a Deployment is deleted while it is locked | the backup fails; what is owed is held until a cleanup, which unlocks the pod that took its place
 func TestPodOfDeploymentReplaced(t *testing.T) {
 	t.Parallel()
+	goes(t, func(n *namespace, pod string) { n.must("kubectl delete pod --wait=false " + pod) })
+}
+
+// TestPodOfDeploymentEvicted: the same of a pod that its kubelet evicts, because it has
+// written too much. It stays, as one that failed.
+//
+//fault:13 a kubelet evicts a pod of a Deployment while it is locked | the backup fails; what is owed is held until a cleanup, which unlocks the pod that took its place
+func TestPodOfDeploymentEvicted(t *testing.T) {
+	t.Parallel()
+	goes(t, func(n *namespace, pod string) {
+		n.in(pod, "head -c 100000000 /dev/zero >/data/full")
+		n.eventually(`[ "$(kubectl get pod ` + pod + ` -o jsonpath='{.status.phase}{.status.reason}')" = FailedEvicted ]`)
+	})
+}
+
+// goes has one of the two pods of a Deployment go while they are locked.
+func goes(t *testing.T, leave func(n *namespace, pod string)) {
+	t.Helper()
 	n := newNamespace(t)
-	pods := n.start(workload{kind: "Deployment", name: "web", replicas: 2, scripts: map[string]string{"backup": waits}})
+	pods := n.start(workload{kind: "Deployment", name: "web", replicas: 2, scripts: map[string]string{"backup": waits}, limit: "50Mi"})
 	s := newSite(t, "kubernetes: {namespace: "+n.name+", deployment: web}")
 	u := working(n, s, pods...)
-	n.must("kubectl delete pod --wait=false " + pods[0] + "; kubectl exec " + pods[1] + " -- touch /data/go")
+	leave(n, pods[0])
+	n.in(pods[1], "touch /data/go")
 	if o := u.end(); o.State != "failed" || o.Data == "verified" || o.Locks != "held" {
 		t.Errorf("got %+v", o)
 	}

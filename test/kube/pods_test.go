@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"strings"
@@ -129,6 +130,7 @@ type workload struct {
 	replicas   int
 	scripts    map[string]string // in place of those of the tests
 	grace      int               // how many seconds a pod has to end
+	limit      string            // of what a pod of a Deployment may write, or else it is evicted
 }
 
 func (w workload) manifest() string {
@@ -169,7 +171,7 @@ spec:
     spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
 `
 	}
-	return text + "      volumes: [{name: data, emptyDir: {}}]\n"
+	return text + "      volumes: [{name: data, emptyDir: {sizeLimit: " + cmp.Or(w.limit, "1Gi") + "}}]\n"
 }
 
 // start makes a workload, waits for its pods, and gives their names, the oldest first.

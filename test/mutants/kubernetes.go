@@ -40,7 +40,7 @@ var kubernetesMutants = []mutant{
 	{
 		Name: "kubernetes: two slots are in one pod", File: "source/kubernetes/source.go", Test: "./source/kubernetes -run Replaced",
 		Why: "one pod is locked twice, and the other not at all",
-		Old: " || s.taken[string(f.pod.UID)] ||", New: " ||",
+		Old: " || s.taken[string(f.pod.UID)] {", New: " {",
 	},
 	{
 		Name: "kubernetes: an ordinal without a pod is left out", File: "source/kubernetes/find.go", Test: "./source/kubernetes -run Find",
@@ -91,5 +91,10 @@ var kubernetesMutants = []mutant{
 		Name: "kubernetes: who was never let in is let in soon", File: "target/kubernetes/target.go", Test: "./target/kubernetes -run ForbiddenForNow",
 		Why: "a right that is missing is waited for, and not told",
 		Old: "t.heard.Load() && unready(err)", New: "unready(err)",
+	},
+	{
+		Name: "kubernetes: a pod that has failed comes back", File: "target/kubernetes/target.go", Test: "./target/kubernetes -run TestSuccessor",
+		Why: "a backup waits for an evicted pod until its script's time is over, and holds all locks",
+		Old: "!podGone(err) && !stopped(err.Error()) {", New: "!podGone(err) {",
 	},
 }
