@@ -174,17 +174,24 @@ func typed(r *http.Request, deployment string) error {
 	return nil
 }
 
-// artifact sends an artifact as a tar.
-func (u *Pages) artifact(w http.ResponseWriter, r *http.Request) {
-	id := lockstep.BackupID(r.PathValue("id"))
-	b, err := u.cfg.Service.Backup(r.Context(), "", id)
+// artifactOf is the artifact that is asked for; where there is none that is answered,
+// and ok is false.
+func (u *Pages) artifactOf(w http.ResponseWriter, r *http.Request) (b lockstep.Backup, art lockstep.Artifact, ok bool) {
+	b, err := u.cfg.Service.Backup(r.Context(), "", lockstep.BackupID(r.PathValue("id")))
 	if err != nil {
 		u.fail(w, r, err)
-		return
+		return b, art, false
 	}
-	art, ok := b.Named(r.PathValue("name"))
-	if !ok {
+	if art, ok = b.Named(r.PathValue("name")); !ok {
 		u.nothingHere(w, r)
+	}
+	return b, art, ok
+}
+
+// artifact sends an artifact as a tar.
+func (u *Pages) artifact(w http.ResponseWriter, r *http.Request) {
+	b, art, ok := u.artifactOf(w, r)
+	if !ok {
 		return
 	}
 	tar, err := u.cfg.Service.OpenArtifact(r.Context(), b.ID, art.Name)

@@ -72,14 +72,8 @@ func fileAddress(id lockstep.BackupID, artifact, at string) string {
 
 // files shows a folder of an artifact.
 func (u *Pages) files(w http.ResponseWriter, r *http.Request) {
-	b, err := u.cfg.Service.Backup(r.Context(), "", lockstep.BackupID(r.PathValue("id")))
-	if err != nil {
-		u.fail(w, r, err)
-		return
-	}
-	art, ok := b.Named(r.PathValue("name"))
+	b, art, ok := u.artifactOf(w, r)
 	if !ok {
-		u.nothingHere(w, r)
 		return
 	}
 	page, err := u.folder(r.Context(), b, art, strings.Trim(r.URL.Query().Get("path"), "/"))
