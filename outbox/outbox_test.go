@@ -273,17 +273,23 @@ func TestRun_GivesUpVisibly(t *testing.T) {
 	})
 }
 
-// keptWorld is what is kept, as a test has it.
-type keptWorld struct {
+// keptWorld is what is kept, as a test has it; what changes takes its place as a whole.
+type keptWorld struct{ now atomic.Pointer[keptFacts] }
+
+type keptFacts struct {
 	backups []lockstep.Backup
 	err     error
 	half    map[string]string
 }
 
 func (k *keptWorld) Backups(context.Context, string) ([]lockstep.Backup, error) {
-	return k.backups, k.err
+	now := k.now.Load()
+	return now.backups, now.err
 }
-func (k *keptWorld) HalfRestored(context.Context) (map[string]string, error) { return k.half, nil }
+
+func (k *keptWorld) HalfRestored(context.Context) (map[string]string, error) {
+	return k.now.Load().half, nil
+}
 
 // TestRun_TellsWhatIsKept: a bad backup once, a missing repository and a half
 // restored system again and again.
@@ -293,19 +299,20 @@ func TestRun_TellsWhatIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		k := &keptWorld{}
+		k.now.Store(&keptFacts{})
 		w.cfg.Kept = k
 		_, stop := w.run()
 		time.Sleep(time.Hour)
 		same(t, "nothing to say", []string(nil), w.hook.told())
-		k.backups = []lockstep.Backup{
+		backups := []lockstep.Backup{
 			{ID: "shop_3", Deployment: "shop", Data: lockstep.DataDamaged, Reasons: []string{"content differs"}},
 			{ID: "shop_2", Deployment: "shop", Data: lockstep.DataSuspect, Suspect: []string{"web is gone"}},
 			{ID: "shop_1", Deployment: "shop", Data: lockstep.DataVerified},
 		}
-		k.half = map[string]string{"shop": "restore r1 left db half restored"}
+		k.now.Store(&keptFacts{backups: backups, half: map[string]string{"shop": "restore r1 left db half restored"}})
 		time.Sleep(3 * time.Hour)
 		same(t, "each once", []string{"damaged shop", "suspect shop", "half-restored shop"}, w.hook.told())
-		k.backups, k.half, k.err = nil, nil, errors.New("not mounted")
+		k.now.Store(&keptFacts{err: errors.New("not mounted")})
 		time.Sleep(100 * time.Minute)
 		stop()
 		missing := 0
