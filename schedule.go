@@ -25,6 +25,11 @@ const (
 	ScheduledCopy ScheduledOperation = "copy"
 )
 
+// ScheduledOperations are all of them.
+func ScheduledOperations() []ScheduledOperation {
+	return []ScheduledOperation{ScheduledBackup, ScheduledCheck, ScheduledVerify, ScheduledForget, ScheduledCopy}
+}
+
 // Overlap says what becomes of a slot that is due while a run of its deployment
 // has not ended.
 type Overlap string
@@ -111,7 +116,7 @@ type KeepRules struct {
 	Tags []string `json:"tags,omitempty"`
 }
 
-// Zero reports whether there is no rule.
+// Zero reports whether no rule is set.
 func (k KeepRules) Zero() bool {
 	return k.Last == 0 && k.Hourly == 0 && k.Daily == 0 && k.Weekly == 0 && k.Monthly == 0 && k.Yearly == 0 && k.Within == 0 && len(k.Tags) == 0
 }

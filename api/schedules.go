@@ -97,7 +97,7 @@ func ScheduleRequestOf(s lockstep.Schedule) ScheduleRequest {
 type setScheduleInput struct {
 	SchedulePath
 	Match     string `header:"If-Match" maxLength:"256" doc:"Replace this definition alone: its ETag. 409 if it is another one by now."`
-	NoneMatch string `header:"If-None-Match" maxLength:"8" enum:"*" doc:"Make it only if there is none of that name."`
+	NoneMatch string `header:"If-None-Match" maxLength:"8" enum:"*" doc:"Make it only where no schedule has that name."`
 	Body      ScheduleRequest
 }
 
@@ -109,7 +109,7 @@ func (a *API) setSchedule(ctx context.Context, in *setScheduleInput) (*taggedSch
 	}
 	var err error
 	switch {
-	case in.Match != "" && in.Match != "*":
+	case in.Match != "":
 		err = a.cfg.Schedules.Replace(ctx, strings.Trim(in.Match, `"`), s, principal(ctx))
 	case in.NoneMatch != "":
 		err = a.cfg.Schedules.Replace(ctx, "", s, principal(ctx))

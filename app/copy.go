@@ -32,9 +32,9 @@ type CopyProgress struct {
 	Read *atomic.Int64
 }
 
-// CopyBackup copies a backup into the repository of that name or location. The copy has the same
-// manifest, with its signature, and is there only when every byte was read and is what
-// the manifest says. Where it is there already nothing is done.
+// CopyBackup copies a backup into the repository of that name or location. The copy has
+// the same manifest, with its signature, and is there only when every byte was read and
+// is what the manifest says. Where it is there already nothing is done.
 func (a *App) CopyBackup(ctx context.Context, id lockstep.BackupID, to string, p CopyProgress) (lockstep.CopyReport, error) {
 	b, err := a.Backup(ctx, "", id)
 	if err != nil {
@@ -99,23 +99,24 @@ func (a *App) CopyNew(ctx context.Context, deployment, to string) ([]lockstep.Co
 	return done, nil
 }
 
-// newerThan are the verified backups that are newer than all of others, oldest first;
-// where there are no others, the newest. Both lists are newest first.
+// newerThan are the verified backups that are newer than all others of their key,
+// oldest first; where there are no others, the newest. Both lists are newest first.
+// Another orchestrator may keep a deployment of the same name in the same place.
 func newerThan(mine, others []lockstep.Backup) []lockstep.Backup {
-	var newest time.Time
+	since := map[lockstep.DeploymentKey]time.Time{}
 	for _, o := range others {
-		if o.Ours() && o.StartedAt.After(newest) {
-			newest = o.StartedAt
+		if o.Ours() && o.StartedAt.After(since[o.Key]) {
+			since[o.Key] = o.StartedAt
 		}
 	}
 	var out []lockstep.Backup
 	for _, b := range mine {
-		if b.Data != lockstep.DataVerified || !b.StartedAt.After(newest) {
+		if b.Data != lockstep.DataVerified || !b.StartedAt.After(since[b.Key]) {
 			continue
 		}
 		out = append(out, b)
-		if newest.IsZero() {
-			break
+		if since[b.Key].IsZero() {
+			since[b.Key] = b.StartedAt // only the newest
 		}
 	}
 	slices.Reverse(out)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"lockstep"
 	"lockstep/repository"
@@ -175,6 +176,35 @@ func TestCopyNew(t *testing.T) {
 	list, err := to.List(t.Context(), "shop")
 	if err != nil || len(list) != 2 {
 		t.Errorf("there are %d, %v", len(list), err)
+	}
+}
+
+// TestNewerThan: what somebody else keeps there of a deployment of the same name does
+// not count as a copy of ours.
+func TestNewerThan(t *testing.T) {
+	t.Parallel()
+	of := func(key lockstep.DeploymentKey, day int) lockstep.Backup {
+		at := time.Date(2026, 11, day, 0, 0, 0, 0, time.UTC)
+		return lockstep.Backup{V: 1, ID: lockstep.NewBackupID("shop", at), Deployment: "shop", Key: key, StartedAt: at, Data: lockstep.DataVerified}
+	}
+	mine := []lockstep.Backup{of("ours", 22), of("ours", 21), of("ours", 20)}
+	for name, test := range map[string]struct {
+		others []lockstep.Backup
+		want   []int
+	}{
+		"none are there":         {nil, []int{22}},
+		"one of ours":            {[]lockstep.Backup{of("ours", 20)}, []int{21, 22}},
+		"a newer one of another": {[]lockstep.Backup{of("theirs", 28)}, []int{22}},
+		"both":                   {[]lockstep.Backup{of("theirs", 28), of("ours", 21)}, []int{22}},
+		"all":                    {[]lockstep.Backup{of("ours", 22)}, nil},
+	} {
+		var got []int
+		for _, b := range newerThan(mine, test.others) {
+			got = append(got, b.StartedAt.Day())
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func (r *running) suspicions(ctx context.Context, b lockstep.Backup) []string {
 		}
 	}
 	why = append(why, retention.Suspicions(b, earlier)...)
-	half, err := r.app.halfRestored(ctx, b.Key)
+	half, err := LeftHalfDone(ctx, r.app.cfg.Journal, b.Key)
 	switch {
 	case err != nil:
 		why = append(why, "whether the last restore ended well could not be found out: "+err.Error())
@@ -77,13 +77,9 @@ func kept(artifacts []lockstep.Artifact, b lockstep.Backup) []lockstep.Artifact 
 // restoresBack bounds how many restores are looked back at.
 const restoresBack = 50
 
-func (a *App) halfRestored(ctx context.Context, key lockstep.DeploymentKey) (string, error) {
-	return HalfRestored(ctx, a.cfg.Journal, key)
-}
-
-// HalfRestored says, in one sentence, what the last restores of a deployment left half
+// LeftHalfDone says, in one sentence, what the last restores of a deployment left half
 // done, as far as nobody has vouched for it, or "".
-func HalfRestored(ctx context.Context, j journal.Journal, key lockstep.DeploymentKey) (string, error) {
+func LeftHalfDone(ctx context.Context, j journal.Journal, key lockstep.DeploymentKey) (string, error) {
 	sums, err := j.Runs(ctx, lockstep.RunFilter{Key: key, Operation: lockstep.OperationRestore, Limit: restoresBack})
 	if err != nil {
 		return "", err
@@ -125,7 +121,7 @@ func HalfRestored(ctx context.Context, j journal.Journal, key lockstep.Deploymen
 func (a *App) HalfRestored(ctx context.Context) (map[string]string, error) {
 	out := map[string]string{}
 	for _, s := range a.cfg.Sources {
-		why, err := a.halfRestored(ctx, s.Info().Key)
+		why, err := LeftHalfDone(ctx, a.cfg.Journal, s.Info().Key)
 		if err != nil {
 			return nil, err
 		}

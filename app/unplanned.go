@@ -6,7 +6,7 @@ import (
 	"lockstep/source"
 )
 
-// unplanned tells, before why there is no plan, what is wrong with the instances: one
+// unplanned puts what is wrong with instances before the reason why no plan was made: one
 // that the source could not look at may be where the missing scripts are. What is wrong
 // with several of them is told once.
 func unplanned(err error, instances []source.Instance) error {

@@ -70,21 +70,7 @@ func (i *invocation) listArtifacts(b lockstep.Backup) error {
 }
 
 func (i *invocation) listFiles(ctx context.Context, svc lockstep.Service, b lockstep.Backup, at string) error {
-	lines, err := []fileLine{}, error(nil)
-	place := browse.ParsePlace(at)
-	if art, ok := b.Named(place.Artifact); ok && art.Digest == "" {
-		err = eachFile(ctx, svc, b, at, func(h *tar.Header, rel string, _ io.Reader) error {
-			lines = append(lines, lineOf(h, rel))
-			return nil
-		})
-	} else {
-		for e, broken := range browse.Below(ctx, svc, b.ID, place) {
-			if err = broken; err != nil {
-				break
-			}
-			lines = append(lines, lineOfEntry(e))
-		}
-	}
+	lines, err := linesAt(ctx, svc, b, at)
 	if err == nil && len(lines) == 0 {
 		err = noFile(b, at)
 	}
@@ -105,6 +91,26 @@ func (i *invocation) listFiles(ctx context.Context, svc lockstep.Service, b lock
 	}
 	i.Table(t)
 	return nil
+}
+
+// linesAt are the files at a place: those of the recorded list, or of the artifact
+// itself where another program made the backup, which records none.
+func linesAt(ctx context.Context, svc lockstep.Service, b lockstep.Backup, at string) (lines []fileLine, err error) {
+	place := browse.ParsePlace(at)
+	if art, ok := b.Named(place.Artifact); ok && art.Digest == "" {
+		err := eachFile(ctx, svc, b, at, func(h *tar.Header, rel string, _ io.Reader) error {
+			lines = append(lines, lineOf(h, rel))
+			return nil
+		})
+		return lines, err
+	}
+	for e, err := range browse.Below(ctx, svc, b.ID, place) {
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, lineOfEntry(e))
+	}
+	return lines, nil
 }
 
 func lineOf(h *tar.Header, rel string) fileLine {

@@ -99,15 +99,11 @@ type scheduled struct {
 	leaf[lockstep.ScheduledOperation]
 }
 
-var scheduledOperations = []lockstep.ScheduledOperation{
-	lockstep.ScheduledBackup, lockstep.ScheduledCheck, lockstep.ScheduledVerify, lockstep.ScheduledForget, lockstep.ScheduledCopy,
-}
-
 func (s *scheduled) read(d *decoder, n *yaml.Node, c crumb) {
-	choice(d, n, c, scheduledOperations, func(v lockstep.ScheduledOperation) { s.put(n, v) })
+	choice(d, n, c, lockstep.ScheduledOperations(), func(v lockstep.ScheduledOperation) { s.put(n, v) })
 }
 
-func (*scheduled) schema() schema { return schema{"enum": scheduledOperations} }
+func (*scheduled) schema() schema { return schema{"enum": lockstep.ScheduledOperations()} }
 
 // schedules are those of deployments, under their names, and those of the
 // section of their own; sorted by name.

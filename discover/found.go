@@ -80,8 +80,8 @@ func (w layout) lines(out *probed, text []byte) error {
 }
 
 // mode keeps what is worth telling of the mode of a script or a folder of some, as
-// "MODE PATH". What makes no sense is passed over: nothing but a warning or a refusal
-// comes of it.
+// "MODE PATH". A malformed line is ignored: nothing but a warning or a refusal
+// comes of one.
 func (w layout) mode(out *probed, line string) {
 	octal, path, _ := strings.Cut(line, " ")
 	mode, err := strconv.ParseUint(octal, 8, 16)

@@ -31,19 +31,9 @@ import (
 // Policy says what to keep. Each number keeps that many backups: Last the
 // newest ones, the others the newest of each of the last periods that have one.
 // A zero number keeps nothing by that rule. The zero Policy has no rules and
-// keeps everything.
-type Policy struct {
-	Last    int `json:"last,omitempty"`
-	Hourly  int `json:"hourly,omitempty"`
-	Daily   int `json:"daily,omitempty"`
-	Weekly  int `json:"weekly,omitempty"`
-	Monthly int `json:"monthly,omitempty"`
-	Yearly  int `json:"yearly,omitempty"`
-	// Within keeps every backup that is at most this old.
-	Within time.Duration `json:"within_ns,omitempty"`
-	// Tags keep every backup that is marked with one of them.
-	Tags []string `json:"tags,omitempty"`
-}
+// keeps everything. Within keeps every backup that is at most that old, Tags every
+// one that is marked with one of them.
+type Policy lockstep.KeepRules
 
 // Decision is what becomes of one backup.
 type Decision struct {

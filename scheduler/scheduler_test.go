@@ -329,7 +329,7 @@ func TestVerifyASample(t *testing.T) {
 		_, stop := w.run()
 		defer stop()
 		time.Sleep(4 * time.Hour)
-		if r := w.latest("sample"); r.State != lockstep.SlotFailed || r.Reason != "there is no backup to verify" {
+		if r := w.latest("sample"); r.State != lockstep.SlotFailed || r.Reason != "no backup to verify" {
 			t.Errorf("without a backup: %+v", r)
 		}
 		for _, id := range []lockstep.BackupID{"a", "b", "c"} {

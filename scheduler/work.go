@@ -91,7 +91,7 @@ func (s *Scheduler) verifySample(ctx context.Context, d lockstep.Schedule) (stri
 		return "", fmt.Errorf("list backups: %w", err)
 	}
 	if len(all) == 0 {
-		return "", errors.New("there is no backup to verify")
+		return "", errors.New("no backup to verify")
 	}
 	var errs []error
 	var bytes int64

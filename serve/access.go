@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"os/user"
 	"path/filepath"
-	"slices"
 
 	"lockstep"
 	"lockstep/access"
@@ -117,7 +115,8 @@ func (h *here) schedules(ctx context.Context) (context.Context, lockstep.Schedul
 		return ctx, nil, err
 	}
 	s := scheduler.New(scheduler.Config{
-		Service: configured{cfg: h.cfg}, Store: h.store, Configured: h.cfg.Schedules, Copies: slices.Sorted(maps.Keys(h.cfg.Copies)), Log: slog.New(warnings{h.options.Logger.Handler()}),
+		Service: configured{cfg: h.cfg}, Store: h.store, Configured: h.cfg.Schedules, Copies: copyNames(h.cfg),
+		Log: slog.New(warnings{h.options.Logger.Handler()}),
 	})
 	if err := s.Adopt(ctx); err != nil {
 		return ctx, nil, err

@@ -182,11 +182,14 @@ func (m memory) known(ctx context.Context, is source.Described) ([]knownRun, err
 		} else if describesAnother(files, k) {
 			k.File = ""
 		}
-		half, err := app.HalfRestored(ctx, m.journal, r.Key)
-		if err != nil {
-			return nil, err
+		k.Open = len(open) > 0 || slices.ContainsFunc(held, func(h lockstep.Hold) bool { return h.Key == r.Key })
+		if !k.Open && is.Identity != "" { // a file that gets an identity must not forget it
+			half, err := app.LeftHalfDone(ctx, m.journal, r.Key)
+			if err != nil {
+				return nil, err
+			}
+			k.Open = half != ""
 		}
-		k.Open = half != "" || len(open) > 0 || slices.ContainsFunc(held, func(h lockstep.Hold) bool { return h.Key == r.Key })
 		known = append(known, knownRun{k, r.ID})
 	}
 	return known, nil

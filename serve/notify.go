@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -73,7 +71,7 @@ func openBackground(ctx context.Context, s Serving, cfg *config.Config, p backgr
 	own := byItself{p.gate.guard(p.service, s)}
 	b.scheduler = scheduler.New(scheduler.Config{
 		Service: own, Store: p.store, Configured: cfg.Schedules, Log: s.Logger,
-		Copy: own.CopyNew, Copies: slices.Sorted(maps.Keys(cfg.Copies)),
+		Copy: own.CopyNew, Copies: copyNames(cfg),
 		Changed: func() { b.outbox.Wake() },
 	})
 	kept, _ := p.service.(outbox.Kept)

@@ -53,7 +53,7 @@ func otherRepository(cfg *config.Config, name string, getenv func(string) string
 		return nil, err
 	}
 	if !ok {
-		hint := "configured are: " + strings.Join(append(slices.Sorted(maps.Keys(cfg.Copies)), config.MainRepository), ", ")
+		hint := "configured are: " + strings.Join(append(copyNames(cfg), config.MainRepository), ", ")
 		return nil, &lockstep.Error{
 			Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find repository %q", name), Err: errors.New("it is neither one of `copies` in the configuration nor a location"),
 			Hint: hint + "; a location is /FOLDER or ./FOLDER, restic:FOLDER or s3:https://HOST/BUCKET/FOLDER",
@@ -64,6 +64,9 @@ func otherRepository(cfg *config.Config, name string, getenv func(string) string
 	}
 	return repositoryOf(at, getenv)
 }
+
+// copyNames are the names of other repositories.
+func copyNames(cfg *config.Config) []string { return slices.Sorted(maps.Keys(cfg.Copies)) }
 
 // plainFolder refuses a folder that restic keeps a repository in: plain files among
 // its own would be in nobody's way, and of no use.

@@ -31,10 +31,6 @@ type ScheduleForm struct {
 // KeepField is one of the rules that say what a forget keeps.
 type KeepField struct{ Name, Label, Value string }
 
-var scheduledOperations = []lockstep.ScheduledOperation{
-	lockstep.ScheduledBackup, lockstep.ScheduledCheck, lockstep.ScheduledVerify, lockstep.ScheduledForget, lockstep.ScheduledCopy,
-}
-
 // counts are the rules that are numbers.
 func counts(k *lockstep.KeepRules) []struct {
 	name, label string
@@ -184,7 +180,7 @@ func (u *Pages) showForm(w http.ResponseWriter, r *http.Request, f *ScheduleForm
 			f.Deployments = append(f.Deployments, info.Name)
 		}
 	}
-	for _, op := range scheduledOperations {
+	for _, op := range lockstep.ScheduledOperations() {
 		if p.MaySomewhere(access.PermissionOfScheduled(op)) {
 			f.Operations = append(f.Operations, op)
 		}

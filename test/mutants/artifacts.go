@@ -95,9 +95,14 @@ var copyMutants = []mutant{
 		Old: "	slices.Reverse(out)\n", New: "",
 	},
 	{
+		Name: "copies: another deployment of that name counts", File: "app/copy.go", Test: "./app -run TestNewerThan",
+		Why: "where somebody else copies a deployment of the same name, ours is never copied, and nobody is told",
+		Old: "since[o.Key] = o.StartedAt", New: "since[mine[0].Key] = o.StartedAt",
+	},
+	{
 		Name: "copies: what is damaged is copied too", File: "app/copy.go", Test: "./app -run TestCopyNew",
 		Why: "one damaged backup ends every copy after it",
-		Old: "b.Data != lockstep.DataVerified || !b.StartedAt.After(newest)", New: "!b.StartedAt.After(newest)",
+		Old: "b.Data != lockstep.DataVerified || !b.StartedAt.After(since[b.Key])", New: "!b.StartedAt.After(since[b.Key])",
 	},
 	{
 		Name: "copies: a schedule names any place", File: "scheduler/schedules.go", Test: "./scheduler -run TestSet_CopiesToAPlace",
