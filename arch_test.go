@@ -42,9 +42,12 @@ var rooms = map[string][]string{
 	"target/*":     {"", "target", "internal/*"},
 	"source/*":     {"", "source", "target", "internal/*"},
 	"repository/*": {"", "repository", "spill", "internal/*"},
-	"journal/*":    {"", "journal", "internal/*"},
-	"state/*":      {"", "state", "internal/*"},
-	"notify/*":     {"", "notify", "internal/*"},
+	"journal/*":    {"", "journal", "journal/stored", "journal/heads", "internal/*"},
+	// What all journals that are databases keep, and know of themselves outside.
+	"journal/stored": {"", "journal", "internal/rowsum"},
+	"journal/heads":  {""},
+	"state/*":        {"", "state", "internal/*"},
+	"notify/*":       {"", "notify", "internal/*"},
 	// The sources that open targets, and the targets whose exit statuses come in
 	// band: the exceptions among adapters.
 	"source/spec":   {"", "source", "target", "target/ssh", "target/local", "internal/*"},

@@ -10,6 +10,8 @@ import (
 	"lockstep"
 	"lockstep/internal/faultpoint"
 	"lockstep/journal"
+	"lockstep/journal/heads"
+	"lockstep/journal/stored"
 )
 
 // Append implements journal.Journal: one transaction, synced. When the disk is
@@ -23,21 +25,21 @@ func (j *Journal) Append(ctx context.Context, events ...lockstep.Event) error {
 	bodies := make([][]byte, len(events))
 	for i, e := range events {
 		var err error
-		if bodies[i], err = encode(e); err != nil {
+		if bodies[i], err = stored.Encode(e); err != nil {
 			return err
 		}
 	}
 	run := events[0].Run
 	var steps *journal.LockSteps
-	var now row
+	var now stored.Row
 	write := func(tx *sql.Tx) error {
 		a := appender{j: j, tx: tx, steps: j.plans[run]}
 		err := a.append(events, bodies)
-		steps, now = a.steps, a.row
+		steps, now = a.steps, a.Row
 		return err
 	}
 	err := j.inTransaction(ctx, writing{db: j.write, write: write, reserved: true}, func() {
-		j.heads.put(headOf(now)) // never before it is durable
+		j.heads.Put(heads.Of(now.Head.Summary, now.Head.Seq, now.Link)) // never before it is durable
 		if _, ended := events[len(events)-1].Data.(lockstep.RunEnded); ended || steps == nil {
 			delete(j.plans, run)
 			return
@@ -113,20 +115,20 @@ func transact(ctx context.Context, w writing) error {
 
 // appender is one Append inside its transaction.
 type appender struct {
-	j     *Journal
-	tx    *sql.Tx
-	row   // of the run
-	steps *journal.LockSteps
+	j          *Journal
+	tx         *sql.Tx
+	stored.Row // of the run
+	steps      *journal.LockSteps
 }
 
 func (a *appender) append(events []lockstep.Event, bodies [][]byte) error {
 	run := events[0].Run
 	var err error
-	a.row, err = scanRow(a.tx.Stmt(a.j.stmts.head).QueryRow(string(run)))
+	a.Row, err = stored.Scan(a.tx.Stmt(a.j.stmts.head).QueryRow(string(run)))
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if err := errors.Join(a.head.Check(events), a.j.refuseUnsound(events[0])); err != nil {
+	if err := errors.Join(a.Head.Check(events), a.j.refuseUnsound(events[0])); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(events, ofStep) {
@@ -134,15 +136,15 @@ func (a *appender) append(events []lockstep.Event, bodies [][]byte) error {
 			return err
 		}
 	}
-	before := a.head
+	before := a.Head
 	links := make([][]byte, len(events))
 	for i, e := range events {
-		links[i] = linkOf(a.link, bodies[i])
-		a.link = links[i]
+		links[i] = stored.LinkOf(a.Link, bodies[i])
+		a.Link = links[i]
 		if planned, ok := e.Data.(lockstep.RunPlanned); ok {
 			a.steps = journal.LockStepsOf(&planned.Plan)
 		}
-		a.head.Apply(e, a.steps)
+		a.Head.Apply(e, a.steps)
 		if err := a.hold(e); err != nil {
 			return err
 		}
@@ -152,7 +154,7 @@ func (a *appender) append(events []lockstep.Event, bodies [][]byte) error {
 	}
 	insert := a.tx.Stmt(a.j.stmts.insertEvent)
 	for i, e := range events {
-		if _, err := insert.Exec(a.n, int64(e.Seq), bodies[i], links[i]); err != nil {
+		if _, err := insert.Exec(a.N, int64(e.Seq), bodies[i], links[i]); err != nil {
 			return err
 		}
 	}
@@ -169,21 +171,21 @@ func ofStep(e lockstep.Event) bool {
 
 // loadPlan reads the plan of a run that another Journal value planned.
 func (a *appender) loadPlan() error {
-	if a.head.Planned == 0 || a.steps != nil {
+	if a.Head.Planned == 0 || a.steps != nil {
 		return nil
 	}
 	var body, link, before []byte
-	if err := a.tx.Stmt(a.j.stmts.oneEvent).QueryRow(a.n, int64(a.head.Planned)).Scan(&body, &link, &before); err != nil {
+	if err := a.tx.Stmt(a.j.stmts.oneEvent).QueryRow(a.N, int64(a.Head.Planned)).Scan(&body, &link, &before); err != nil {
 		return fmt.Errorf("read plan: %w", err)
 	}
-	at := chain{run: a.head.Summary.ID, seq: a.head.Planned - 1, link: before}
-	e, err := at.follow(a.head.Planned, body, link)
+	at := stored.Chain{Run: a.Head.Summary.ID, Seq: a.Head.Planned - 1, Link: before}
+	e, err := at.Follow(a.Head.Planned, body, link)
 	if err != nil {
 		return fmt.Errorf("read plan: %w", err)
 	}
 	planned, ok := e.Data.(lockstep.RunPlanned)
 	if !ok {
-		return fmt.Errorf("read plan: event %d is %s", a.head.Planned, e.Data.EventType())
+		return fmt.Errorf("read plan: event %d is %s", a.Head.Planned, e.Data.EventType())
 	}
 	a.steps = journal.LockStepsOf(&planned.Plan)
 	return nil
@@ -194,13 +196,13 @@ func (a *appender) hold(e lockstep.Event) error {
 	if !ok {
 		return nil
 	}
-	s, at := a.head.Summary, t.Slot
+	s, at := a.Head.Summary, t.Slot
 	var err error
 	switch {
 	case t.Held:
 		h := lockstep.Hold{Key: s.Key, Deployment: s.Deployment, Slot: at, Run: e.Run, Since: e.Time, Restore: t.Restore}
 		_, err = a.tx.Stmt(a.j.stmts.hold).Exec(string(s.Key), at.Group, at.Index, at.Job,
-			string(e.Run), s.Deployment, nanos(e.Time), t.Restore, holdSum(h))
+			string(e.Run), s.Deployment, stored.Nanos(e.Time), t.Restore, stored.HoldSum(h))
 	case t.Only != "":
 		_, err = a.tx.Stmt(a.j.stmts.releaseOf).Exec(string(s.Key), at.Group, at.Index, at.Job, string(t.Only))
 	default:
@@ -212,21 +214,21 @@ func (a *appender) hold(e lockstep.Event) error {
 // storeHead writes the run's row: all of it when it is new, what a list shows
 // only when it has changed, since that moves indexes too.
 func (a *appender) storeHead(before journal.Head) error {
-	h, s := a.head, a.head.Summary
+	h, s := a.Head, a.Head.Summary
 	if before.Seq == 0 {
-		res, err := a.tx.Stmt(a.j.stmts.insertRun).Exec(a.columns()...)
+		res, err := a.tx.Stmt(a.j.stmts.insertRun).Exec(a.Values()...)
 		if err != nil {
 			return err
 		}
-		a.n, err = res.LastInsertId()
+		a.N, err = res.LastInsertId()
 		return err
 	}
-	_, err := a.tx.Stmt(a.j.stmts.moveRun).Exec(int64(h.Seq), int64(h.Term), nanos(h.LockStarted), nanos(h.UnlockEnded),
-		a.link, a.sum(), string(s.ID))
+	_, err := a.tx.Stmt(a.j.stmts.moveRun).Exec(int64(h.Seq), int64(h.Term), stored.Nanos(h.LockStarted), stored.Nanos(h.UnlockEnded),
+		a.Link, a.Sum(), string(s.ID))
 	if err != nil || s == before.Summary && h.Planned == before.Planned {
 		return err
 	}
 	_, err = a.tx.Stmt(a.j.stmts.updateRun).Exec(int64(h.Planned), string(s.State), string(s.Data), string(s.Locks),
-		string(s.Backup), nanos(s.EndedAt), s.LockWindow, s.Error, s.ExitCode, string(s.ID))
+		string(s.Backup), stored.Nanos(s.EndedAt), s.LockWindow, s.Error, s.ExitCode, string(s.ID))
 	return err
 }

@@ -10,6 +10,8 @@ import (
 
 	"lockstep"
 	"lockstep/journal"
+	"lockstep/journal/heads"
+	"lockstep/journal/stored"
 )
 
 // wholeCheck is the size up to which a database is checked as a whole when it is
@@ -25,7 +27,7 @@ func (j *Journal) check(ctx context.Context) error {
 	if err := j.checkStructure(ctx); err != nil {
 		return err
 	}
-	runs, err := j.heads.runs()
+	runs, err := j.heads.Runs()
 	if err != nil {
 		return err
 	}
@@ -106,7 +108,7 @@ func (j *Journal) refuseUnsound(first lockstep.Event) error {
 
 // checkRecords compares what is kept beside runs with its head, that of no run.
 func (j *Journal) checkRecords(ctx context.Context, _ lockstep.RunID) error {
-	h, err := j.heads.read("")
+	h, err := j.heads.Read("")
 	if err != nil {
 		return nil // it says nothing
 	}
@@ -120,8 +122,8 @@ func (j *Journal) checkRecords(ctx context.Context, _ lockstep.RunID) error {
 
 // checkHead compares a run with its head.
 func (j *Journal) checkHead(ctx context.Context, run lockstep.RunID) error {
-	h, err := j.heads.read(run)
-	unreadable := err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNoHead)
+	h, err := j.heads.Read(run)
+	unreadable := err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, heads.ErrNone)
 	if err != nil && !unreadable {
 		return nil
 	}
@@ -129,7 +131,7 @@ func (j *Journal) checkHead(ctx context.Context, run lockstep.RunID) error {
 	missing := errors.Is(err, sql.ErrNoRows)
 	switch {
 	case missing && unreadable:
-		return j.heads.drop(run)
+		return j.heads.Drop(run)
 	case missing:
 		return j.lostWhole(ctx, h)
 	case errors.Is(err, journal.ErrDamaged):
@@ -149,12 +151,12 @@ func (j *Journal) checkHead(ctx context.Context, run lockstep.RunID) error {
 	}
 	why := ""
 	switch {
-	case unreadable && r.head.Summary.State != lockstep.RunRunning:
-		return j.heads.drop(run)
+	case unreadable && r.Head.Summary.State != lockstep.RunRunning:
+		return j.heads.Drop(run)
 	case unreadable:
 		why = "the file that says how many events it has is damaged"
-	case r.head.Seq < h.Seq:
-		why = fmt.Sprintf("the last %d of its %d events are not in the journal any more", h.Seq-r.head.Seq, h.Seq)
+	case r.Head.Seq < h.Seq:
+		why = fmt.Sprintf("the last %d of its %d events are not in the journal any more", h.Seq-r.Head.Seq, h.Seq)
 	default:
 		same, err := j.linked(ctx, r, h)
 		if err != nil || same {
@@ -166,15 +168,15 @@ func (j *Journal) checkHead(ctx context.Context, run lockstep.RunID) error {
 }
 
 // rowOf is the row of a run; sql.ErrNoRows if there is none.
-func (j *Journal) rowOf(ctx context.Context, run lockstep.RunID) (row, error) {
-	return scanRow(j.stmts.head.QueryRowContext(ctx, string(run)))
+func (j *Journal) rowOf(ctx context.Context, run lockstep.RunID) (stored.Row, error) {
+	return stored.Scan(j.stmts.head.QueryRowContext(ctx, string(run)))
 }
 
 // linked reports whether the run has the event of its head.
-func (j *Journal) linked(ctx context.Context, r row, h head) (bool, error) {
-	link := r.link
-	if r.head.Seq != h.Seq {
-		err := j.write.QueryRowContext(ctx, `SELECT link FROM events WHERE run = ? AND seq = ?`, r.n, int64(h.Seq)).Scan(&link)
+func (j *Journal) linked(ctx context.Context, r stored.Row, h heads.Head) (bool, error) {
+	link := r.Link
+	if r.Head.Seq != h.Seq {
+		err := j.write.QueryRowContext(ctx, `SELECT link FROM events WHERE run = ? AND seq = ?`, r.N, int64(h.Seq)).Scan(&link)
 		if errors.Is(err, sql.ErrNoRows) {
 			return false, nil
 		}
@@ -198,12 +200,12 @@ var runIndexes = []struct{ name, columns string }{
 // sound reports whether each of the run's indexes has it: a run that nobody lists is
 // never settled. Other processes may have written since the row was read, so that
 // what looks wrong is read once more while none of them can.
-func (j *Journal) sound(ctx context.Context, r row) (sound bool, err error) {
+func (j *Journal) sound(ctx context.Context, r stored.Row) (sound bool, err error) {
 	if sound, err = indexed(ctx, j.write, r); err != nil || sound {
 		return sound, err
 	}
 	again := func(tx *sql.Tx) error {
-		now, err := scanRow(tx.StmtContext(ctx, j.stmts.head).QueryRowContext(ctx, string(r.head.Summary.ID)))
+		now, err := stored.Scan(tx.StmtContext(ctx, j.stmts.head).QueryRowContext(ctx, string(r.Head.Summary.ID)))
 		if errors.Is(err, sql.ErrNoRows) { // pruned meanwhile
 			sound = true
 			return nil
@@ -218,8 +220,8 @@ func (j *Journal) sound(ctx context.Context, r row) (sound bool, err error) {
 }
 
 // indexed looks for a run, as its row says it is, by each index.
-func indexed(ctx context.Context, q querier, r row) (bool, error) {
-	s := r.head.Summary
+func indexed(ctx context.Context, q querier, r stored.Row) (bool, error) {
+	s := r.Head.Summary
 	for _, x := range runIndexes {
 		var n int64
 		err := q.QueryRowContext(ctx, `SELECT count(*) FROM runs INDEXED BY `+x.name+` WHERE `+x.columns+` AND id = ?5`,
@@ -234,8 +236,8 @@ func indexed(ctx context.Context, q querier, r row) (bool, error) {
 // lostWhole keeps the loss of a run that has a head and nothing else. A run that
 // another process has just pruned has neither; one whose row cannot be found by
 // its name is found by all its indexes' being made anew.
-func (j *Journal) lostWhole(ctx context.Context, h head) error {
-	if _, err := j.heads.read(h.Run); errors.Is(err, fs.ErrNotExist) {
+func (j *Journal) lostWhole(ctx context.Context, h heads.Head) error {
+	if _, err := j.heads.Read(h.Run); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	j.reindex(ctx)
@@ -257,18 +259,18 @@ const tidyEvery = 64
 // hold nothing, and are in the database itself: a damaged log cannot take them any
 // more. It is a matter of room only.
 func (j *Journal) tidyHeads(ctx context.Context) {
-	runs, err := j.heads.runs()
+	runs, err := j.heads.Runs()
 	if err != nil || len(runs) < tidyEvery {
 		return
 	}
 	var done []lockstep.RunID
 	for _, run := range runs {
-		h, err := j.heads.read(run)
+		h, err := j.heads.Read(run)
 		if err != nil || !h.Ended {
 			continue
 		}
 		r, err := j.rowOf(ctx, run)
-		if err != nil || r.head.Seq != h.Seq || !bytes.Equal(r.link, h.Link) {
+		if err != nil || r.Head.Seq != h.Seq || !bytes.Equal(r.Link, h.Link) {
 			continue
 		}
 		var held int
@@ -279,6 +281,6 @@ func (j *Journal) tidyHeads(ctx context.Context) {
 	var busy, log, copied int
 	err = j.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &log, &copied)
 	if err == nil && busy == 0 && log == copied {
-		_ = j.heads.drop(done...) // what stays is tidied up the next time
+		_ = j.heads.Drop(done...) // what stays is tidied up the next time
 	}
 }

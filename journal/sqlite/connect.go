@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
+
+	"lockstep/journal/stored"
 )
 
 // databasePath is the database of a state folder. Nothing but SQLite may ever
@@ -19,17 +21,14 @@ type statements struct {
 	events, outputs, cancel             *sql.Stmt
 }
 
-const runColumns = `id, seq, term, planned, key, deployment, operation, state, data, locks, backup,
-	started, ended, lock_started, unlock_ended, lock_window, error, exit_code, link, sum`
-
 func (s *statements) prepare(ctx context.Context, j *Journal) error {
 	for _, p := range []struct {
 		to    **sql.Stmt
 		db    *sql.DB
 		query string
 	}{
-		{&s.head, j.write, `SELECT n, ` + runColumns + ` FROM runs WHERE id = ?`},
-		{&s.insertRun, j.write, `INSERT INTO runs (` + runColumns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
+		{&s.head, j.write, `SELECT n, ` + stored.Columns + ` FROM runs WHERE id = ?`},
+		{&s.insertRun, j.write, `INSERT INTO runs (` + stored.Columns + `) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`},
 		{&s.updateRun, j.write, `UPDATE runs SET planned = ?, state = ?, data = ?, locks = ?, backup = ?, ended = ?,
 			lock_window = ?, error = ?, exit_code = ? WHERE id = ?`},
 		{&s.moveRun, j.write, `UPDATE runs SET seq = ?, term = ?, lock_started = ?, unlock_ended = ?, link = ?, sum = ? WHERE id = ?`},

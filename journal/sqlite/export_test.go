@@ -5,21 +5,22 @@ import (
 	"database/sql"
 
 	"lockstep"
+	"lockstep/journal/stored"
 )
 
 // PutRaw appends an event as a newer program might have written it.
 func (j *Journal) PutRaw(ctx context.Context, run lockstep.RunID, body []byte) error {
 	return j.inTransaction(ctx, writing{db: j.write, write: func(tx *sql.Tx) error {
-		r, err := scanRow(tx.Stmt(j.stmts.head).QueryRow(string(run)))
+		r, err := stored.Scan(tx.Stmt(j.stmts.head).QueryRow(string(run)))
 		if err != nil {
 			return err
 		}
-		r.head.Seq, r.link = r.head.Seq+1, linkOf(r.link, body)
-		if _, err := tx.Stmt(j.stmts.insertEvent).Exec(r.n, int64(r.head.Seq), body, r.link); err != nil {
+		r.Head.Seq, r.Link = r.Head.Seq+1, stored.LinkOf(r.Link, body)
+		if _, err := tx.Stmt(j.stmts.insertEvent).Exec(r.N, int64(r.Head.Seq), body, r.Link); err != nil {
 			return err
 		}
-		_, err = tx.Stmt(j.stmts.moveRun).Exec(int64(r.head.Seq), int64(r.head.Term), nanos(r.head.LockStarted),
-			nanos(r.head.UnlockEnded), r.link, r.sum(), string(run))
+		_, err = tx.Stmt(j.stmts.moveRun).Exec(int64(r.Head.Seq), int64(r.Head.Term), stored.Nanos(r.Head.LockStarted),
+			stored.Nanos(r.Head.UnlockEnded), r.Link, r.Sum(), string(run))
 		return err
 	}}, nil)
 }
@@ -45,6 +46,6 @@ func (j *Journal) SoundAfter(ctx context.Context, run lockstep.RunID, meanwhile 
 // CheckHead checks the head of a run, as an opening does, with meanwhile in place of
 // the pause before it is read once more.
 func (j *Journal) CheckHead(ctx context.Context, run lockstep.RunID, meanwhile func()) error {
-	j.heads.pause = meanwhile
+	j.heads.Pause = meanwhile
 	return j.checkHead(ctx, run)
 }

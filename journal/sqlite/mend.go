@@ -9,6 +9,7 @@ import (
 
 	"lockstep"
 	"lockstep/journal"
+	"lockstep/journal/stored"
 )
 
 // querier is a database or a transaction.
@@ -21,37 +22,24 @@ type querier interface {
 // foldRow makes the row of a run anew from its events, to the last good one. The
 // error wraps journal.ErrDamaged, and the row is given beside it, if that is not
 // the last one.
-func foldRow(ctx context.Context, q querier, n int64) (row, error) {
-	r := row{n: n}
+func foldRow(ctx context.Context, q querier, n int64) (stored.Row, error) {
+	f := stored.Fold{Row: stored.Row{N: n}}
 	rows, err := q.QueryContext(ctx, `SELECT seq, body, link FROM events WHERE run = ? ORDER BY seq`, n)
 	if err != nil {
-		return r, err
+		return f.Row, err
 	}
 	defer rows.Close()
-	var c chain
-	var steps *journal.LockSteps
 	for rows.Next() {
 		var seq uint64
 		var body, link []byte
 		if err := rows.Scan(&seq, &body, &link); err != nil {
-			return r, err
+			return f.Row, err
 		}
-		if c.seq == 0 { // the row may not know its own run any more
-			if first, err := decode(body); err == nil {
-				c.run = first.Run
-			}
+		if err := f.Add(seq, body, link); err != nil {
+			return f.Row, err
 		}
-		e, err := c.follow(seq, body, link)
-		if err != nil {
-			return r, err
-		}
-		if planned, ok := e.Data.(lockstep.RunPlanned); ok {
-			steps = journal.LockStepsOf(&planned.Plan)
-		}
-		r.head.Apply(e, steps)
-		r.link = c.link
 	}
-	return r, rows.Err()
+	return f.Row, rows.Err()
 }
 
 // Mend implements journal.Journal.
@@ -78,7 +66,7 @@ func (j *Journal) mend(ctx context.Context, run lockstep.RunID) error {
 // mendRow makes a run's row what its good events say. Those that are not, and all
 // after them, are set aside.
 func mendRow(ctx context.Context, tx *sql.Tx, n int64) error {
-	was, damaged := scanRow(tx.QueryRowContext(ctx, `SELECT n, `+runColumns+` FROM runs WHERE n = ?`, n))
+	was, damaged := stored.Scan(tx.QueryRowContext(ctx, `SELECT n, `+stored.Columns+` FROM runs WHERE n = ?`, n))
 	if damaged != nil && !errors.Is(damaged, journal.ErrDamaged) {
 		return damaged
 	}
@@ -87,14 +75,14 @@ func mendRow(ctx context.Context, tx *sql.Tx, n int64) error {
 		return why
 	}
 	if why == nil && damaged == nil { // so the row says how many events there must be
-		c := chain{run: was.head.Summary.ID, seq: now.head.Seq, link: now.link}
-		why = c.end(was.head.Seq, was.link)
+		c := stored.Chain{Run: was.Head.Summary.ID, Seq: now.Head.Seq, Link: now.Link}
+		why = c.End(was.Head.Seq, was.Link)
 	}
 	if why == nil && damaged == nil {
 		return nil
 	}
 	loss := lossOf(now, "")
-	if now.head.Seq == 0 {
+	if now.Head.Seq == 0 {
 		loss = lossOf(was, "")
 	}
 	if err := setAside(ctx, tx, loss.Run, now); err != nil || why == nil {
@@ -106,16 +94,16 @@ func mendRow(ctx context.Context, tx *sql.Tx, n int64) error {
 
 // mendRows mends every run whose row is not as it was written.
 func (j *Journal) mendRows(ctx context.Context) error {
-	rows, err := j.write.QueryContext(ctx, `SELECT n, `+runColumns+` FROM runs NOT INDEXED`)
+	rows, err := j.write.QueryContext(ctx, `SELECT n, `+stored.Columns+` FROM runs NOT INDEXED`)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	var damaged []int64
 	for rows.Next() {
-		r, err := scanRow(rows)
+		r, err := stored.Scan(rows)
 		if errors.Is(err, journal.ErrDamaged) {
-			damaged, err = append(damaged, r.n), nil
+			damaged, err = append(damaged, r.N), nil
 		}
 		if err != nil {
 			return err
@@ -137,31 +125,31 @@ func (j *Journal) mendRows(ctx context.Context) error {
 
 // setAside moves the events that come after those of the row, and stores it; a run
 // that is left without events goes.
-func setAside(ctx context.Context, tx *sql.Tx, run lockstep.RunID, now row) error {
+func setAside(ctx context.Context, tx *sql.Tx, run lockstep.RunID, now stored.Row) error {
 	at := time.Now().UnixNano()
 	_, err := tx.ExecContext(ctx, `INSERT INTO set_aside (run, seq, body, link, at) SELECT ?, seq, body, link, ? FROM events WHERE run = ? AND seq > ?`,
-		string(run), at, now.n, int64(now.head.Seq))
+		string(run), at, now.N, int64(now.Head.Seq))
 	if err != nil {
 		return err
 	}
-	if now.head.Seq == 0 {
-		_, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE n = ?`, now.n)
+	if now.Head.Seq == 0 {
+		_, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE n = ?`, now.N)
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM events WHERE run = ? AND seq > ?`, now.n, int64(now.head.Seq)); err != nil {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM events WHERE run = ? AND seq > ?`, now.N, int64(now.Head.Seq)); err != nil {
 		return err
 	}
-	h, s := now.head, now.head.Summary
-	_, err = tx.ExecContext(ctx, `UPDATE runs SET (`+runColumns+`) = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE n = ?`,
-		append(now.columns(), now.n)...)
+	h, s := now.Head, now.Head.Summary
+	_, err = tx.ExecContext(ctx, `UPDATE runs SET (`+stored.Columns+`) = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE n = ?`,
+		append(now.Values(), now.N)...)
 	if err != nil {
 		return fmt.Errorf("store run %s of %s, event %d: %w", s.ID, s.Deployment, h.Seq, err)
 	}
 	return nil
 }
 
-func lossOf(r row, why string) journal.Loss {
-	s := r.head.Summary
+func lossOf(r stored.Row, why string) journal.Loss {
+	s := r.Head.Summary
 	return journal.Loss{Run: s.ID, Key: s.Key, Deployment: s.Deployment, Why: why}
 }
 
@@ -198,7 +186,7 @@ func (j *Journal) readLosses(ctx context.Context, run lockstep.RunID) ([]journal
 		if err := rows.Scan(&l.Run, &l.Key, &l.Deployment, &l.Why, &at, &l.Whole); err != nil {
 			return nil, err
 		}
-		l.At = fromNanos(at)
+		l.At = stored.FromNanos(at)
 		losses = append(losses, l)
 	}
 	return losses, rows.Err()

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"lockstep"
-	"lockstep/internal/sqlitedb"
 	"lockstep/journal"
+	"lockstep/journal/stored"
 )
 
 // Events implements journal.Journal.
@@ -34,20 +34,20 @@ func (j *Journal) readEvents(ctx context.Context, run lockstep.RunID, after uint
 		return nil, err
 	}
 	defer rows.Close()
-	return readChain(rows, &chain{run: run, seq: after})
+	return readChain(rows, &stored.Chain{Run: run, Seq: after})
 }
 
 // eventsQuery gives the run's last number and link with each event from a number
 // on; that one itself for its link alone.
-const eventsQuery = `SELECT r.seq, r.link, e.seq, iif(e.seq > ?2, e.body, x''), e.link
-	FROM runs r LEFT JOIN events e ON e.run = r.n AND e.seq >= ?2 WHERE r.id = ?1 ORDER BY e.seq`
+const eventsQuery = `SELECT r.seq, r.Link, e.seq, iif(e.seq > ?2, e.body, x''), e.link
+	FROM runs r LEFT JOIN events e ON e.run = r.N AND e.seq >= ?2 WHERE r.id = ?1 ORDER BY e.seq`
 
 // readChain reads what eventsQuery gives, to the first event that is not good.
-func readChain(rows *sql.Rows, c *chain) ([]lockstep.Event, error) {
+func readChain(rows *sql.Rows, c *stored.Chain) ([]lockstep.Event, error) {
 	var events []lockstep.Event
 	var last uint64
 	var lastLink []byte
-	for after := c.seq; rows.Next(); {
+	for after := c.Seq; rows.Next(); {
 		var seq sql.Null[int64]
 		var body, link []byte
 		if err := rows.Scan(&last, &lastLink, &seq, &body, &link); err != nil {
@@ -56,9 +56,9 @@ func readChain(rows *sql.Rows, c *chain) ([]lockstep.Event, error) {
 		switch {
 		case !seq.Valid:
 		case uint64(seq.V) == after:
-			c.link = link
+			c.Link = link
 		default:
-			e, err := c.follow(uint64(seq.V), body, link)
+			e, err := c.Follow(uint64(seq.V), body, link)
 			if err != nil {
 				return events, err
 			}
@@ -68,7 +68,7 @@ func readChain(rows *sql.Rows, c *chain) ([]lockstep.Event, error) {
 	if err := rows.Err(); err != nil {
 		return events, err
 	}
-	return events, c.end(last, lastLink)
+	return events, c.End(last, lastLink)
 }
 
 // Runs implements journal.Journal.
@@ -95,7 +95,7 @@ func runsQuery(f lockstep.RunFilter) (query string, args []any) {
 			where, args = append(where, c.condition), append(args, c.value)
 		}
 	}
-	query = `SELECT n, ` + runColumns + ` FROM runs`
+	query = `SELECT n, ` + stored.Columns + ` FROM runs`
 	if len(where) > 0 {
 		query += ` WHERE ` + strings.Join(where, " AND ")
 	}
@@ -117,23 +117,23 @@ func (j *Journal) readRuns(ctx context.Context, filter lockstep.RunFilter) ([]lo
 	}
 	defer rows.Close()
 	var runs []lockstep.RunSummary
-	damaged := map[int]row{}
+	damaged := map[int]stored.Row{}
 	for rows.Next() {
-		r, err := scanRow(rows)
+		r, err := stored.Scan(rows)
 		if errors.Is(err, journal.ErrDamaged) {
 			damaged[len(runs)], err = r, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		runs = append(runs, r.head.Summary)
+		runs = append(runs, r.Head.Summary)
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return nil, err
 	}
 	for i, r := range damaged {
-		if good, err := foldRow(ctx, j.read, r.n); err == nil {
-			runs[i] = good.head.Summary
+		if good, err := foldRow(ctx, j.read, r.N); err == nil {
+			runs[i] = good.Head.Summary
 			continue
 		}
 		// One of them hides none of the others.
@@ -175,8 +175,8 @@ func (j *Journal) readHolds(ctx context.Context, key lockstep.DeploymentKey) ([]
 		if err != nil {
 			return nil, err
 		}
-		h.Since = fromNanos(since)
-		if sum != nil && !bytes.Equal(sum, holdSum(h)) {
+		h.Since = stored.FromNanos(since)
+		if sum != nil && !bytes.Equal(sum, stored.HoldSum(h)) {
 			return nil, fmt.Errorf("%w: a hold of %s is not what was written", journal.ErrDamaged, h.Slot)
 		}
 		if key == "" || key == h.Key {
@@ -184,8 +184,4 @@ func (j *Journal) readHolds(ctx context.Context, key lockstep.DeploymentKey) ([]
 		}
 	}
 	return holds, rows.Err()
-}
-
-func holdSum(h lockstep.Hold) []byte {
-	return sqlitedb.RowSum(string(h.Key), h.Slot.Group, h.Slot.Index, h.Slot.Job, string(h.Run), h.Deployment, nanos(h.Since), h.Restore)
 }

@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"time"
 
-	"lockstep/internal/sqlitedb"
 	"lockstep/journal"
+	"lockstep/journal/heads"
+	"lockstep/journal/stored"
 )
 
 // PutRecord implements journal.Journal.
@@ -17,16 +18,16 @@ func (j *Journal) PutRecord(ctx context.Context, r journal.Record) error {
 	if err := r.Check(); err != nil {
 		return err
 	}
-	var h head
+	var h heads.Head
 	write := func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT OR REPLACE INTO records (kind, name, data, at, sum) VALUES (?, ?, ?, ?, ?)`,
-			r.Kind, r.Name, string(r.Data), r.At.UnixNano(), recordSum(r))
+			r.Kind, r.Name, string(r.Data), r.At.UnixNano(), stored.RecordSum(r))
 		if err != nil {
 			return err
 		}
 		return tx.QueryRow(`UPDATE record_writes SET n = n + 1 RETURNING n`).Scan(&h.Seq)
 	}
-	if err := j.inTransaction(ctx, writing{db: j.write, write: write}, func() { j.heads.put(h) }); err != nil {
+	if err := j.inTransaction(ctx, writing{db: j.write, write: write}, func() { j.heads.Put(h) }); err != nil {
 		return explain(fmt.Sprintf("keep record %s %q in journal %s", r.Kind, r.Name, j.path()), err)
 	}
 	return nil
@@ -86,12 +87,8 @@ func scanRecord(scan func(...any) error, r *journal.Record) error {
 		return err
 	}
 	r.Data, r.At = []byte(data), time.Unix(0, at).UTC()
-	if sum != nil && !bytes.Equal(sum, recordSum(*r)) {
+	if sum != nil && !bytes.Equal(sum, stored.RecordSum(*r)) {
 		return fmt.Errorf("%w: record %s %q is not what was written", journal.ErrDamaged, r.Kind, r.Name)
 	}
 	return nil
-}
-
-func recordSum(r journal.Record) []byte {
-	return sqlitedb.RowSum(r.Kind, r.Name, string(r.Data), r.At.UnixNano())
 }

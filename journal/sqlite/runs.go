@@ -22,7 +22,7 @@ func (j *Journal) Prune(ctx context.Context, run lockstep.RunID) error {
 			string(run)).Scan(&state, &held)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			return j.heads.drop(run)
+			return j.heads.Drop(run)
 		case err != nil:
 			return err
 		case state == lockstep.RunRunning:
@@ -31,7 +31,7 @@ func (j *Journal) Prune(ctx context.Context, run lockstep.RunID) error {
 			return fmt.Errorf("it holds %d jobs: %w", held, journal.ErrConflict)
 		}
 		// Gone before the run is: it would say that the run is lost.
-		if err := j.heads.drop(run); err != nil {
+		if err := j.heads.Drop(run); err != nil {
 			return err
 		}
 		_, err = tx.Exec(`DELETE FROM runs WHERE id = ?`, string(run))

@@ -28,6 +28,7 @@ import (
 	"lockstep"
 	"lockstep/internal/sqlitedb"
 	"lockstep/journal"
+	"lockstep/journal/heads"
 )
 
 // ErrClosed is wrapped by what every method of a closed Journal returns.
@@ -47,7 +48,7 @@ type Journal struct {
 	// need not be, read those that only read.
 	write, lazy, read *sql.DB
 	stmts             statements
-	heads             *heads // nil where nothing is written
+	heads             *heads.Folder // nil where nothing is written
 	// unsound is what keeps runs that lock from beginning: see check. It is never
 	// changed after the opening.
 	unsound error
@@ -149,8 +150,8 @@ func (j *Journal) connect(ctx context.Context) error {
 		return err
 	}
 	makeReserve(j.dir)
-	j.heads = &heads{dir: headsFolder(j.dir), pause: reread}
-	_ = makeFolder(j.heads.dir) // see heads.put
+	j.heads = heads.New(filepath.Join(j.dir, "heads"))
+	_ = makeFolder(j.heads.Dir()) // see heads.put
 	return j.check(ctx)
 }
 
@@ -172,7 +173,7 @@ func (j *Journal) Close() error {
 
 	j.slot <- struct{}{} // never given back: no write begins any more
 	if j.heads != nil {
-		j.heads.sync()
+		j.heads.Sync()
 	}
 	var errs []error
 	for _, db := range []*sql.DB{j.read, j.lazy, j.write} {

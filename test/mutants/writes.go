@@ -11,19 +11,19 @@ var writeMutants = []mutant{
 	{
 		Name: "journal: a head is written before its events are durable", File: "journal/sqlite/append.go",
 		Why: "after a loss of power, a journal that lost nothing says that it did",
-		Old: "		steps, now = a.steps, a.row\n		return err\n",
-		New: "		steps, now = a.steps, a.row\n		if err == nil {\n			j.heads.put(headOf(now))\n		}\n		return err\n", Test: lostJournal,
+		Old: "		steps, now = a.steps, a.Row\n		return err\n",
+		New: "		steps, now = a.steps, a.Row\n		if err == nil {\n			j.heads.Put(heads.Of(now.Head.Summary, now.Head.Seq, now.Link))\n		}\n		return err\n", Test: lostJournal,
 	},
 	{
-		Name: "journal: events are not linked", File: "journal/sqlite/link.go",
+		Name: "journal: events are not linked", File: "journal/stored/link.go",
 		Why: "an event that was changed is believed",
-		Old: "	if (link != nil || c.link != nil) && !bytes.Equal(link, linkOf(c.link, body)) {\n",
-		New: "	if (link != nil || c.link != nil) && !bytes.Equal(link, linkOf(c.link, body)) && false {\n", Test: damagedJournal,
+		Old: "	if (link != nil || c.Link != nil) && !bytes.Equal(link, LinkOf(c.Link, body)) {\n",
+		New: "	if (link != nil || c.Link != nil) && !bytes.Equal(link, LinkOf(c.Link, body)) && false {\n", Test: damagedJournal,
 	},
 	{
-		Name: "journal: the last event is not looked for", File: "journal/sqlite/link.go",
+		Name: "journal: the last event is not looked for", File: "journal/stored/link.go",
 		Why: "events that are missing at the end of a run are not missed",
-		Old: "	case c.seq < seq:\n", New: "	case c.seq < seq && false:\n", Test: damagedJournal,
+		Old: "	case c.Seq < seq:\n", New: "	case c.Seq < seq && false:\n", Test: damagedJournal,
 	},
 	{
 		Name: "journal: heads say nothing of lost events", File: "journal/sqlite/check.go",
@@ -37,19 +37,19 @@ var writeMutants = []mutant{
 		Old: "	case missing:\n		return j.lostWhole(ctx, h)\n", New: "	case missing:\n		return nil\n", Test: "./journal/sqlite -run TestConformance",
 	},
 	{
-		Name: "journal: rows of runs have no sum", File: "journal/sqlite/row.go",
+		Name: "journal: rows of runs have no sum", File: "journal/stored/row.go",
 		Why: "a run that failed is listed as one that succeeded",
-		Old: "	if sum != nil && !bytes.Equal(sum, r.sum()) {\n", New: "	if sum != nil && !bytes.Equal(sum, r.sum()) && false {\n", Test: damagedJournal,
+		Old: "	if sum != nil && !bytes.Equal(sum, r.Sum()) {\n", New: "	if sum != nil && !bytes.Equal(sum, r.Sum()) && false {\n", Test: damagedJournal,
 	},
 	{
 		Name: "journal: holds have no sum", File: "journal/sqlite/read.go",
 		Why: "a job that is locked is not held any more",
-		Old: "		if sum != nil && !bytes.Equal(sum, holdSum(h)) {\n", New: "		if sum != nil && !bytes.Equal(sum, holdSum(h)) && false {\n", Test: damagedJournal,
+		Old: "		if sum != nil && !bytes.Equal(sum, stored.HoldSum(h)) {\n", New: "		if sum != nil && !bytes.Equal(sum, stored.HoldSum(h)) && false {\n", Test: damagedJournal,
 	},
 	{
 		Name: "journal: records have no sum", File: "journal/sqlite/record.go",
 		Why: "a backup is compared with digests that it never had",
-		Old: "	if sum != nil && !bytes.Equal(sum, recordSum(*r)) {\n", New: "	if sum != nil && !bytes.Equal(sum, recordSum(*r)) && false {\n", Test: damagedJournal,
+		Old: "	if sum != nil && !bytes.Equal(sum, stored.RecordSum(*r)) {\n", New: "	if sum != nil && !bytes.Equal(sum, stored.RecordSum(*r)) && false {\n", Test: damagedJournal,
 	},
 	{
 		Name: "journal: indexes are not looked into", File: "journal/sqlite/check.go",
@@ -62,9 +62,9 @@ var writeMutants = []mutant{
 		Old: "err != nil || sound {\n", New: "true {\n", Test: "./journal/sqlite -run TestIndexesBesideAWriter",
 	},
 	{
-		Name: "journal: a head is read once", File: "journal/sqlite/heads.go",
+		Name: "journal: a head is read once", File: "journal/heads/heads.go",
 		Why: "a run that goes on well is said to be damaged",
-		Old: "	h.pause()\n	return h.readOnce(run)\n", New: "	return x, err\n", Test: "./journal/sqlite -run TestHeadThatIsReadTorn",
+		Old: "	h.Pause()\n	return h.readOnce(run)\n", New: "	return x, err\n", Test: "./journal/sqlite -run TestHeadThatIsReadTorn",
 	},
 	{
 		Name: "journal: an unsound journal locks", File: "journal/sqlite/check.go",
@@ -74,7 +74,7 @@ var writeMutants = []mutant{
 	{
 		Name: "journal: a pruned run leaves its head", File: "journal/sqlite/runs.go",
 		Why: "a run that somebody pruned is said to be lost",
-		Old: "		if err := j.heads.drop(run); err != nil {\n			return err\n		}\n", New: "", Test: "./journal/sqlite -run TestHeadsGo",
+		Old: "		if err := j.heads.Drop(run); err != nil {\n			return err\n		}\n", New: "", Test: "./journal/sqlite -run TestHeadsGo",
 	},
 	{
 		Name: "journal: the heads of runs that hold go", File: "journal/sqlite/check.go",

@@ -1,4 +1,7 @@
-package sqlite
+// Package heads is what is known outside of a journal's database of the last event
+// of each run: a folder of small files. A database that was set back, or lost its
+// end, is known by them.
+package heads
 
 import (
 	"encoding/json"
@@ -17,10 +20,10 @@ import (
 	"lockstep"
 )
 
-// head is what is known outside of the database of a run's last event: a file of
+// Head is what is known outside of the database of a run's last event: a file of
 // its own, written after the transaction was synced, so that it never says more
 // than what is durable. It may say less.
-type head struct {
+type Head struct {
 	Run        lockstep.RunID         `json:"run"`
 	Key        lockstep.DeploymentKey `json:"key"`
 	Deployment string                 `json:"deployment"`
@@ -29,29 +32,30 @@ type head struct {
 	Ended      bool                   `json:"ended"`
 }
 
-func headOf(r row) head {
-	s := r.head.Summary
-	return head{
-		Run: s.ID, Key: s.Key, Deployment: s.Deployment, Seq: r.head.Seq, Link: r.link, Ended: s.State != lockstep.RunRunning,
-	}
+// Of is the head of a run whose last event has that link.
+func Of(s lockstep.RunSummary, seq uint64, link []byte) Head {
+	return Head{Run: s.ID, Key: s.Key, Deployment: s.Deployment, Seq: seq, Link: link, Ended: s.State != lockstep.RunRunning}
 }
 
-// heads is the folder of the heads. It is safe for concurrent use.
-type heads struct {
+// Folder is the folder of the heads. It is safe for concurrent use.
+type Folder struct {
 	dir   string
-	pause func() // before a head that looks damaged is read once more; see reread
+	Pause func() // before a head that looks damaged is read once more; see reread
 
 	mu    sync.Mutex // guards what follows
 	dirty map[string]struct{}
 	later *time.Timer // syncs what is dirty; nil if nothing is
 }
 
-// headsFolder is beside the database, and goes where that goes.
-func headsFolder(dir string) string { return filepath.Join(dir, "heads") }
+// New gives the heads that lie in a folder, which need not be there.
+func New(dir string) *Folder { return &Folder{dir: dir, Pause: reread} }
+
+// Dir is the folder.
+func (h *Folder) Dir() string { return h.dir }
 
 // path is the file of a run's head, "" for that of the records; run ids are names
 // as they are.
-func (h *heads) path(run lockstep.RunID) string {
+func (h *Folder) path(run lockstep.RunID) string {
 	return filepath.Join(h.dir, url.PathEscape(string(run))+".head")
 }
 
@@ -59,9 +63,9 @@ func (h *heads) path(run lockstep.RunID) string {
 // take it, with the knowledge of what a damaged log then lost.
 const syncHeads = time.Second
 
-// put writes the head of a run. That it cannot is not an error: the run is as durable
+// Put writes the head of a run. That it cannot is not an error: the run is as durable
 // as before, and only the loss of its end would not be known.
-func (h *heads) put(x head) {
+func (h *Folder) Put(x Head) {
 	if h == nil {
 		return
 	}
@@ -80,12 +84,12 @@ func (h *heads) put(x head) {
 	}
 	h.dirty[h.path(x.Run)] = struct{}{}
 	if h.later == nil {
-		h.later = time.AfterFunc(syncHeads, h.sync)
+		h.later = time.AfterFunc(syncHeads, h.Sync)
 	}
 }
 
-// sync makes durable what put has written.
-func (h *heads) sync() {
+// Sync makes durable what Put has written.
+func (h *Folder) Sync() {
 	h.mu.Lock()
 	dirty := h.dirty
 	if h.later != nil {
@@ -94,7 +98,7 @@ func (h *heads) sync() {
 	h.dirty, h.later = nil, nil
 	h.mu.Unlock()
 	for path := range dirty {
-		_ = syncFile(path) // see put
+		_ = syncFile(path) // see Put
 	}
 	if len(dirty) > 0 {
 		_ = syncFolder(h.dir)
@@ -111,7 +115,7 @@ func syncFile(path string) error {
 
 // line is the head as its file begins: JSON, a space, the CRC-32C of that, and the
 // end of the line. What is behind it is older.
-func (x head) line() []byte {
+func (x Head) line() []byte {
 	b, err := json.Marshal(x)
 	if err != nil {
 		panic(err) // it has nothing that JSON has not
@@ -121,15 +125,15 @@ func (x head) line() []byte {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// errNoHead: a file that claims nothing. A loss of power may leave it empty.
-var errNoHead = errors.New("it says nothing")
+// ErrNone: a file that claims nothing. A loss of power may leave it empty.
+var ErrNone = errors.New("it says nothing")
 
 // parseHead is the inverse of line.
-func parseHead(text []byte) (head, error) {
-	var x head
+func parseHead(text []byte) (Head, error) {
+	var x Head
 	line, _, _ := strings.Cut(string(text), "\n")
 	if strings.Trim(string(text), "\x00") == "" {
-		return x, errNoHead
+		return x, ErrNone
 	}
 	i := strings.LastIndexByte(line, ' ')
 	if i < 0 || line[i+1:] != fmt.Sprintf("%08x", crc32.Checksum([]byte(line[:i]), castagnoli)) {
@@ -145,25 +149,25 @@ const maxHead = 64 << 10
 // have been read while another process wrote it, which takes no lock.
 func reread() { time.Sleep(5 * time.Millisecond) }
 
-// read is the head of a run as it is now; fs.ErrNotExist if it has none.
-func (h *heads) read(run lockstep.RunID) (head, error) {
+// Read is the head of a run as it is now; fs.ErrNotExist if it has none.
+func (h *Folder) Read(run lockstep.RunID) (Head, error) {
 	x, err := h.readOnce(run)
-	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoHead) {
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNone) {
 		return x, err
 	}
-	h.pause()
+	h.Pause()
 	return h.readOnce(run)
 }
 
-func (h *heads) readOnce(run lockstep.RunID) (head, error) {
+func (h *Folder) readOnce(run lockstep.RunID) (Head, error) {
 	f, err := os.Open(h.path(run))
 	if err != nil {
-		return head{}, err
+		return Head{}, err
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxHead))
 	if err != nil {
-		return head{}, err
+		return Head{}, err
 	}
 	x, err := parseHead(text)
 	if err == nil && x.Run != run {
@@ -172,8 +176,8 @@ func (h *heads) readOnce(run lockstep.RunID) (head, error) {
 	return x, err
 }
 
-// runs are the runs that have a head.
-func (h *heads) runs() ([]lockstep.RunID, error) {
+// Runs are the runs that have a head.
+func (h *Folder) Runs() ([]lockstep.RunID, error) {
 	entries, err := os.ReadDir(h.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -188,8 +192,8 @@ func (h *heads) runs() ([]lockstep.RunID, error) {
 	return runs, err
 }
 
-// drop takes heads away, durably: what they claim need not hold any more.
-func (h *heads) drop(runs ...lockstep.RunID) error {
+// Drop takes heads away, durably: what they claim need not hold any more.
+func (h *Folder) Drop(runs ...lockstep.RunID) error {
 	gone := false
 	for _, run := range runs {
 		err := os.Remove(h.path(run))
@@ -202,4 +206,13 @@ func (h *heads) drop(runs ...lockstep.RunID) error {
 		return nil
 	}
 	return syncFolder(h.dir)
+}
+
+func syncFolder(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }

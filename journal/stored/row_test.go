@@ -1,4 +1,4 @@
-package sqlite
+package stored
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ func TestBigEventsShrink(t *testing.T) {
 	st := journaltest.NewStory("run-a", "key-a")
 	opened, planned := st.Event(st.Opened(lockstep.OperationBackup)), st.Event(st.Planned(lockstep.OperationBackup, 3000))
 	for _, want := range []lockstep.Event{opened, planned} {
-		b, err := encode(want)
+		b, err := Encode(want)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +34,7 @@ func TestBigEventsShrink(t *testing.T) {
 			t.Errorf("%s is not kept as it is: %q", want.Data.EventType(), b)
 		}
 		t.Logf("%s: %d bytes of JSON, %d kept", want.Data.EventType(), len(plain), len(b))
-		got, err := decode(b)
+		got, err := Decode(b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,14 +45,13 @@ func TestBigEventsShrink(t *testing.T) {
 }
 
 // TestDecodeOfDamage: whatever a row holds, decoding does not panic, and says
-// whether it is damaged or of a newer program. (No fuzz target: instrumenting
-// SQLite takes longer than any fuzzing.)
+// whether it is damaged or of a newer program.
 func TestDecodeOfDamage(t *testing.T) {
 	t.Parallel()
 	st := journaltest.NewStory("run-a", "key-a")
 	seeds := [][]byte{{}, {0x1f, 0x8b}, []byte(`{"v":2}`), []byte(`{"v":1,"type":"noted"}`)}
 	for _, e := range append(st.Begun(lockstep.OperationBackup, 200), st.Ended(lockstep.RunFailedState)) {
-		b, err := encode(e)
+		b, err := Encode(e)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,7 +64,7 @@ func TestDecodeOfDamage(t *testing.T) {
 			b[random.IntN(len(b))] = byte(random.Uint32())
 		}
 		b = b[:len(b)-random.IntN(1+min(len(b), 3))]
-		e, err := decode(b)
+		e, err := Decode(b)
 		switch {
 		case err == nil && e.Data == nil:
 			t.Errorf("%q: an event without data and without an error", b)
