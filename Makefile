@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: all help build image check fmt vet test race lint e2e restictest uitest bbrsuite dockertest kubetest opstest bench mutants crash soak writes shells faults fuzz demo clean
+.PHONY: all help build image check fmt vet test race lint e2e restictest pgtest uitest bbrsuite dockertest kubetest opstest bench mutants crash soak writes shells faults fuzz demo clean
 
 all: check test ## Formatting, vet and all tests that need nothing but Go
 
@@ -41,6 +41,9 @@ e2e: build ## Real sshd, PostgreSQL and Redis on instances in namespaces (root, 
 
 restictest: ## Our repository with Debian's stock restic, and a thousand flipped bits
 	test/restic/run
+
+pgtest: ## The journal in a real PostgreSQL, which is killed, and failed over to a standby
+	test/postgres/run
 
 uitest: ## The pages in Debian's Chromium, over a real server
 	test/ui/run

@@ -216,3 +216,11 @@ func syncFolder(path string) error {
 	defer d.Close()
 	return d.Sync()
 }
+
+// Make makes the folder, of mode 0700, if there is none.
+func (h *Folder) Make() error {
+	if err := os.MkdirAll(h.dir, 0o700); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(h.dir))
+}

@@ -1,0 +1,3 @@
+// Package postgres has the tests of a journal, a state and an audit log that lie in a
+// real PostgreSQL server, which they kill.
+package postgres
