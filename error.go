@@ -18,6 +18,7 @@ const (
 	KindConflict Kind = "conflict"  // another run, or its leftovers, stand in the way
 	KindHeld     Kind = "held"      // jobs may still be locked by an earlier run
 	KindRefused  Kind = "refused"   // a safety rule says no
+	KindRetained Kind = "retained"  // it must be kept until a date
 
 	KindUnauthenticated Kind = "unauthenticated" // nobody knows who asks
 	KindForbidden       Kind = "forbidden"       // whoever asks may not do that

@@ -19,6 +19,11 @@ type Pruning struct {
 	// Unused are bytes that stay though nobody needs them: rewriting their packs
 	// would not be worth it.
 	Unused int64 `json:"unused_bytes"`
+	// Retained packs would be removed or rewritten, but the store keeps them (object
+	// lock): RetainedBytes that nobody needs stay, the last of them until RetainedUntil.
+	Retained      int       `json:"retained_packs"`
+	RetainedBytes int64     `json:"retained_bytes"`
+	RetainedUntil time.Time `json:"retained_until,omitzero"`
 }
 
 // RepositoryStats is how much a repository holds.

@@ -78,7 +78,7 @@ func MayStart(ctx context.Context, req lockstep.Request) bool {
 // neverBegan reports whether it is certain that no run was begun.
 func neverBegan(err error) bool {
 	switch lockstep.KindOf(err) {
-	case lockstep.KindUsage, lockstep.KindInvalid, lockstep.KindNotFound, lockstep.KindConflict, lockstep.KindHeld, lockstep.KindRefused:
+	case lockstep.KindUsage, lockstep.KindInvalid, lockstep.KindNotFound, lockstep.KindConflict, lockstep.KindHeld, lockstep.KindRefused, lockstep.KindRetained:
 		return true
 	default:
 		return false

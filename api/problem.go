@@ -63,6 +63,7 @@ var statuses = map[lockstep.Kind]int{
 	lockstep.KindConflict:        http.StatusConflict,
 	lockstep.KindHeld:            http.StatusConflict,
 	lockstep.KindRefused:         http.StatusConflict,
+	lockstep.KindRetained:        http.StatusConflict,
 	lockstep.KindUnauthenticated: http.StatusUnauthorized,
 	lockstep.KindForbidden:       http.StatusForbidden,
 	lockstep.KindUnavailable:     http.StatusServiceUnavailable,

@@ -21,7 +21,8 @@ Each --keep rule keeps that many of the newest verified backups, one per period;
 --keep-within keeps all that are not older, --keep-tag all that were marked with
 "backup --tag". Whatever the rules say, the newest
 verified backup of a deployment stays, and so do backups that lockstep did not
-make. --dry-run says what would go, and why the others stay.
+make. --dry-run says what would go, and why the others stay. What object lock keeps
+is refused with the date when it may be done; rules leave it for a later time.
 
   lockstep backups forget shop_20261122T144241Z --yes
   lockstep backups forget --keep-daily 7 --keep-weekly 5 --dry-run
@@ -108,7 +109,11 @@ func (i *invocation) forgetNamed(ctx context.Context, svc lockstep.Service, args
 		fmt.Fprintf(i.Stdout, "would forget %s\n", show.Line(strings.Join(args, ", ")))
 		return nil
 	}
-	return i.forget(ctx, svc, ids, o.yes)
+	stay, err := i.forget(ctx, svc, ids, o.yes)
+	if err == nil {
+		err = stay
+	}
+	return err
 }
 
 // forgetByRule deletes what no rule keeps, after showing it.
@@ -135,7 +140,11 @@ func (i *invocation) forgetByRule(ctx context.Context, svc lockstep.Service, o f
 	if err := i.showDecisions(decisions); err != nil || o.dryRun || len(ids) == 0 {
 		return err
 	}
-	return i.forget(ctx, svc, ids, o.yes)
+	stay, err := i.forget(ctx, svc, ids, o.yes)
+	if stay != nil { // the rules forget them when they may be
+		i.Log.Warn(stay.Error(), "hint", lockstep.HintOf(stay))
+	}
+	return err
 }
 
 // decision is a retention.Decision as JSON shows it.
@@ -169,25 +178,38 @@ func (i *invocation) showDecisions(decisions []retention.Decision) error {
 	return nil
 }
 
-// forget deletes backups once that was confirmed.
-func (i *invocation) forget(ctx context.Context, svc lockstep.Service, ids []lockstep.BackupID, yes bool) error {
+// forget deletes backups once that was confirmed. What the repository keeps for now stays,
+// which is said with the first of it.
+func (i *invocation) forget(ctx context.Context, svc lockstep.Service, ids []lockstep.BackupID, yes bool) (stay, err error) {
 	last, err := lastOnes(ctx, svc, ids)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := i.mayDestroy(ctx, yes, fmt.Sprintf("backups forget deletes %s for good%s", named(ids), last)); err != nil {
-		return err
+		return nil, err
 	}
+	var gone []lockstep.BackupID
 	for _, id := range ids {
-		if err := svc.Forget(ctx, id); err != nil {
-			return err
+		err := svc.Forget(ctx, id)
+		switch {
+		case lockstep.KindOf(err) == lockstep.KindRetained:
+			if stay == nil {
+				stay = err
+			}
+			continue
+		case err != nil:
+			return stay, err
 		}
+		gone = append(gone, id)
 		i.Log.Info("forgot " + string(id))
 	}
-	if !i.JSON() {
-		fmt.Fprintf(i.Stdout, "forgot %s%s\n", named(ids), last)
+	if len(gone) < len(ids) {
+		stay, last = fmt.Errorf("%d of %d backups stay: %w", len(ids)-len(gone), len(ids), stay), ""
 	}
-	return nil
+	if !i.JSON() && len(gone) > 0 {
+		fmt.Fprintf(i.Stdout, "forgot %s%s\n", named(gone), last)
+	}
+	return stay, nil
 }
 
 // maxNamedBackups is how many backups are named one by one.

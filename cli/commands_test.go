@@ -193,6 +193,25 @@ func TestBackupsForget(t *testing.T) {
 	}
 }
 
+// TestForgetUnderObjectLock: a backup that is named is refused with its date; one that a
+// rule would delete stays for now, and the others go.
+func TestForgetUnderObjectLock(t *testing.T) {
+	t.Parallel()
+	f := newFake()
+	f.forget = &lockstep.Error{Kind: lockstep.KindRetained, Op: "delete backup", Err: errors.New("object lock keeps it"), Hint: "do it after 2026-12-30 14:42:41 UTC"}
+	r := runWith(t, f, nil, "backups", "forget", string(showtest.Kept().ID), "--yes")
+	if r.code != 1 || !strings.Contains(r.stderr, "do it after 2026-12-30 14:42:41 UTC") || strings.Contains(r.stdout, "forgot") {
+		t.Errorf("named; got:\n%s", r)
+	}
+	f.more = []lockstep.Backup{showtest.Kept(), showtest.Kept()}
+	f.more[0].ID, f.more[1].ID = "shop_1", "shop_2"
+	f.more[0].StartedAt, f.more[1].StartedAt = f.more[0].StartedAt.Add(-time.Hour), f.more[1].StartedAt.Add(-2*time.Hour)
+	r = runWith(t, f, nil, "backups", "forget", "--keep-last", "1", "--yes")
+	if r.code != 0 || !strings.Contains(r.stderr, "2 of 2 backups stay") || !strings.Contains(r.stderr, "2026-12-30") || len(f.forgot) != 3 {
+		t.Errorf("by a rule, %v was tried; got:\n%s", f.forgot, r)
+	}
+}
+
 func TestBackupsExport(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "out")

@@ -43,7 +43,7 @@ func kindCode(k lockstep.Kind) int {
 		return exitUsage
 	case lockstep.KindHeld:
 		return lockstep.ExitHeld
-	case lockstep.KindInternal, lockstep.KindInvalid, lockstep.KindNotFound, lockstep.KindConflict, lockstep.KindRefused,
+	case lockstep.KindInternal, lockstep.KindInvalid, lockstep.KindNotFound, lockstep.KindConflict, lockstep.KindRefused, lockstep.KindRetained,
 		lockstep.KindUnauthenticated, lockstep.KindForbidden, lockstep.KindUnavailable:
 	}
 	return lockstep.ExitError

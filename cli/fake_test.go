@@ -36,6 +36,7 @@ type fakeService struct {
 	forgot  []lockstep.BackupID
 	bad     map[lockstep.BackupID]string
 	forget  error
+	more    []lockstep.Backup
 }
 
 func newFake() *fakeService {
@@ -133,7 +134,7 @@ func (f *fakeService) Plan(_ context.Context, req lockstep.Request) (lockstep.Pl
 }
 
 func (f *fakeService) Backups(context.Context, string) ([]lockstep.Backup, error) {
-	return []lockstep.Backup{showtest.Kept()}, nil
+	return append([]lockstep.Backup{showtest.Kept()}, f.more...), nil
 }
 
 func (f *fakeService) Backup(_ context.Context, _ string, id lockstep.BackupID) (lockstep.Backup, error) {

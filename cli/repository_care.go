@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,7 +49,8 @@ programs keep in the repository stays.
 It has the repository to itself: while a backup or a restore runs it is refused,
 and a backup that begins waits. It may be killed at any moment: every backup stays
 whole, and the next prune ends the work. Where anything that is needed cannot be
-found it refuses, and removes nothing.
+found it refuses, and removes nothing. What object lock keeps stays, and it says
+until when.
 
   lockstep repository prune --dry-run
   lockstep repository prune --yes
@@ -92,6 +94,10 @@ func (i *invocation) prune(ctx context.Context, k keeper, dryRun, yes bool) erro
 		would = "would free"
 	}
 	fmt.Fprintf(i.Stdout, "%s %s of %s: %d packs removed, %d rewritten, %s stay unused\n", would, show.Size(p.Free), show.Size(p.Bytes), p.Removed, p.Rewritten, show.Size(p.Unused))
+	if p.Retained > 0 {
+		fmt.Fprintf(i.Stdout, "object lock keeps %s in %s that nobody needs, the last of it until %s UTC; prune again then\n",
+			show.Size(p.RetainedBytes), counted(p.Retained, "pack"), p.RetainedUntil.UTC().Format(time.DateTime))
+	}
 	return nil
 }
 

@@ -78,7 +78,7 @@ func denied(err error) bool {
 	case lockstep.KindNotFound, lockstep.KindUnauthenticated, lockstep.KindForbidden:
 		return true
 	case lockstep.KindInternal, lockstep.KindUsage, lockstep.KindInvalid, lockstep.KindConflict, lockstep.KindHeld,
-		lockstep.KindRefused, lockstep.KindUnavailable:
+		lockstep.KindRefused, lockstep.KindRetained, lockstep.KindUnavailable:
 	}
 	return false
 }

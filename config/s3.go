@@ -24,6 +24,8 @@ type S3 struct {
 	PathStyle bool
 	// CredentialsFile is absolute, or "" for ~/.aws/credentials.
 	CredentialsFile string
+	// Lock is nil where the service is not to keep anything from being removed.
+	Lock *ObjectLock
 }
 
 // folderOrBucket is a folder's path, or s3: and the URL of a bucket.
@@ -54,7 +56,7 @@ func (f *fileRestic) bucket(d *decoder) *S3 {
 		for key, v := range map[string]struct {
 			set bool
 			at  position
-		}{"region": {f.Region.set, f.Region.at}, "path_style": {f.PathStyle.set, f.PathStyle.at}, "credentials_file": {f.CredentialsFile.set, f.CredentialsFile.at}} {
+		}{"region": {f.Region.set, f.Region.at}, "path_style": {f.PathStyle.set, f.PathStyle.at}, "credentials_file": {f.CredentialsFile.set, f.CredentialsFile.at}, "object_lock": {f.ObjectLock.set, f.ObjectLock.at}} {
 			if v.set {
 				d.problem(v.at, "%s is for a bucket, and location is a folder; write for example: %s", key, bucketExample)
 			}
@@ -82,7 +84,7 @@ func (f *fileRestic) bucket(d *decoder) *S3 {
 	}
 	return &S3{
 		Endpoint: u.Host, Insecure: u.Scheme == "http", Bucket: bucket, Prefix: prefix, Region: f.Region.value,
-		PathStyle: pathStyle, CredentialsFile: f.CredentialsFile.value,
+		PathStyle: pathStyle, CredentialsFile: f.CredentialsFile.value, Lock: f.objectLock(d),
 	}
 }
 
@@ -92,4 +94,7 @@ func (s *S3) show(m *shown) {
 		scheme = "http://"
 	}
 	m.add("location", bucketScheme+scheme+slashed.Join(s.Endpoint, s.Bucket, s.Prefix)).addSet("region", s.Region).add("path_style", s.PathStyle).addSet("credentials_file", s.CredentialsFile)
+	if s.Lock != nil {
+		m.add("object_lock", s.Lock.show())
+	}
 }

@@ -38,17 +38,42 @@ func TestWhereARepositoryIs(t *testing.T) {
 
 func TestWhereNoRepositoryIs(t *testing.T) {
 	for location, want := range map[string]string{
-		"s3:https://s3.example.com":                    "names no bucket",
-		"s3:http://10.0.0.1:9000/b, path_style: false": "10.0.0.1 is an address",
-		"s3:https://key:secret@example.com/b":          "must be the address of a bucket",
-		"s3:ftp://example.com/b":                       "must be the address of a bucket",
-		"./repo, region: eu-central-1":                 "region is for a bucket",
-		"./repo, credentials_file: x":                  "credentials_file is for a bucket",
-		"'s3:https://example.com/b?secret=hidden'":     "must be the address of a bucket",
+		"s3:https://s3.example.com":                                    "names no bucket",
+		"s3:http://10.0.0.1:9000/b, path_style: false":                 "10.0.0.1 is an address",
+		"s3:https://key:secret@example.com/b":                          "must be the address of a bucket",
+		"s3:ftp://example.com/b":                                       "must be the address of a bucket",
+		"./repo, region: eu-central-1":                                 "region is for a bucket",
+		"./repo, credentials_file: x":                                  "credentials_file is for a bucket",
+		"./repo, object_lock: {mode: governance, days: 30}":            "object_lock is for a bucket",
+		"s3:https://h/b, object_lock: {mode: governance}":              "days",
+		"s3:https://h/b, object_lock: {days: 3}":                       "mode",
+		"s3:https://h/b, object_lock: {mode: none, days: 3}":           "governance or compliance",
+		"s3:https://h/b, object_lock: {mode: compliance, days: 40000}": "more than 36500",
+		"'s3:https://example.com/b?secret=hidden'":                     "must be the address of a bucket",
 	} {
 		_, err := Parse("/x.yaml", []byte("repository: {restic: {password_file: p, location: "+location+"}}\nstate_dir: s\ndeployments: {}"), testEnv)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", location, err)
+		}
+	}
+}
+
+// TestObjectLockIsShown: what is read of object lock is what is shown of it.
+func TestObjectLockIsShown(t *testing.T) {
+	for text, want := range map[string]ObjectLock{
+		"{mode: governance, days: 30}": {Days: 30},
+		"{mode: compliance, days: 1}":  {Compliance: true, Days: 1},
+	} {
+		c, err := Parse("/x.yaml", []byte("repository: {restic: {password_file: p, location: 's3:https://h/b', object_lock: "+text+"}}\nstate_dir: s\ndeployments: {}"), testEnv)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Repository.Restic.S3.Lock; got == nil || *got != want {
+			t.Errorf("%s is read as %+v", text, got)
+		}
+		again, err := Parse("/x.yaml", []byte(Show(c)), testEnv)
+		if diff := cmp.Diff(c, again); err != nil || diff != "" {
+			t.Errorf("shown and read again: %v\n%s", err, diff)
 		}
 	}
 }

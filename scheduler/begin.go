@@ -86,7 +86,7 @@ func (s *Scheduler) notBegun(ctx context.Context, r lockstep.SlotRecord, cause e
 		if ctx.Err() != nil || age < troubleWithin {
 			return r, cause
 		}
-	case lockstep.KindUsage, lockstep.KindInvalid, lockstep.KindNotFound, lockstep.KindHeld, lockstep.KindRefused,
+	case lockstep.KindUsage, lockstep.KindInvalid, lockstep.KindNotFound, lockstep.KindHeld, lockstep.KindRefused, lockstep.KindRetained,
 		lockstep.KindUnauthenticated, lockstep.KindForbidden:
 	}
 	return s.settle(ctx, r, lockstep.SlotFailed, fmt.Sprintf("it could not be begun: %v", cause))

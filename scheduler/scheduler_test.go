@@ -277,6 +277,7 @@ func TestVerifyAndForget(t *testing.T) {
 		if r := w.latest("verify"); r.State != lockstep.SlotFailed || !strings.Contains(r.Reason, "find the newest verified backup") {
 			t.Errorf("without a backup: %+v", r)
 		}
+		w.service.kept = map[lockstep.BackupID]bool{"b": true}
 		for i := range 5 {
 			w.service.backups = append(w.service.backups, lockstep.Backup{
 				ID: lockstep.BackupID([]string{"e", "d", "c", "b", "a"}[i]), Deployment: "shop", Data: lockstep.DataVerified, StartedAt: time.Now().Add(-time.Duration(i) * 24 * time.Hour),
@@ -286,7 +287,7 @@ func TestVerifyAndForget(t *testing.T) {
 		if r := w.latest("verify"); r.State != lockstep.SlotDone || !strings.Contains(r.Reason, "backup e is what it was") {
 			t.Errorf("verify: %+v", r)
 		}
-		if r := w.latest("forget"); r.State != lockstep.SlotDone || r.Reason != "kept 2, forgot 3: c, b, a" || len(w.service.backups) != 2 {
+		if r := w.latest("forget"); r.State != lockstep.SlotDone || r.Reason != "kept 2, forgot 2: c, a, and object lock still keeps 1: b" || len(w.service.backups) != 3 {
 			t.Errorf("forget: %+v", r)
 		}
 		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {

@@ -147,22 +147,37 @@ func (s *Scheduler) forget(ctx context.Context, d lockstep.Schedule) (string, er
 	if err != nil {
 		return "", err
 	}
-	kept, gone := 0, []string{}
+	kept, gone, stay := 0, []string{}, []string{}
 	for _, x := range decisions {
 		if x.Keep {
 			kept++
 			continue
 		}
 		err := s.cfg.Service.Forget(ctx, x.Backup.ID)
-		if err != nil && lockstep.KindOf(err) != lockstep.KindNotFound { // gone is gone
+		switch kind := lockstep.KindOf(err); {
+		case kind == lockstep.KindRetained: // a later slot's
+			stay = append(stay, string(x.Backup.ID))
+			continue
+		case err != nil && kind != lockstep.KindNotFound: // gone is gone
 			return "", fmt.Errorf("forget backup %s: %w", x.Backup.ID, err)
 		}
 		gone = append(gone, string(x.Backup.ID))
 	}
-	if len(gone) == 0 {
-		return fmt.Sprintf("kept all %d", kept), nil
+	return forgot(kept, gone, stay), nil
+}
+
+func forgot(kept int, gone, stay []string) string {
+	said := fmt.Sprintf("kept all %d", kept)
+	if len(gone)+len(stay) > 0 {
+		said = fmt.Sprintf("kept %d", kept)
 	}
-	return fmt.Sprintf("kept %d, forgot %d: %s", kept, len(gone), few(gone)), nil
+	if len(gone) > 0 {
+		said += fmt.Sprintf(", forgot %d: %s", len(gone), few(gone))
+	}
+	if len(stay) > 0 {
+		said += fmt.Sprintf(", and object lock still keeps %d: %s", len(stay), few(stay))
+	}
+	return said
 }
 
 // few names some, and counts the others.

@@ -24,6 +24,7 @@ type service struct {
 	lasts   time.Duration
 	backups []lockstep.Backup
 	verify  func(ctx context.Context) (lockstep.VerifyReport, error)
+	kept    map[lockstep.BackupID]bool // by object lock
 	// refuse, if not nil, is asked before and after a run is begun.
 	refuse func(after bool) error
 }
@@ -115,6 +116,9 @@ func (s *service) Verify(ctx context.Context, id lockstep.BackupID) (lockstep.Ve
 func (s *service) Forget(_ context.Context, id lockstep.BackupID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.kept[id] {
+		return &lockstep.Error{Kind: lockstep.KindRetained, Op: "delete backup"}
+	}
 	s.backups = slices.DeleteFunc(s.backups, func(b lockstep.Backup) bool { return b.ID == id })
 	return nil
 }

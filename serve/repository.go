@@ -104,10 +104,14 @@ func repositoryOf(at config.Repository, getenv func(string) string) (repository.
 
 func storeOf(c *config.Restic) (store.Store, error) {
 	if b := c.S3; b != nil {
-		return s3.New(s3.Options{
+		o := s3.Options{
 			Endpoint: b.Endpoint, Insecure: b.Insecure, Bucket: b.Bucket, Prefix: b.Prefix,
 			Region: b.Region, PathStyle: b.PathStyle, CredentialsFile: b.CredentialsFile,
-		})
+		}
+		if l := b.Lock; l != nil {
+			o.Lock = s3.ObjectLock{Compliance: l.Compliance, Period: l.Period()}
+		}
+		return s3.New(o)
 	}
 	return file.At(c.Location)
 }

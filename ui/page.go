@@ -215,7 +215,7 @@ func statusOf(err error) int {
 		return http.StatusBadRequest
 	case lockstep.KindNotFound:
 		return http.StatusNotFound
-	case lockstep.KindConflict, lockstep.KindHeld, lockstep.KindRefused:
+	case lockstep.KindConflict, lockstep.KindHeld, lockstep.KindRefused, lockstep.KindRetained:
 		return http.StatusConflict
 	case lockstep.KindUnauthenticated:
 		return http.StatusUnauthorized

@@ -147,7 +147,7 @@ func (r *Repository) Discard(ctx context.Context, id lockstep.BackupID) error {
 func (r *Repository) unstage(ctx context.Context, v *vault.Vault, id lockstep.BackupID) error {
 	staged, err := r.stagedOf(ctx, v, id)
 	for _, s := range staged {
-		err = errors.Join(err, v.RemoveSnapshot(ctx, s.id))
+		err = errors.Join(err, v.HideSnapshot(ctx, s.id))
 	}
 	if err != nil {
 		return err

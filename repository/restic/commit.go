@@ -107,8 +107,7 @@ func (r *Repository) commit(ctx context.Context, v *vault.Vault, manifest lockst
 		return err
 	}
 	faultpoint.Hit("restic.commit.before")
-	_, err = v.SaveSnapshot(ctx, newSnapshot(tree, "/"+manifest.Deployment, manifest.Deployment, append([]string{tagBackup, tagID + string(manifest.ID)}, manifest.Tags...)...))
-	return err
+	return v.CommitSnapshot(ctx, newSnapshot(tree, "/"+manifest.Deployment, manifest.Deployment, append([]string{tagBackup, tagID + string(manifest.ID)}, manifest.Tags...)...))
 }
 
 // stagedArtifact is one that is staged: the nodes that the backup takes over.

@@ -282,12 +282,12 @@ func (r *Repository) stage(ctx context.Context, v *vault.Vault, id lockstep.Back
 	if err != nil {
 		return err
 	}
-	if _, err := v.SaveSnapshot(ctx, newSnapshot(tree, "/"+name, "", tagStaged, tagID+string(id), tagArtifact+name)); err != nil {
+	if err := v.StageSnapshot(ctx, newSnapshot(tree, "/"+name, "", tagStaged, tagID+string(id), tagArtifact+name)); err != nil {
 		return err
 	}
 	for _, old := range before {
 		if old.tagged(tagArtifact) == name {
-			err = errors.Join(err, v.RemoveSnapshot(ctx, old.id))
+			err = errors.Join(err, v.HideSnapshot(ctx, old.id))
 		}
 	}
 	return err

@@ -28,17 +28,17 @@ import (
 // gateway is an S3 service over a folder: versitygw, which test/restic/run
 // builds.
 type gateway struct {
-	t       *testing.T
-	address string
-	root    string
-	process *exec.Cmd
+	t              *testing.T
+	address        string
+	root, versions string
+	process        *exec.Cmd
 }
 
 const bucket = "backups"
 
 func newGateway(t *testing.T) *gateway {
 	t.Helper()
-	g := &gateway{t: t, root: t.TempDir()}
+	g := &gateway{t: t, root: t.TempDir(), versions: t.TempDir()}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func newGateway(t *testing.T) *gateway {
 
 func (g *gateway) start() {
 	g.t.Helper()
-	g.process = exec.Command(os.Getenv("LOCKSTEP_VERSITYGW"), "--port", g.address, "posix", g.root)
+	g.process = exec.Command(os.Getenv("LOCKSTEP_VERSITYGW"), "--port", g.address, "posix", "--versioning-dir", g.versions, g.root)
 	g.process.Env = append(os.Environ(), "ROOT_ACCESS_KEY=lockstep", "ROOT_SECRET_KEY=lockstep-secret")
 	if err := g.process.Start(); err != nil {
 		g.t.Fatal(err)

@@ -30,7 +30,8 @@ type Store interface {
 	// gives all of them or an error; a folder that is not there has none.
 	List(ctx context.Context, folder string) ([]File, error)
 
-	// Remove removes a file, durably. One that is not there is ErrNotFound.
+	// Remove removes a file, durably. One that is not there is ErrNotFound, one that must
+	// be kept (Retaining) a *RetainedError.
 	Remove(ctx context.Context, name string) error
 
 	// Free is how many bytes may still be saved, or -1 if that is not known.

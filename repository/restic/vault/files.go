@@ -34,13 +34,29 @@ func jsonOf(value any) ([]byte, error) {
 
 // saveFile saves a value as a sealed file that is named by its content.
 func (v *Vault) saveFile(ctx context.Context, folder string, value any) (format.ID, error) {
+	id, sealed, err := v.sealFile(value)
+	if err == nil {
+		err = v.store.Save(ctx, fileName(folder, id), sealed)
+	}
+	return id, err
+}
+
+// saveKept is saveFile of what backups need.
+func (v *Vault) saveKept(ctx context.Context, folder string, value any) (format.ID, error) {
+	id, sealed, err := v.sealFile(value)
+	if err == nil {
+		err = saveKept(ctx, v.store, fileName(folder, id), sealed)
+	}
+	return id, err
+}
+
+func (v *Vault) sealFile(value any) (format.ID, []byte, error) {
 	b, err := jsonOf(value)
 	if err != nil {
-		return format.ID{}, err
+		return format.ID{}, nil, err
 	}
 	sealed := v.key.Seal(nil, format.EncodeFile(b))
-	id := format.Sum(sealed)
-	return id, v.store.Save(ctx, fileName(folder, id), sealed)
+	return format.Sum(sealed), sealed, nil
 }
 
 // loadFile loads what saveFile saved, by us or by stock restic, as JSON.
@@ -139,7 +155,7 @@ func (v *Vault) LoadNote(ctx context.Context, n Note) ([]byte, error) {
 
 // RemoveNote removes a note, or gives an error that wraps store.ErrNotFound.
 func (v *Vault) RemoveNote(ctx context.Context, n Note) error {
-	return v.store.Remove(ctx, v.noteName(n))
+	return v.hide(ctx, v.noteName(n))
 }
 
 // Notes is which of the subjects have a note of that kind: one listing serves

@@ -298,7 +298,7 @@ func (v *Vault) saveIndex(ctx context.Context) error {
 	var id format.ID
 	err := v.locks.still(ctx)
 	if err == nil {
-		id, err = v.saveFile(ctx, indexDir, format.Index{Packs: packs})
+		id, err = v.saveKept(ctx, indexDir, format.Index{Packs: packs})
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -21,7 +21,7 @@ func (v *Vault) saveKey(ctx context.Context, password string, kdf format.KDF) (f
 		return format.ID{}, err
 	}
 	id := format.Sum(b)
-	return id, v.store.Save(ctx, fileName(keysDir, id), b)
+	return id, saveKept(ctx, v.store, fileName(keysDir, id), b)
 }
 
 // unlock opens a repository with the key that a password opens. One that does not
@@ -150,5 +150,5 @@ func (v *Vault) RemoveKey(ctx context.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
-	return v.store.Remove(ctx, fileName(keysDir, id))
+	return stays(op, v.store.Remove(ctx, fileName(keysDir, id)))
 }

@@ -288,7 +288,7 @@ func (v *Vault) Unlock(ctx context.Context, all bool) (int, error) {
 }
 
 func (v *Vault) removeLock(ctx context.Context, id format.ID) error {
-	err := v.store.Remove(ctx, fileName(locksDir, id))
+	err := v.hide(ctx, fileName(locksDir, id))
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
@@ -323,7 +323,7 @@ func (h *held) refresh(ctx context.Context) {
 	late := now.Sub(h.refreshed) > lostAfter
 	h.id, h.refreshed = id, now
 	h.mu.Unlock()
-	err = h.vault.store.Remove(ctx, fileName(locksDir, old))
+	err = h.vault.hide(ctx, fileName(locksDir, old))
 	if late || errors.Is(err, store.ErrNotFound) {
 		h.mu.Lock()
 		h.lost = errRemoved

@@ -150,7 +150,7 @@ func (v *Vault) upload(ctx context.Context, p *packing) error {
 	p.Finish(v.key)
 	id := format.Sum(p.Bytes)
 	faultpoint.Hit("restic.pack.before")
-	err := v.store.Save(ctx, fileName(dataDir, id), p.Bytes)
+	err := saveKept(ctx, v.store, fileName(dataDir, id), p.Bytes)
 	faultpoint.Hit("restic.pack.stored")
 	return v.stored(ctx, p, id, err)
 }

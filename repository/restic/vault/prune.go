@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"lockstep"
 	"lockstep/internal/faultpoint"
@@ -39,7 +40,11 @@ func (v *Vault) Prune(ctx context.Context, begin func(lockstep.Pruning) error) (
 		}
 		return lockstep.Pruning{}, &lockstep.Error{Op: "prune repository " + v.store.Location(), Err: err, Hint: hint}
 	}
-	if err := p.choose(ctx); err != nil {
+	err = p.choose(ctx)
+	if err == nil {
+		p.retained, err = v.retained(ctx, dataDir, p.wasteful())
+	}
+	if err != nil {
 		return lockstep.Pruning{}, fmt.Errorf("prune repository %s: %w: nothing was removed", v.store.Location(), err)
 	}
 	p.decide()
@@ -67,6 +72,8 @@ type pruner struct {
 	needed  map[format.ID]int64 // packs that are needed: bytes of needed blobs
 	home    map[format.Handle]format.ID
 	others  map[format.Handle][]wanted // further places of needed blobs
+	// retained are packs that cannot be removed before that time.
+	retained map[format.ID]time.Time
 
 	keep, rewrite, remove []format.ID
 }
@@ -212,6 +219,26 @@ func sizeOf(blobs []format.Blob) int64 {
 	return n
 }
 
+// wasteful are the packs in which something is that nobody needs.
+func (p *pruner) wasteful() (ids []format.ID) {
+	for id := range p.packs {
+		if p.needed[id] == 0 || p.waste(id) > 0 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// retain leaves a pack as it is, because the store keeps it.
+func (p *pruner) retain(id format.ID, until time.Time) {
+	p.keep = append(p.keep, id)
+	p.Retained++
+	p.RetainedBytes += p.waste(id)
+	if until.After(p.RetainedUntil) {
+		p.RetainedUntil = until
+	}
+}
+
 // decide says what becomes of each pack: those with the largest unused part are
 // rewritten until little enough is unused.
 func (p *pruner) decide() {
@@ -219,7 +246,10 @@ func (p *pruner) decide() {
 	for id, size := range p.packs {
 		p.Packs++
 		p.Bytes += size
+		until, retained := p.retained[id]
 		switch waste := p.waste(id); {
+		case retained:
+			p.retain(id, until)
 		case p.needed[id] == 0:
 			p.remove = append(p.remove, id)
 			p.Free += size
@@ -298,7 +328,9 @@ func (p *pruner) store(ctx context.Context) error {
 	for _, id := range p.keep {
 		// What has its home elsewhere may be unreadable here.
 		home := slices.DeleteFunc(slices.Clone(p.blobs[id]), func(b format.Blob) bool { return p.home[b.Handle()] != id })
-		kept.add(format.PackBlobs{ID: id, Blobs: home})
+		if len(home) > 0 {
+			kept.add(format.PackBlobs{ID: id, Blobs: home})
+		}
 	}
 	v.mu.Lock()
 	v.index, v.fresh = kept, nil
@@ -319,9 +351,12 @@ func (p *pruner) store(ctx context.Context) error {
 	var x format.Index
 	n := 0
 	for _, id := range p.keep {
+		if len(p.blobs[id]) == 0 { // no index knows what is in it
+			continue
+		}
 		x.Packs = append(x.Packs, format.PackBlobs{ID: id, Blobs: p.blobs[id]})
 		if n += len(p.blobs[id]); n >= indexBlobs {
-			if _, err := v.saveFile(ctx, indexDir, x); err != nil {
+			if _, err := v.saveKept(ctx, indexDir, x); err != nil {
 				return err
 			}
 			x, n = format.Index{}, 0
@@ -330,7 +365,7 @@ func (p *pruner) store(ctx context.Context) error {
 	if len(x.Packs) == 0 {
 		return nil
 	}
-	_, err := v.saveFile(ctx, indexDir, x)
+	_, err := v.saveKept(ctx, indexDir, x)
 	return err
 }
 
@@ -379,64 +414,29 @@ func (p *pruner) clear(ctx context.Context) error {
 			old = append(old, id)
 		}
 	}
-	if err := p.removeAll(ctx, indexDir, old); err != nil {
+	if err := p.removeAll(ctx, indexDir, old, p.vault.hide); err != nil {
 		return err
 	}
 	faultpoint.Hit("restic.prune.cleared")
-	return p.removeAll(ctx, dataDir, slices.Concat(p.rewrite, p.remove))
+	return p.removeAll(ctx, dataDir, slices.Concat(p.rewrite, p.remove), p.vault.store.Remove)
 }
 
 // lookEvery is after how many removals a prune looks whether the repository is
 // still its own.
 const lookEvery = 16
 
-func (p *pruner) removeAll(ctx context.Context, folder string, ids []format.ID) error {
+func (p *pruner) removeAll(ctx context.Context, folder string, ids []format.ID, remove func(context.Context, string) error) error {
 	for some := range slices.Chunk(ids, lookEvery) {
 		if err := p.vault.locks.still(ctx); err != nil {
 			return err
 		}
 		for _, id := range some {
-			if err := p.vault.store.Remove(ctx, fileName(folder, id)); err != nil {
+			err := remove(ctx, fileName(folder, id))
+			var kept *store.RetainedError
+			if err != nil && !errors.As(err, &kept) { // kept since it was looked at: the next prune's
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// tidy removes what writers that died left behind under temporary names, and what is
-// known of packs that are gone.
-func (p *pruner) tidy(ctx context.Context) error {
-	there, err := p.vault.list(ctx, dataDir)
-	if err == nil {
-		err = p.vault.forgetRotten(ctx, there)
-	}
-	if err != nil {
-		return err
-	}
-	s, ok := p.vault.store.(interface {
-		Leftovers(ctx context.Context, folder string) ([]store.File, error)
-	})
-	if !ok {
-		return nil
-	}
-	for _, folder := range []string{dataDir, indexDir, snapshotsDir} {
-		left, err := s.Leftovers(ctx, folder)
-		if err != nil {
-			return err
-		}
-		for _, f := range left {
-			if err := p.vault.store.Remove(ctx, f.Name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// forget drops what is known of blobs: it is read anew when it is needed.
-func (v *Vault) forget() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.index, v.fresh = newIndex(), nil
 }

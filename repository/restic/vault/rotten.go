@@ -100,7 +100,7 @@ func (v *Vault) forgetRotten(ctx context.Context, packs map[format.ID]int64) err
 		if _, there := packs[n.Pack]; there {
 			return nil
 		}
-		return v.store.Remove(ctx, name)
+		return v.hide(ctx, name)
 	})
 }
 

@@ -76,27 +76,60 @@ func (v *Vault) listedStill(ctx context.Context, gone []format.ID, bad map[forma
 	return nil
 }
 
-// SaveSnapshot makes a snapshot, after its tree was flushed. The caller holds a
-// lock; if it was lost meanwhile, that is refused. One that prunes, and listed
-// the snapshots before this one was there, had the lock by then: so it is looked
-// at again before the snapshot counts.
-func (v *Vault) SaveSnapshot(ctx context.Context, s format.Snapshot) (format.ID, error) {
-	if err := v.locks.still(ctx); err != nil {
-		return format.ID{}, err
-	}
-	id, err := v.saveFile(ctx, snapshotsDir, s)
-	if err != nil {
-		return id, fmt.Errorf("save snapshot: %w", err)
-	}
-	if err := v.locks.still(ctx); err != nil {
-		return id, errors.Join(err, v.RemoveSnapshot(context.WithoutCancel(ctx), id))
-	}
-	return id, nil
+// StageSnapshot makes a snapshot that is removed again with HideSnapshot, after its
+// tree was flushed. The caller holds a lock; if it was lost meanwhile, that is refused.
+// One that prunes, and listed the snapshots before this one was there, had the lock by
+// then: so it is looked at again before the snapshot counts.
+func (v *Vault) StageSnapshot(ctx context.Context, s format.Snapshot) error {
+	return v.snapshot(ctx, s, v.saveFile)
 }
 
-// RemoveSnapshot removes one. One that is not there is no error.
+// CommitSnapshot is StageSnapshot of one that stays. Where the store keeps files, it is
+// kept, and all that it needs at least as long.
+func (v *Vault) CommitSnapshot(ctx context.Context, s format.Snapshot) error {
+	r, until, ok := retaining(v.store)
+	if !ok {
+		return v.snapshot(ctx, s, v.saveFile)
+	}
+	if err := v.retain(ctx, r, *s.Tree, until); err != nil {
+		return fmt.Errorf("keep what the backup needs: %w", err)
+	}
+	return v.snapshot(ctx, s, func(ctx context.Context, folder string, value any) (format.ID, error) {
+		id, sealed, err := v.sealFile(value)
+		if err == nil {
+			err = r.SaveUntil(ctx, fileName(folder, id), sealed, until)
+		}
+		return id, err
+	})
+}
+
+func (v *Vault) snapshot(ctx context.Context, s format.Snapshot, save func(context.Context, string, any) (format.ID, error)) error {
+	if err := v.locks.still(ctx); err != nil {
+		return err
+	}
+	id, err := save(ctx, snapshotsDir, s)
+	if err != nil {
+		return fmt.Errorf("save snapshot: %w", err)
+	}
+	if err := v.locks.still(ctx); err != nil {
+		return errors.Join(err, v.HideSnapshot(context.WithoutCancel(ctx), id))
+	}
+	return nil
+}
+
+// RemoveSnapshot removes one. One that is not there is not an error; one that must be
+// kept is of lockstep.KindRetained.
 func (v *Vault) RemoveSnapshot(ctx context.Context, id format.ID) error {
-	err := v.store.Remove(ctx, fileName(snapshotsDir, id))
+	return stays("remove snapshot "+id.Short(), ignoreMissing(v.store.Remove(ctx, fileName(snapshotsDir, id))))
+}
+
+// HideSnapshot removes one that no backup is, even while it must be kept. One that is
+// not there is not an error.
+func (v *Vault) HideSnapshot(ctx context.Context, id format.ID) error {
+	return ignoreMissing(v.hide(ctx, fileName(snapshotsDir, id)))
+}
+
+func ignoreMissing(err error) error {
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}

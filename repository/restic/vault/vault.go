@@ -143,7 +143,7 @@ func Init(ctx context.Context, s store.Store, password string, kdf format.KDF) (
 	}
 	b, err := jsonOf(config)
 	if err == nil {
-		err = s.Create(ctx, configFile, key.Seal(nil, b))
+		err = createKept(ctx, s, configFile, key.Seal(nil, b))
 	}
 	if err == nil {
 		return v, nil

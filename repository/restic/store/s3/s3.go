@@ -42,6 +42,8 @@ type Options struct {
 	// Variables of the environment come before it, the role of the machine after
 	// it.
 	CredentialsFile string
+	// Lock has what is saved with SaveUntil kept from being removed.
+	Lock ObjectLock
 	// Retries is how often a request is tried, 0 for the library's default.
 	Retries int
 }
@@ -107,8 +109,13 @@ func (s *Store) options() minio.PutObjectOptions {
 }
 
 func (s *Store) put(ctx context.Context, name string, data []byte, o minio.PutObjectOptions) error {
-	_, err := s.core.Client.PutObject(ctx, s.o.Bucket, s.key(name), bytes.NewReader(data), int64(len(data)), o)
-	return s.trouble("save", name, err)
+	_, err := s.putObject(ctx, name, data, o)
+	return err
+}
+
+func (s *Store) putObject(ctx context.Context, name string, data []byte, o minio.PutObjectOptions) (minio.UploadInfo, error) {
+	info, err := s.core.Client.PutObject(ctx, s.o.Bucket, s.key(name), bytes.NewReader(data), int64(len(data)), o)
+	return info, s.trouble("save", name, err)
 }
 
 // Load implements store.Store.
@@ -194,15 +201,6 @@ func (s *Store) List(ctx context.Context, folder string) ([]store.File, error) {
 	return files, ctx.Err()
 }
 
-// Remove implements store.Store. The service does not say whether there was one,
-// so it is asked first.
-func (s *Store) Remove(ctx context.Context, name string) error {
-	if _, err := s.core.Client.StatObject(ctx, s.o.Bucket, s.key(name), minio.StatObjectOptions{}); err != nil {
-		return s.trouble("remove", name, err)
-	}
-	return s.trouble("remove", name, s.core.Client.RemoveObject(ctx, s.o.Bucket, s.key(name), minio.RemoveObjectOptions{}))
-}
-
 func (s *Store) url(name string) string { return s.Location() + "/" + name }
 
 // unavailable is an error of the way to the files, not of what is in them.
@@ -225,6 +223,8 @@ func (s *Store) trouble(op, name string, err error) error {
 		return fmt.Errorf("%s: %w", op, store.ErrExists)
 	case answer.Code == minio.NoSuchBucket:
 		hint = fmt.Sprintf("make the bucket %s, or name another one as repository.restic.location", s.o.Bucket)
+	case answer.Code == "InvalidRequest" && strings.Contains(strings.ToLower(answer.Message), "lock"), answer.Code == "InvalidBucketObjectLockConfiguration":
+		return s.notLocking(op, err)
 	case answer.StatusCode == http.StatusNotImplemented:
 		hint = "the service must heed If-None-Match: use another one, or a later version of it"
 	case answer.StatusCode == http.StatusForbidden:

@@ -1,0 +1,40 @@
+package main
+
+// repositoryMutants are bugs in what keeps backups in a repository, and removes them.
+var repositoryMutants = []mutant{
+	{
+		Name: "object lock: what a backup shares with earlier ones is not kept anew", File: "repository/restic/vault/snapshots.go", Test: "./repository/restic -run TestAllThatABackupNeedsIsKept",
+		Why: "whoever has the bucket's credentials removes the data of a backup that is kept",
+		Old: "	if err := v.retain(ctx, r, *s.Tree, until); err != nil {\n", New: "	if err := error(nil); err != nil {\n",
+	},
+	{
+		Name: "object lock: a new pack is not kept", File: "repository/restic/vault/pack.go", Test: "./repository/restic -run TestWhatIsStoredIsKept",
+		Why: "what a long backup has stored can be removed before its commit",
+		Old: "	err := saveKept(ctx, v.store, fileName(dataDir, id), p.Bytes)\n", New: "	err := v.store.Save(ctx, fileName(dataDir, id), p.Bytes)\n",
+	},
+	{
+		Name: "object lock: a lock is removed only after its date", File: "repository/restic/vault/kept.go", Test: "./repository/restic -run TestABucketThatKeepsAll",
+		Why: "a bucket that keeps all by itself stops every backup after the first",
+		Old: "		return r.Hide(ctx, name)\n", New: "		_ = r\n",
+	},
+	{
+		Name: "object lock: a prune removes what is kept", File: "repository/restic/vault/prune.go", Test: "./repository/restic -run TestAPruneLeavesWhatIsKept",
+		Why: "it says what it frees, and does not",
+		Old: "		p.retained, err = v.retained(ctx, dataDir, p.wasteful())\n", New: "		p.retained, err = v.retained(ctx, dataDir, nil)\n",
+	},
+	{
+		Name: "object lock: when a forget may be done is not told", File: "repository/restic/vault/kept.go", Test: "./repository/restic -run TestWhatIsKeptIsNotForgotten",
+		Why: "an operator does not know whether it is broken, or for how long",
+		Old: "	if !kept.Until.IsZero() {\n", New: "	if false {\n",
+	},
+	{
+		Name: "object lock: a rule ends at the first backup that is kept", File: "cli/backups_forget.go", Test: "./cli -run TestForgetUnderObjectLock",
+		Why: "nothing is forgotten any more, though most may be",
+		Old: "			continue\n		case err != nil:\n			return stay, err\n", New: "			return nil, err\n		case err != nil:\n			return stay, err\n",
+	},
+	{
+		Name: "object lock: a schedule ends at the first backup that is kept", File: "scheduler/work.go", Test: "./scheduler -run TestVerifyAndForget",
+		Why: "nothing is forgotten any more, and every night a slot fails",
+		Old: "		case kind == lockstep.KindRetained: // a later slot's\n", New: "		case false:\n",
+	},
+}
