@@ -53,6 +53,9 @@ type Config struct {
 	// Observe, if not nil, is told of each event that this process has journaled.
 	// It must return at once and never fail; it is called concurrently.
 	Observe func(lockstep.Event)
+	// Keep says of deployments, by name, which of their backups stay after each verified
+	// one; the others are deleted. Of those that are not in it all stay.
+	Keep map[string]lockstep.KeepRules
 	// Signer, if not nil, signs the manifests of backups and checks those of
 	// others.
 	Signer Signer

@@ -56,6 +56,12 @@ func (f *fileDeployment) build(d *decoder, name text) Deployment {
 	if f.OverdueAfter.set {
 		out.OverdueAfter = &f.OverdueAfter.value
 	}
+	if f.Keep.set {
+		out.Keep = f.Keep.value.build(d)
+		if out.Keep.Zero() {
+			d.problem(f.Keep.at, "keep does not say which backups stay; write for example: keep: {daily: 7, weekly: 5}")
+		}
+	}
 	d.name("identity", f.Identity)
 	if f.LockLease.set && f.LockLease.value != 0 && f.LockLease.value < minLease {
 		d.problem(f.LockLease.at, "lock_lease is shorter than %s, which a slow renewal could miss; write for example: lock_lease: 10m", minLease)

@@ -76,6 +76,8 @@ type Deployment struct {
 	// OverdueAfter is for how long there may be no good backup; 0 is for ever.
 	// It is nil where the schedule decides.
 	OverdueAfter *time.Duration
+	// Keep says which backups stay after each verified one, nil that all do.
+	Keep *lockstep.KeepRules
 }
 
 // OnRestoreFailure says what happens to locks after a failed restore script.

@@ -52,6 +52,7 @@ type fileDeployment struct {
 	LockLease        spanOrOff                `key:"lock_lease" example:"10m" doc:"an instance unlocks itself when it has not heard of the orchestrator for this long; off is never. The default is 10m"`
 	Schedule         when                     `key:"schedule" example:"\"0 3 * * *\"" doc:"when a server backs it up: a cron expression, or {cron: , zone: , jitter: , overlap: , missed: }"`
 	OverdueAfter     spanOrOff                `key:"overdue_after" example:"26h" doc:"a server complains when there has been no good backup for this long; off is never. The default is twice the longest gap of its schedule"`
+	Keep             section[fileKeep]        `key:"keep" example:"{daily: 7, weekly: 5}" doc:"which backups stay after each verified one, as with lockstep backups forget; the others are deleted. The default is all"`
 	OnRestoreFailure failure                  `key:"on_restore_failure" example:"unlock" doc:"after a failed restore script: unlock, or hold the locks. The default is unlock"`
 }
 

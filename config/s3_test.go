@@ -77,3 +77,24 @@ func TestObjectLockIsShown(t *testing.T) {
 		}
 	}
 }
+
+// TestKeepAfterABackup: the rules of a deployment are read, and shown as they were.
+func TestKeepAfterABackup(t *testing.T) {
+	text := "repository: {dir: b}\nstate_dir: s\ndeployments: {shop: {local: {}, instance_groups: [{name: db, instances: [{id: x}]}], keep: %s}}"
+	c, err := Parse("/x.yaml", []byte(strings.Replace(text, "%s", "{daily: 7, tags: [before-upgrade]}", 1)), testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k := c.Deployments[0].Keep; k == nil || k.Daily != 7 || len(k.Tags) != 1 {
+		t.Errorf("%+v", k)
+	}
+	again, err := Parse("/x.yaml", []byte(Show(c)), testEnv)
+	if diff := cmp.Diff(c, again); err != nil || diff != "" {
+		t.Errorf("shown and read again: %v\n%s", err, diff)
+	}
+	for bad, want := range map[string]string{"{}": "does not say which", "{tags: [a/b c]}": "before-upgrade", "{daily: 0}": "above 0"} {
+		if _, err := Parse("/x.yaml", []byte(strings.Replace(text, "%s", bad, 1)), testEnv); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

@@ -145,12 +145,7 @@ func (x fileSchedule) build(d *decoder, name text) lockstep.Schedule {
 	}
 	switch {
 	case s.Operation == lockstep.ScheduledForget:
-		s.Keep = x.Keep.value.build()
-		for _, t := range x.Keep.value.Tags.value {
-			if err := lockstep.CheckTag(t.value); err != nil {
-				d.problem(t.at, "%v; write for example: before-upgrade", err)
-			}
-		}
+		s.Keep = x.Keep.value.build(d)
 		if s.Keep.Zero() {
 			d.problem(name.at, "schedule %q forgets backups and does not say which to keep; write for example: keep: {daily: 7, weekly: 5}", name.value)
 		}
@@ -170,9 +165,12 @@ func (x fileSchedule) build(d *decoder, name text) lockstep.Schedule {
 	return x.fileWhen.build(d, s)
 }
 
-func (k fileKeep) build() *lockstep.KeepRules {
+func (k fileKeep) build(d *decoder) *lockstep.KeepRules {
 	var tags []string
 	for _, t := range k.Tags.value {
+		if err := lockstep.CheckTag(t.value); err != nil {
+			d.problem(t.at, "%v; write for example: before-upgrade", err)
+		}
 		tags = append(tags, t.value)
 	}
 	return &lockstep.KeepRules{
@@ -212,10 +210,14 @@ func showWhen(m *shown, s lockstep.Schedule) *shown {
 
 func showSchedule(s lockstep.Schedule) *shown {
 	m := mapping().add("deployment", s.Deployment).add("operation", string(s.Operation))
-	if k := s.Keep; k != nil {
-		m.add("keep", mapping().addSet("last", k.Last).addSet("hourly", k.Hourly).addSet("daily", k.Daily).
-			addSet("weekly", k.Weekly).addSet("monthly", k.Monthly).addSet("yearly", k.Yearly).addSet("within", k.Within).addSet("tags", k.Tags))
+	if s.Keep != nil {
+		m.add("keep", showKeep(*s.Keep))
 	}
 	m.addSet("sample", s.Sample).addSet("to", s.To)
 	return showWhen(m, s)
+}
+
+func showKeep(k lockstep.KeepRules) *shown {
+	return mapping().addSet("last", k.Last).addSet("hourly", k.Hourly).addSet("daily", k.Daily).
+		addSet("weekly", k.Weekly).addSet("monthly", k.Monthly).addSet("yearly", k.Yearly).addSet("within", k.Within).addSet("tags", k.Tags)
 }

@@ -111,6 +111,9 @@ func (d Deployment) show(s *lockstep.Schedule) *shown {
 	if d.OverdueAfter != nil {
 		out.add("overdue_after", offOr(*d.OverdueAfter))
 	}
+	if d.Keep != nil {
+		out.add("keep", showKeep(*d.Keep))
+	}
 	return out.add("on_restore_failure", string(d.OnRestoreFailure))
 }
 

@@ -50,6 +50,9 @@ type Engine struct {
 	// Conflict says whether an error of Journal.Append means that somebody
 	// else drives the run. It may be nil.
 	Conflict func(error) bool
+	// Last, if not nil, is asked once, when a run is about to end so, for facts to record
+	// with its end. They must not change how it ends; everything else is over then.
+	Last func(lockstep.Ending) []lockstep.EventData
 }
 
 // Drive drives a run, which has a plan or has failed without one, from where
@@ -105,7 +108,7 @@ func (d *drive) turn() error {
 		return d.record(next.Record...)
 	case next.End != nil:
 		faultpoint.Hit("engine.run-end.before")
-		return d.record(lockstep.RunEnded{Ending: *next.End})
+		return d.record(append(d.last(*next.End), lockstep.RunEnded{Ending: *next.End})...)
 	}
 	d.stop(next.Stop)
 	started, err := d.start(next.Start)
@@ -117,6 +120,15 @@ func (d *drive) turn() error {
 		return fmt.Errorf("nothing to do and nothing to wait for after event %d", d.run.Seq)
 	}
 	return d.wait(next.Wake)
+}
+
+// last is what else is recorded with the end. Where the journal failed nothing is done
+// any more.
+func (d *drive) last(end lockstep.Ending) []lockstep.EventData {
+	if d.Last == nil || d.volatile {
+		return nil
+	}
+	return d.Last(end)
 }
 
 // start journals the intent of every try and then begins them all. It reports

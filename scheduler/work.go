@@ -147,37 +147,11 @@ func (s *Scheduler) forget(ctx context.Context, d lockstep.Schedule) (string, er
 	if err != nil {
 		return "", err
 	}
-	kept, gone, stay := 0, []string{}, []string{}
-	for _, x := range decisions {
-		if x.Keep {
-			kept++
-			continue
-		}
-		err := s.cfg.Service.Forget(ctx, x.Backup.ID)
-		switch kind := lockstep.KindOf(err); {
-		case kind == lockstep.KindRetained: // a later slot's
-			stay = append(stay, string(x.Backup.ID))
-			continue
-		case err != nil && kind != lockstep.KindNotFound: // gone is gone
-			return "", fmt.Errorf("forget backup %s: %w", x.Backup.ID, err)
-		}
-		gone = append(gone, string(x.Backup.ID))
+	done, err := retention.Forget(decisions, func(id lockstep.BackupID) error { return s.cfg.Service.Forget(ctx, id) })
+	if err != nil {
+		return "", err
 	}
-	return forgot(kept, gone, stay), nil
-}
-
-func forgot(kept int, gone, stay []string) string {
-	said := fmt.Sprintf("kept all %d", kept)
-	if len(gone)+len(stay) > 0 {
-		said = fmt.Sprintf("kept %d", kept)
-	}
-	if len(gone) > 0 {
-		said += fmt.Sprintf(", forgot %d: %s", len(gone), few(gone))
-	}
-	if len(stay) > 0 {
-		said += fmt.Sprintf(", and object lock still keeps %d: %s", len(stay), few(stay))
-	}
-	return said
+	return done.String(), nil
 }
 
 // few names some, and counts the others.

@@ -64,8 +64,19 @@ func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(l
 	a := app.New(app.Config{
 		Journal: journal, Repository: repo, Elsewhere: elsewhere, OtherRepository: other, Sources: sources, Signer: key,
 		Reopen: func(reach string) (source.Source, error) { return reopen(reach, o) },
-		Moved:  moved,
+		Moved:  moved, Keep: rulesOf(cfg),
 		Policy: lockstep.LockstepPolicy(), Observe: observe, Version: o.Version, ContractVersion: contractVersion,
 	})
 	return a, journal, nil
+}
+
+// rulesOf are the rules that the configuration has for after a backup.
+func rulesOf(cfg *config.Config) map[string]lockstep.KeepRules {
+	rules := map[string]lockstep.KeepRules{}
+	for _, d := range cfg.Deployments {
+		if d.Keep != nil {
+			rules[d.Name] = *d.Keep
+		}
+	}
+	return rules
 }

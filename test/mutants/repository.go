@@ -3,6 +3,21 @@ package main
 // repositoryMutants are bugs in what keeps backups in a repository, and removes them.
 var repositoryMutants = []mutant{
 	{
+		Name: "rules: a suspect backup makes others go", File: "app/forgetold.go", Test: "./app -run TestNoRulesAfterABadBackup",
+		Why: "a backup that shrank by nine tenths takes the place of the last good one",
+		Old: " || end.State != lockstep.RunSucceeded || end.Data != lockstep.DataVerified {", New: " {",
+	},
+	{
+		Name: "rules: another deployment of that name is judged, too", File: "app/forgetold.go", Test: "./app -run TestRulesAfterABackup",
+		Why: "the backups of another site's deployment are deleted",
+		Old: "	list = slices.DeleteFunc(list, func(b lockstep.Backup) bool { return b.Key != run.Opened.Key })\n", New: "",
+	},
+	{
+		Name: "rules: they are applied to a list without the new backup", File: "app/forgetold.go", Test: "./app -run TestRulesWantTheNewBackup",
+		Why: "half of a listing decides what goes",
+		Old: "	if own < 0 || list[own].Data != lockstep.DataVerified {\n", New: "	if own < -1 {\n",
+	},
+	{
 		Name: "object lock: what a backup shares with earlier ones is not kept anew", File: "repository/restic/vault/snapshots.go", Test: "./repository/restic -run TestAllThatABackupNeedsIsKept",
 		Why: "whoever has the bucket's credentials removes the data of a backup that is kept",
 		Old: "	if err := v.retain(ctx, r, *s.Tree, until); err != nil {\n", New: "	if err := error(nil); err != nil {\n",
@@ -33,8 +48,8 @@ var repositoryMutants = []mutant{
 		Old: "			continue\n		case err != nil:\n			return stay, err\n", New: "			return nil, err\n		case err != nil:\n			return stay, err\n",
 	},
 	{
-		Name: "object lock: a schedule ends at the first backup that is kept", File: "scheduler/work.go", Test: "./scheduler -run TestVerifyAndForget",
+		Name: "object lock: a schedule ends at the first backup that is kept", File: "retention/forget.go", Test: "./retention -run TestForget",
 		Why: "nothing is forgotten any more, and every night a slot fails",
-		Old: "		case kind == lockstep.KindRetained: // a later slot's\n", New: "		case false:\n",
+		Old: "		case kind == lockstep.KindRetained:\n", New: "		case false:\n",
 	},
 }
