@@ -40,6 +40,8 @@ type Repository struct {
 	// Dir is the folder of a plain repository; absolute. It need not exist. It
 	// is "" where Restic is set.
 	Dir string
+	// Encrypt, if not nil, is how the folder Dir is encrypted.
+	Encrypt *Encrypt
 	// Restic, if not nil, is one in restic's format.
 	Restic *Restic
 	// TrustedKeys are public keys of other orchestrators, whose signatures of

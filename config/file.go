@@ -23,9 +23,10 @@ type fileConfig struct {
 func (f *fileConfig) read(d *decoder, n *yaml.Node, c crumb) { d.section(n, f, c) }
 
 type fileRepository struct {
-	Dir    path                `key:"dir" example:"./backups" required:"true" unless:"restic" doc:"folder of plain tar files, one folder a backup"`
-	Restic section[fileRestic] `key:"restic" example:"{location: ./backups, password_file: repository.password}" doc:"in place of dir: encrypted, deduplicated, in the format of restic, which can read it too"`
-	Keys   list[text]          `key:"trusted_keys" example:"[\"lockstep-audit+1a2b3c4d+AbCd\"]" doc:"public keys (audit.pub in the folder audit of a state_dir) of other orchestrators, whose signatures of backups count here; the own key always does"`
+	Dir     path                 `key:"dir" example:"./backups" required:"true" unless:"restic" doc:"folder of plain tar files, one folder a backup"`
+	Restic  section[fileRestic]  `key:"restic" example:"{location: ./backups, password_file: repository.password}" doc:"in place of dir: encrypted, deduplicated, in the format of restic, which can read it too"`
+	Encrypt section[fileEncrypt] `key:"encrypt" example:"{recipients: [age1…], identity_file: backups.age-key}" doc:"of dir: encrypt new backups with age, and open those that are"`
+	Keys    list[text]           `key:"trusted_keys" example:"[\"lockstep-audit+1a2b3c4d+AbCd\"]" doc:"public keys (audit.pub in the folder audit of a state_dir) of other orchestrators, whose signatures of backups count here; the own key always does"`
 }
 
 // fileReach are the keys that say how instances are reached: those of a deployment,

@@ -87,7 +87,10 @@ func (b *BOSH) files() []namedFile {
 // files are those that the repository is opened with.
 func (r Repository) files() []namedFile {
 	if r.Restic == nil {
-		return nil
+		if r.Encrypt == nil {
+			return nil
+		}
+		return named("encrypt.identity_file", r.Encrypt.IdentityFile)
 	}
 	out := named("restic.password_file", r.Restic.PasswordFile)
 	if s := r.Restic.S3; s != nil {

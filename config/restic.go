@@ -35,7 +35,7 @@ type fileRestic struct {
 }
 
 func (f *fileRepository) build(d *decoder) Repository {
-	r := Repository{Dir: f.Dir.value}
+	r := Repository{Dir: f.Dir.value, Encrypt: f.encrypt(d)}
 	if f.Restic.set {
 		r.Restic = f.Restic.value.build(d, f.Restic.at)
 	}
@@ -54,6 +54,9 @@ func (r Repository) show() *shown {
 		m.add("restic", r.Restic.show())
 	} else {
 		m.add("dir", r.Dir)
+	}
+	if r.Encrypt != nil {
+		m.add("encrypt", r.Encrypt.show())
 	}
 	return m.addSet("trusted_keys", r.TrustedKeys)
 }
@@ -99,8 +102,9 @@ func (r *Restic) show() *shown {
 
 // fileCopy is another repository, into which backups are copied.
 type fileCopy struct {
-	Dir    path                `key:"dir" example:"./copies" required:"true" unless:"restic" doc:"folder of plain tar files, one folder a backup"`
-	Restic section[fileRestic] `key:"restic" example:"{location: \"s3:https://s3.example.com/bucket/folder\", password_file: offsite.password}" doc:"in place of dir: encrypted, deduplicated, in the format of restic"`
+	Dir     path                 `key:"dir" example:"./copies" required:"true" unless:"restic" doc:"folder of plain tar files, one folder a backup"`
+	Encrypt section[fileEncrypt] `key:"encrypt" example:"{recipients: [age1…], identity_file: backups.age-key}" doc:"of dir: encrypt copies with age, and open those that are"`
+	Restic  section[fileRestic]  `key:"restic" example:"{location: \"s3:https://s3.example.com/bucket/folder\", password_file: offsite.password}" doc:"in place of dir: encrypted, deduplicated, in the format of restic"`
 }
 
 // MainRepository is the name that the key repository goes by among the others.
@@ -116,11 +120,15 @@ func (f *fileConfig) copies(d *decoder) map[string]Repository {
 		if r.name.value == MainRepository {
 			d.problem(r.name.at, "%q is what the key repository goes by; write for example: offsite", MainRepository)
 		}
-		one := fileRepository{Dir: r.value.Dir, Restic: r.value.Restic}
+		one := fileRepository{Dir: r.value.Dir, Restic: r.value.Restic, Encrypt: r.value.Encrypt}
 		all[r.name.value] = one.build(d)
 	}
 	return all
 }
+
+// identityFileVariable names the file that opens what is encrypted in a folder that is
+// given by its location alone.
+const identityFileVariable = "LOCKSTEP_IDENTITY_FILE"
 
 // passwordVariables are those of stock restic: they open a repository that is given by
 // its location alone.
@@ -155,6 +163,9 @@ func AtLocation(location string, env func(string) string) (r Repository, ok bool
 		r.Restic = &Restic{Location: folder}
 	case !isBucket:
 		r.Dir = folder
+		if file := env(identityFileVariable); file != "" {
+			r.Encrypt = &Encrypt{IdentityFile: file}
+		}
 		return r, true, nil
 	}
 	r.Restic.PasswordFile = env(passwordFileVariable)

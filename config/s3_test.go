@@ -78,6 +78,32 @@ func TestObjectLockIsShown(t *testing.T) {
 	}
 }
 
+// TestEncryptIsShown: what is read of encryption is what is shown of it.
+func TestEncryptIsShown(t *testing.T) {
+	for text, want := range map[string]string{
+		"{dir: b, encrypt: {recipients: [age1x, age1y], identity_file: k}}":         "",
+		"{dir: b, encrypt: {identity_file: k}}":                                     "",
+		"{dir: b, encrypt: {}}":                                                     "neither for whom nor what opens it",
+		"{dir: b, encrypt: {recipients: [ssh-ed25519]}}":                            "is not a recipient",
+		"{restic: {location: b, password_file: p}, encrypt: {recipients: [age1x]}}": "encrypt is for dir",
+	} {
+		c, err := Parse("/x.yaml", []byte("repository: "+text+"\ncopies: {usb: "+text+"}\nstate_dir: s\ndeployments: {}"), testEnv)
+		if want != "" {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		if err != nil || c.Repository.Encrypt == nil || c.Copies["usb"].Encrypt.IdentityFile != "/k" {
+			t.Fatalf("%s: %v, %+v", text, err, c)
+		}
+		again, err := Parse("/x.yaml", []byte(Show(c)), testEnv)
+		if diff := cmp.Diff(c, again); err != nil || diff != "" {
+			t.Errorf("shown and read again: %v\n%s", err, diff)
+		}
+	}
+}
+
 // TestKeepAfterABackup: the rules of a deployment are read, and shown as they were.
 func TestKeepAfterABackup(t *testing.T) {
 	text := "repository: {dir: b}\nstate_dir: s\ndeployments: {shop: {local: {}, instance_groups: [{name: db, instances: [{id: x}]}], keep: %s}}"

@@ -93,6 +93,13 @@ func repositoryOf(at config.Repository, getenv func(string) string) (repository.
 		if err != nil {
 			return nil, fmt.Errorf("open repository %s: %w", at.Dir, err)
 		}
+		if x := at.Encrypt; x != nil {
+			e, err := dir.NewEncryption(x.Recipients, x.IdentityFile)
+			if err != nil {
+				return nil, err
+			}
+			repo.Encrypted(e)
+		}
 		return repo, nil
 	}
 	s, err := storeOf(c)

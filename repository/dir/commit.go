@@ -67,11 +67,16 @@ func (r *Repository) commit(ctx context.Context, dir *folder, manifest lockstep.
 		return err
 	}
 	h := &head{Version: formatVersion, Manifest: manifest, Files: records}
-	if h.Metadata, err = r.writeTemp(dir, metadataFile, func(w io.Writer) error { return writeMetadata(ctx, w, dir, manifest) }); err != nil {
+	if len(records) > 0 && records[0].sealed() {
+		h.Version = sealedVersion
+	}
+	if err := h.check(); err != nil { // such as staged before and after a change of the configuration
 		return err
 	}
-	if err := errors.Join(r.at("metadata"), dir.root.Rename(metadataFile+".tmp", metadataFile)); err != nil {
-		return err
+	if h.Version == formatVersion {
+		if err := r.commitMetadata(ctx, dir, h); err != nil {
+			return err
+		}
 	}
 	if _, err := r.writeTemp(dir, manifestFile, func(w io.Writer) error { return writeManifest(w, dir, h) }); err != nil {
 		return err
@@ -90,6 +95,15 @@ func (r *Repository) commit(ctx context.Context, dir *folder, manifest lockstep.
 	faultpoint.Hit("dir.commit.after")
 	r.tidy(dir, h)
 	return nil
+}
+
+// commitMetadata writes the file that BBR restores by.
+func (r *Repository) commitMetadata(ctx context.Context, dir *folder, h *head) (err error) {
+	h.Metadata, err = r.writeTemp(dir, metadataFile, func(w io.Writer) error { return writeMetadata(ctx, w, dir, h.Manifest) })
+	if err != nil {
+		return err
+	}
+	return errors.Join(r.at("metadata"), dir.root.Rename(metadataFile+".tmp", metadataFile))
 }
 
 // stagedRecords checks the manifest against what is staged.
@@ -124,14 +138,22 @@ func (f *folder) stagedRecord(name string) (record, error) {
 		return rec, err
 	}
 	list.Close()
-	info, err := f.root.Lstat(rec.File)
-	if err != nil {
-		return rec, err
+	if rec.sealed() {
+		err = f.stillHas(rec.ListFile, rec.ListStored)
 	}
-	if !info.Mode().IsRegular() || info.Size() != rec.Bytes {
-		return rec, fmt.Errorf("%w: %s has %d bytes, %d were staged", repository.ErrCorrupt, rec.File, info.Size(), rec.Bytes)
+	if err == nil {
+		err = f.stillHas(rec.File, rec.size())
 	}
-	return rec, nil
+	return rec, err
+}
+
+// stillHas refuses a staged file that is not as long as it was.
+func (f *folder) stillHas(name string, size int64) error {
+	info, err := f.root.Lstat(name)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() != size) {
+		err = fmt.Errorf("%w: %s has %d bytes, %d were staged", repository.ErrCorrupt, name, info.Size(), size)
+	}
+	return err
 }
 
 // writeTemp writes and syncs FILE.tmp and gives its SHA-256.
@@ -159,6 +181,9 @@ func writeManifest(w io.Writer, dir *folder, h *head) error {
 		return err
 	}
 	for i, rec := range h.Files {
+		if rec.sealed() {
+			continue
+		}
 		if i > 0 {
 			if _, err := io.WriteString(w, sectionEnd); err != nil {
 				return err
@@ -182,7 +207,7 @@ func writeManifest(w io.Writer, dir *folder, h *head) error {
 func (r *Repository) tidy(dir *folder, h *head) {
 	keep := map[string]bool{manifestFile: true, metadataFile: true, specFile: true}
 	for _, rec := range h.Files {
-		keep[rec.File] = true
+		keep[rec.File], keep[rec.ListFile] = true, true
 	}
 	names, _ := dir.names()
 	for _, name := range names {

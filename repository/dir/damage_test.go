@@ -144,7 +144,7 @@ func TestANewerFormatIsRefusedAndNeverGuessed(t *testing.T) {
 	t.Parallel()
 	r, _ := committed(t)
 	path := filepath.Join(r.path, string(shop), "lockstep.json")
-	for _, text := range []string{"{\n  \"lockstep_backup\": 2,\n  \"other\": {}\n}\n", "{\"lockstep_backup\":3}"} {
+	for _, text := range []string{"{\n  \"lockstep_backup\": 4,\n  \"other\": {}\n}\n", "{\"lockstep_backup\":3}"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

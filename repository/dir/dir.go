@@ -57,6 +57,8 @@ type Repository struct {
 	only string
 	// late: the folder may not be there yet, and has an identity when it is.
 	late bool
+	// encryption is nil where nothing is encrypted, nor can be opened that is.
+	encryption *Encryption
 
 	// before, if set by a test, is called before each step that changes what
 	// is on disk; its error is that step's.

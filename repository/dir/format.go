@@ -32,10 +32,12 @@ import (
 //	}
 //	}
 //
+// Of an encrypted backup the version is 2, and there is no section (seal.go).
+//
 // Every byte that means something is covered by head_sha256 or by a record.
 
 const (
-	formatVersion = 1
+	formatVersion = 1 // or sealedVersion, where artifacts are encrypted
 	maxHead       = 64 << 20
 	headSumKey    = `  "head_sha256": "`
 	entriesStart  = "  \"entries\": {\n"
@@ -119,7 +121,7 @@ func (h *head) check() error {
 	names := map[string]bool{}
 	for _, rec := range h.Files {
 		err := lockstep.CheckName("artifact", rec.Name)
-		if err != nil || rec.File != rec.Name+tarSuffix || names[rec.Name] || rec.Bytes < 0 || rec.ListBytes < 0 {
+		if err != nil || !rec.named() || rec.sealed() != (h.Version == sealedVersion) || names[rec.Name] || rec.Bytes < 0 || rec.ListBytes < 0 {
 			return corrupt(fmt.Sprintf("its record of artifact %q makes no sense", rec.Name))
 		}
 		names[rec.Name] = true
@@ -140,7 +142,9 @@ func (h *head) find(name string) (record, int64, bool) {
 		if rec.Name == name {
 			return rec, at, true
 		}
-		at += rec.ListBytes + int64(len(sectionEnd))
+		if !rec.sealed() {
+			at += rec.ListBytes + int64(len(sectionEnd))
+		}
 	}
 	return record{}, 0, false
 }
@@ -149,6 +153,9 @@ func (h *head) find(name string) (record, int64, bool) {
 func (h *head) size() int64 {
 	n := h.sections + int64(len(fileEnd))
 	for i, rec := range h.Files {
+		if rec.sealed() {
+			continue
+		}
 		if n += rec.ListBytes; i > 0 {
 			n += int64(len(sectionEnd))
 		}
@@ -166,7 +173,7 @@ func checkVersion(b []byte) error {
 	switch {
 	case open != json.Delim('{') || key != "lockstep_backup" || !isNumber || version < 1 || version != float64(int(version)):
 		return corrupt("it does not begin with its version")
-	case version != formatVersion:
+	case version != formatVersion && version != sealedVersion:
 		return newer(manifestFile, int(version))
 	}
 	return nil
@@ -175,7 +182,7 @@ func checkVersion(b []byte) error {
 func newer(what string, version int) error {
 	return &lockstep.Error{
 		Kind: lockstep.KindInvalid, Op: "read " + what,
-		Err:  fmt.Errorf("its format has version %d, this program knows version %d", version, formatVersion),
+		Err:  fmt.Errorf("its format has version %d, this program knows version %d", version, sealedVersion),
 		Hint: "use the program that wrote the backup, or a later one",
 	}
 }

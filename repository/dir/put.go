@@ -69,24 +69,33 @@ func (r *Repository) stage(ctx context.Context, dir *folder, name string, in io.
 	done := false
 	defer func() {
 		if !done {
-			_ = errors.Join(dir.root.Remove(partial), dir.root.Remove(list)) // the cause is already on its way up
+			_ = errors.Join(dir.root.Remove(partial), dir.root.Remove(list), dir.root.Remove(list+listSuffix)) // the cause is already on its way up
 		}
 		r.release(dir.id, partial)
 	}()
-	entries, bytes, crc, err := receive(ctx, file, in)
-	defer entries.Close()
+	seal, err := r.encryption.sealing()
+	if err != nil {
+		return repository.Content{}, errors.Join(err, file.Close())
+	}
+	got, err := receive(ctx, file, in, seal)
+	defer got.entries.Close()
 	if err := errors.Join(err, file.Close()); err != nil {
 		return repository.Content{}, err
 	}
-	content := repository.ContentOf(bytes, entries)
-	if err := writeStaged(dir, list, newRecord(name, content, crc), entries); err != nil {
+	content, rec := repository.ContentOf(got.bytes, got.entries), newRecord(name, got)
+	if rec.sealed() {
+		if err := sealList(ctx, dir, list+listSuffix, &rec, got.entries, seal); err != nil {
+			return content, err
+		}
+	}
+	if err := writeStaged(dir, list, rec, got.entries); err != nil {
 		return content, err
 	}
 	if err := ctx.Err(); err != nil {
 		return content, context.Cause(ctx)
 	}
 	faultpoint.Hit("dir.put.before")
-	if err := r.replace(dir, name, partial, list); err != nil {
+	if err := r.replace(dir, rec, partial, list); err != nil {
 		return content, err
 	}
 	done = true
@@ -102,10 +111,8 @@ func (r *Repository) partial(dir *folder, name string) (string, *os.File, error)
 	for n := 2; r.partials[string(dir.id)+"/"+partial]; n++ {
 		partial = fmt.Sprintf("%s%s.partial%d", name, tarSuffix, n)
 	}
-	for _, old := range []string{partial, "." + partial} {
-		if err := dir.root.Remove(old); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", nil, err
-		}
+	if err := dir.removeAny(partial, "."+partial, "."+partial+listSuffix); err != nil {
+		return "", nil, err
 	}
 	file, err := dir.root.OpenFile(partial, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -121,31 +128,56 @@ func (r *Repository) release(id lockstep.BackupID, partial string) {
 	delete(r.partials, string(id)+"/"+partial)
 }
 
-// replace makes the two synced files the staged artifact of that name. The
+// removeAny removes files that may be there.
+func (f *folder) removeAny(names ...string) error {
+	for _, name := range names {
+		if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// replace makes the synced files the staged artifact of that record. The
 // list comes last: where it is, the tar beside it is its own.
-func (r *Repository) replace(dir *folder, name, partial, list string) error {
+func (r *Repository) replace(dir *folder, rec record, partial, list string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	name := rec.Name
 	old, err := dir.has(stagedList(name))
 	if err != nil {
 		return err
 	}
 	if old {
-		err := errors.Join(r.at("unstage"), dir.root.Remove(stagedList(name)), dir.root.Remove(name+tarSuffix), syncDir(dir.root))
+		err := errors.Join(r.at("unstage"), dir.root.Remove(stagedList(name)), dir.removeAny(name+tarSuffix, name+sealedSuffix, name+listSuffix), syncDir(dir.root))
 		if err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(r.at("stage tar"), dir.root.Rename(partial, name+tarSuffix)); err != nil {
+	if err := errors.Join(r.at("stage tar"), dir.root.Rename(partial, rec.File)); err != nil {
 		return err
+	}
+	if rec.sealed() {
+		if err := errors.Join(r.at("stage entries"), dir.root.Rename(list+listSuffix, rec.ListFile)); err != nil {
+			return err
+		}
 	}
 	faultpoint.Hit("dir.put.half")
 	return errors.Join(r.at("stage list"), dir.root.Rename(list, stagedList(name)))
 }
 
-// receive writes the stream to the file, reads it back behind the writer and
-// returns when the file is on the medium and its content known.
-func receive(ctx context.Context, file *os.File, in io.Reader) (entries *spill.List, n int64, crc uint32, err error) {
+// received is what came in, as it was read back.
+type received struct {
+	entries *spill.List
+	bytes   int64 // of the stream
+	stored  int64 // of the file, and crc its CRC-32C
+	crc     uint32
+	sealed  bool
+}
+
+// receive writes the stream to the file, encrypted if seal says how, reads it back behind
+// the writer and returns when the file is on the medium and its content known.
+func receive(ctx context.Context, file *os.File, in io.Reader, seal *sealing) (got received, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	back := newReadBack(file)
@@ -153,12 +185,15 @@ func receive(ctx context.Context, file *os.File, in io.Reader) (entries *spill.L
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		entries, n, readErr = repository.ReadTar(ctx, back)
-		if readErr != nil {
+		plain, err := seal.reader(back)
+		if err == nil {
+			got.entries, got.bytes, err = repository.ReadTar(ctx, plain)
+		}
+		if readErr = err; err != nil {
 			stop(readErr)
 		}
 	}()
-	err = write(ctx, file, in, back)
+	written, err := write(ctx, file, in, back, seal)
 	if err == nil {
 		err = file.Sync()
 	}
@@ -170,37 +205,62 @@ func receive(ctx context.Context, file *os.File, in io.Reader) (entries *spill.L
 	if err == nil {
 		err = readErr
 	}
-	if err == nil && n != back.written {
-		err = fmt.Errorf("%w: %d bytes were written and %d read back", repository.ErrCorrupt, back.written, n)
+	if err == nil && (got.bytes != written || back.at != back.written) {
+		err = fmt.Errorf("%w: %d bytes were written and %d read back", repository.ErrCorrupt, written, got.bytes)
 	}
-	return entries, n, back.crc, err
+	got.stored, got.crc, got.sealed = back.written, back.crc, seal != nil
+	return got, err
 }
 
-// write copies the stream to the file and tells back how far it has come.
-func write(ctx context.Context, file *os.File, in io.Reader, back *readBack) error {
+// write copies the stream, of which it gives the length, to the file and tells back how
+// far that has come.
+func write(ctx context.Context, file *os.File, in io.Reader, back *readBack, seal *sealing) (written int64, err error) {
 	chunk := putChunks.Get().(*[]byte)
 	defer putChunks.Put(chunk)
-	buf := *chunk
-	var size, flushed int64
+	out, err := seal.writer(&growing{file: file, back: back})
+	if err != nil {
+		return 0, err
+	}
 	for {
-		n, err := fill(ctx, in, buf)
-		if _, err := file.Write(buf[:n]); err != nil {
-			return err
+		n, err := fill(ctx, in, *chunk)
+		if _, err := out.Write((*chunk)[:n]); err != nil {
+			return written, err
 		}
-		size += int64(n)
-		back.advance(size)
-		if size-flushed >= writebackEvery {
-			startWriteback(file, flushed, size-flushed)
-			flushed = size
-		}
+		written += int64(n)
 		if err == io.EOF {
+			if err := out.Close(); err != nil {
+				return written, err
+			}
 			back.end(nil)
-			return nil
+			return written, nil
 		}
 		if err != nil {
-			return err
+			return written, err
 		}
 	}
+}
+
+// growing is a file that tells back how long it is, and has the kernel write it to the
+// medium meanwhile.
+type growing struct {
+	file          *os.File
+	back          *readBack
+	size, flushed int64
+}
+
+// Write implements io.Writer.
+func (g *growing) Write(p []byte) (int, error) {
+	n, err := g.file.Write(p)
+	if err != nil {
+		return n, err
+	}
+	g.size += int64(n)
+	g.back.advance(g.size)
+	if g.size-g.flushed >= writebackEvery {
+		startWriteback(g.file, g.flushed, g.size-g.flushed)
+		g.flushed = g.size
+	}
+	return n, nil
 }
 
 // fill reads until buf is full. Unlike io.ReadFull it keeps the stream's own

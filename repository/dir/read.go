@@ -141,7 +141,7 @@ func (r *Repository) Entries(ctx context.Context, id lockstep.BackupID, name str
 	if s, err := dir.is(stateCommitted, stateForeign); err != nil || s == stateForeign {
 		return nil, errors.Join(err, noEntries(s, id))
 	}
-	list, err := dir.entries(ctx, name)
+	list, err := r.entries(ctx, dir, name)
 	return list, r.reading(id, err)
 }
 
@@ -152,7 +152,7 @@ func noEntries(s state, id lockstep.BackupID) error {
 	return &lockstep.Error{Kind: lockstep.KindRefused, Op: fmt.Sprintf("read entries of backup %q", id), Err: errors.New("it was written by another program and has checksums only")}
 }
 
-func (f *folder) entries(ctx context.Context, name string) (*spill.List, error) {
+func (r *Repository) entries(ctx context.Context, f *folder, name string) (*spill.List, error) {
 	h, file, err := f.openManifest()
 	if err != nil {
 		return nil, err
@@ -161,6 +161,9 @@ func (f *folder) entries(ctx context.Context, name string) (*spill.List, error) 
 	rec, at, ok := h.find(name)
 	if !ok {
 		return nil, noArtifact(f.id, name)
+	}
+	if rec.sealed() {
+		return r.sealedEntries(ctx, f, rec)
 	}
 	around := make([]byte, len(fileEnd))
 	if _, err := file.ReadAt(around, h.size()-int64(len(fileEnd))); err != nil || string(around) != fileEnd {
@@ -183,7 +186,7 @@ func (f *folder) checkMetadata(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if len(h.Files) > 0 && name != h.Files[0].Name {
+	if len(h.Files) > 0 && name != h.Files[0].Name || h.Version == sealedVersion {
 		return nil
 	}
 	file, _, err := f.open(metadataFile)
@@ -237,7 +240,15 @@ func (r *Repository) Open(ctx context.Context, id lockstep.BackupID, name string
 	if err != nil {
 		return nil, r.trouble("open artifact of backup", id, fmt.Errorf("%w: %w", repository.ErrCorrupt, err))
 	}
-	return &guarded{ctx: ctx, file: file, rec: &rec}, nil
+	in := &guarded{ctx: ctx, file: file, want: &stored{rec.File, rec.size(), rec.CRC32C}}
+	if !rec.sealed() {
+		return in, nil
+	}
+	plain, err := r.unseal(in)
+	if err != nil {
+		return nil, r.trouble("open artifact of backup", id, errors.Join(err, file.Close()))
+	}
+	return plain, nil
 }
 
 // openForeign opens another program's tar. One that is not there and should
@@ -261,30 +272,46 @@ func (f *folder) openForeign(ctx context.Context, name string) (io.ReadCloser, e
 	return &guarded{ctx: ctx, file: file}, nil
 }
 
+// stored is what is recorded of a file.
+type stored struct {
+	file   string
+	bytes  int64
+	crc32c string
+}
+
 // guarded reads a file until ctx ends, and holds it against its record.
 type guarded struct {
-	ctx  context.Context
-	file *os.File
-	rec  *record // or nil
-	n    int64
-	crc  uint32
+	ctx    context.Context
+	file   *os.File
+	want   *stored // or nil
+	n      int64
+	crc    uint32
+	failed error // what reading ended with, but for io.EOF
 }
 
 func (g *guarded) Read(p []byte) (int, error) {
+	n, err := g.read(p)
+	if err != nil && err != io.EOF {
+		g.failed = err
+	}
+	return n, err
+}
+
+func (g *guarded) read(p []byte) (int, error) {
 	if g.ctx.Err() != nil {
 		return 0, context.Cause(g.ctx)
 	}
 	n, err := g.file.Read(p)
-	if g.rec == nil {
+	if g.want == nil {
 		return n, err
 	}
 	g.n += int64(n)
 	g.crc = crc32.Update(g.crc, castagnoli, p[:n])
 	switch {
-	case g.n > g.rec.Bytes || err == io.EOF && g.n < g.rec.Bytes:
-		return n, fmt.Errorf("%w: %s does not have the %d bytes that were put", repository.ErrCorrupt, g.rec.File, g.rec.Bytes)
-	case err == io.EOF && fmt.Sprintf("%08x", g.crc) != g.rec.CRC32C:
-		return n, fmt.Errorf("%w: %s: its CRC-32C is %08x instead of %s", repository.ErrCorrupt, g.rec.File, g.crc, g.rec.CRC32C)
+	case g.n > g.want.bytes || err == io.EOF && g.n < g.want.bytes:
+		return n, fmt.Errorf("%w: %s does not have the %d bytes that were put", repository.ErrCorrupt, g.want.file, g.want.bytes)
+	case err == io.EOF && fmt.Sprintf("%08x", g.crc) != g.want.crc32c:
+		return n, fmt.Errorf("%w: %s: its CRC-32C is %08x instead of %s", repository.ErrCorrupt, g.want.file, g.crc, g.want.crc32c)
 	}
 	return n, err
 }

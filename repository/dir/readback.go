@@ -19,7 +19,7 @@ type readBack struct {
 	at   int64
 	crc  uint32
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows
 	more    sync.Cond
 	written int64
 	ended   bool

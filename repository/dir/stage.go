@@ -30,14 +30,34 @@ type record struct {
 	// of lockstep.json.
 	ListBytes int64  `json:"list_bytes"`
 	ListSum   string `json:"list_sha256"`
+
+	// Of an encrypted artifact: how long File is, and what CRC32C is of then; and the
+	// file with what would be the section, of which ListBytes and ListSum are still.
+	Stored     int64  `json:"stored_bytes,omitempty"`
+	ListFile   string `json:"list_file,omitempty"`
+	ListStored int64  `json:"list_stored_bytes,omitempty"`
+	ListCRC32C string `json:"list_crc32c,omitempty"`
 }
 
-func newRecord(name string, c repository.Content, crc uint32) record {
-	return record{Name: name, File: name + tarSuffix, Bytes: c.Bytes, CRC32C: fmt.Sprintf("%08x", crc), Digest: c.Digest}
+func newRecord(name string, in received) record {
+	rec := record{Name: name, File: name + tarSuffix, Bytes: in.bytes, CRC32C: fmt.Sprintf("%08x", in.crc), Digest: in.entries.Digest()}
+	if in.sealed {
+		rec.File, rec.ListFile, rec.Stored = name+sealedSuffix, name+listSuffix, in.stored
+	}
+	return rec
+}
+
+// section writes the artifact's section and notes its length and SHA-256.
+func (rec *record) section(w io.Writer, list *spill.List) error {
+	s := &summer{w: w, sum: sha256.New()}
+	err := writeSection(s, rec.Name, list)
+	rec.ListBytes, rec.ListSum = s.n, hex.EncodeToString(s.sum.Sum(nil))
+	return err
 }
 
 // stagedList is the file that makes an artifact a staged one: its section of
-// the lockstep.json to come, then, on a line of its own, its record.
+// the lockstep.json to come, unless that is encrypted, then, on a line of its own, its
+// record.
 func stagedList(name string) string { return "." + name + ".entries" }
 
 const maxRecord = 4 << 10
@@ -49,9 +69,9 @@ func writeStaged(dir *folder, file string, rec record, list *spill.List) error {
 		return err
 	}
 	w := bufio.NewWriterSize(f, 64<<10)
-	section := &summer{w: w, sum: sha256.New()}
-	err = writeSection(section, rec.Name, list)
-	rec.ListBytes, rec.ListSum = section.n, hex.EncodeToString(section.sum.Sum(nil))
+	if !rec.sealed() {
+		err = rec.section(w, list)
+	}
 	line, jsonErr := json.Marshal(rec)
 	_, writeErr := fmt.Fprintf(w, "\n%s\n", line)
 	return errors.Join(err, jsonErr, writeErr, w.Flush(), f.Sync(), f.Close())
@@ -71,7 +91,7 @@ func readStaged(dir *folder, name string) (record, *os.File, error) {
 		lines := bytes.Split(bytes.TrimSuffix(tail, []byte("\n")), []byte("\n"))
 		err = json.Unmarshal(lines[len(lines)-1], &rec)
 	}
-	if err == nil && (rec.Name != name || rec.ListBytes > size) {
+	if err == nil && (rec.Name != name || !rec.named() || !rec.sealed() && rec.ListBytes > size) {
 		err = fmt.Errorf("%w: %s is not of artifact %q", repository.ErrCorrupt, stagedList(name), name)
 	}
 	if err != nil {

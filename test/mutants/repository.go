@@ -18,6 +18,21 @@ var repositoryMutants = []mutant{
 		Old: "	if own < 0 || list[own].Data != lockstep.DataVerified {\n", New: "	if own < -1 {\n",
 	},
 	{
+		Name: "age: another identity counts as damage", File: "repository/dir/seal.go", Test: "./repository/dir -run TestAWrongIdentity",
+		Why: "every backup is called damaged because a file was not found",
+		Old: "	case !errors.As(err, &none):\n", New: "	case errors.As(err, &none):\n",
+	},
+	{
+		Name: "age: damage counts as another identity", File: "repository/dir/seal.go", Test: "./repository/dir -run TestAWrongIdentity",
+		Why: "a rotten backup is looked for in the configuration",
+		Old: "	if _, err := io.Copy(io.Discard, in); err != nil {\n", New: "	if err := error(nil); err != nil {\n",
+	},
+	{
+		Name: "age: the metadata of an encrypted backup tells all names", File: "repository/dir/commit.go", Test: "./repository/dir -run TestWhoCanEncryptCannotRead",
+		Why: "whoever has the disk reads what was encrypted",
+		Old: "	if h.Version == formatVersion {\n", New: "	if true {\n",
+	},
+	{
 		Name: "object lock: what a backup shares with earlier ones is not kept anew", File: "repository/restic/vault/snapshots.go", Test: "./repository/restic -run TestAllThatABackupNeedsIsKept",
 		Why: "whoever has the bucket's credentials removes the data of a backup that is kept",
 		Old: "	if err := v.retain(ctx, r, *s.Tree, until); err != nil {\n", New: "	if err := error(nil); err != nil {\n",

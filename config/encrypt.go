@@ -1,0 +1,43 @@
+package config
+
+import "strings"
+
+// Encrypt says for whom a repository of plain folders is encrypted, in the format of age.
+type Encrypt struct {
+	// Recipients are as age prints them; without any, new backups are not encrypted.
+	Recipients []string
+	// IdentityFile is absolute, or "" where nothing encrypted is opened.
+	IdentityFile string
+}
+
+type fileEncrypt struct {
+	Recipients   list[text] `key:"recipients" example:"[age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq]" doc:"for whom new backups are encrypted, as age-keygen prints them. Without any they are not"`
+	IdentityFile path       `key:"identity_file" example:"backups.age-key" doc:"file of age-keygen whose identity opens what is encrypted: for verify, restore, and all that looks into backups. Backing up does without"`
+}
+
+const encryptExample = "encrypt: {recipients: [age1…], identity_file: backups.age-key}"
+
+func (f *fileRepository) encrypt(d *decoder) *Encrypt {
+	if !f.Encrypt.set {
+		return nil
+	}
+	if f.Restic.set {
+		d.problem(f.Encrypt.at, "encrypt is for dir: in the format of restic all is encrypted, with the password")
+	}
+	x := f.Encrypt.value
+	e := &Encrypt{IdentityFile: x.IdentityFile.value}
+	for _, r := range x.Recipients.value {
+		if !strings.HasPrefix(r.value, "age1") {
+			d.problem(r.at, "%q is not a recipient of age; write for example: age1…, which age-keygen prints", r.value)
+		}
+		e.Recipients = append(e.Recipients, r.value)
+	}
+	if len(e.Recipients) == 0 && e.IdentityFile == "" {
+		d.problem(f.Encrypt.at, "encrypt says neither for whom nor what opens it; write for example: %s", encryptExample)
+	}
+	return e
+}
+
+func (e *Encrypt) show() *shown {
+	return mapping().addSet("recipients", e.Recipients).addSet("identity_file", e.IdentityFile)
+}
