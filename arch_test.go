@@ -35,7 +35,9 @@ var rooms = map[string][]string{
 	"spill": {""}, // docs/adr/0025
 
 	"engine":   {"", "internal/faultpoint"},
-	"launcher": {"", "target", "spill", "internal/faultpoint"},
+	"launcher": {"", "target", "spill", "helper", "internal/faultpoint"},
+	"helper/*": {}, // helpertest
+	"helper":   {}, // what runs on an instance; docs/adr/0031
 	"discover": {"", "target", "source", "internal/oldyaml"},
 	"executor": {"", "target", "launcher", "repository", "spill", "internal/faultpoint"},
 
@@ -92,7 +94,10 @@ var rooms = map[string][]string{
 	"cli":   {"", "access", "api", "browse", "config", "planner", "retention", "show", "serve", "demo", "internal/*"},
 	"bbr":   {"*"},
 
-	"cmd/*":      {"cli", "bbr", "internal/*"},
+	"cmd/*": {"cli", "bbr", "internal/*"},
+
+	"cmd/lockstep-helper": {"helper"},
+
 	"internal/*": {"internal/*"},
 	"test/*":     {"*"},
 }

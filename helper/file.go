@@ -1,0 +1,124 @@
+package helper
+
+import (
+	"encoding/hex"
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// errOther: a name was given to something else than a file just before that was opened.
+var errOther = errors.New("it is not the file that it was a moment ago")
+
+// file takes in a regular file.
+func (w *walk) file(dir int, name string, seen *unix.Stat_t) error {
+	if seen.Nlink > 1 {
+		if _, ok := w.first[inodeOf(seen)]; ok {
+			return w.entry(seen, "", "")
+		}
+	}
+	if sum, ok := w.known.of(seen); ok {
+		return w.entry(seen, "", sum)
+	}
+	fd, err := openAt(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return w.vanished("open", err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := stat(fd, &st); err != nil {
+		return failed("look at", w.shown(), err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return failed("read", w.shown(), errOther)
+	}
+	if inodeOf(&st) != inodeOf(seen) {
+		w.changed("file changed as we read it")
+		if _, ok := w.first[inodeOf(&st)]; ok && st.Nlink > 1 {
+			return w.entry(&st, "", "")
+		}
+	}
+	return w.content(fd, &st)
+}
+
+// content reads an open file, once.
+func (w *walk) content(fd int, st *unix.Stat_t) error {
+	data := dataOf(fd, st)
+	if w.archive {
+		w.out.putHead(w.memberOf(st, "", data))
+	}
+	w.sum.begin(st.Size)
+	pos := int64(0)
+	for _, d := range data {
+		w.sum.zeros(d.off - pos)
+		if err := w.read(fd, d); err != nil {
+			return failed("read", w.shown(), err)
+		}
+		pos = d.off + d.len
+	}
+	w.sum.zeros(st.Size - pos)
+	if w.archive {
+		w.out.pad()
+	}
+	sum := w.sum.end()
+	var after unix.Stat_t
+	if err := stat(fd, &after); err != nil {
+		return failed("look again at", w.shown(), err)
+	}
+	if after.Ctim != st.Ctim || after.Size != st.Size {
+		w.changed("file changed as we read it")
+	}
+	return w.told(st, "", hex.EncodeToString(sum[:]))
+}
+
+// read takes in a part of a file. What is not there any more is zeros.
+func (w *walk) read(fd int, d extent) error {
+	for off, end := d.off, d.off+d.len; off < end; {
+		p := w.out.room()
+		p = p[:min(int64(len(p)), end-off)]
+		n, err := unix.Pread(fd, p, off)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			w.changed("file shrank while it was read; padding with zeros")
+			clear(p)
+			n = len(p)
+		}
+		w.sum.write(p[:n], w.out.filling())
+		w.out.used(n)
+		off += int64(n)
+		if w.out.err != nil {
+			return w.out.err
+		}
+	}
+	return nil
+}
+
+// entry takes in what has no content, or whose digest is known: path is set.
+func (w *walk) entry(st *unix.Stat_t, link, sum string) error {
+	if w.archive && st.Mode&unix.S_IFMT != unix.S_IFSOCK { // no archive has a socket
+		w.out.putHead(w.memberOf(st, link, nil))
+	}
+	return w.told(st, link, sum)
+}
+
+// told puts an entry into the list.
+func (w *walk) told(st *unix.Stat_t, link, sum string) error {
+	if w.n++; w.n > maxEntries {
+		return errMany
+	}
+	path := string(w.path)
+	if n := len(path); n > 0 && path[n-1] == '/' {
+		path = path[:n-1]
+	}
+	if _, ok := w.first[inodeOf(st)]; !ok && st.Nlink > 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		w.first[inodeOf(st)] = path
+	}
+	w.out.list = appendEntry(w.out.list, st, path, link, sum)
+	w.out.listed(false)
+	return w.out.err
+}

@@ -1,0 +1,82 @@
+package helper
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestKnownAsLongAsItIsUntouched: a digest is of a file that nobody has touched since.
+func TestKnownAsLongAsItIsUntouched(t *testing.T) {
+	t.Parallel()
+	st := unix.Stat_t{Dev: 1, Ino: 2, Size: 3, Ctim: unix.Timespec{Sec: 4, Nsec: 5}}
+	d := newDigests()
+	d.add(&unix.Stat_t{Dev: 1, Ino: 2, Size: 3}, [32]byte{8}) // it was replaced
+	d.add(&st, [32]byte{9})
+	d.add(&unix.Stat_t{Dev: 2, Ino: 2}, [32]byte{7})
+	if sum, ok := d.of(&st); !ok || !strings.HasPrefix(sum, "09") {
+		t.Errorf("%q, %v", sum, ok)
+	}
+	for name, change := range map[string]func(*unix.Stat_t){
+		"another file":   func(st *unix.Stat_t) { st.Ino++ },
+		"another device": func(st *unix.Stat_t) { st.Dev += 5 },
+		"another size":   func(st *unix.Stat_t) { st.Size++ },
+		"another time":   func(st *unix.Stat_t) { st.Ctim.Nsec++ },
+	} {
+		other := st
+		change(&other)
+		if _, ok := d.of(&other); ok {
+			t.Errorf("%s is known", name)
+		}
+	}
+	later := st
+	later.Ctim.Sec++
+	d.link(&later)
+	if _, ok := d.of(&later); !ok {
+		t.Error("it is not known any more when it has got another name")
+	}
+	if _, ok := d.of(&st); ok {
+		t.Error("it is known at an earlier time")
+	}
+}
+
+// TestSmallHolesAreContent: of more parts than readers take, the nearest are joined.
+func TestSmallHolesAreContent(t *testing.T) {
+	t.Parallel()
+	got := joined([]extent{{0, 4}, {8, 4}, {112, 8}, {124, 1}}, 10)
+	if want := []extent{{0, 12}, {112, 13}}; !slices.Equal(got, want) {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestHeadsOfOddNumbers: numbers and names that ustar has no room for come back.
+func TestHeadsOfOddNumbers(t *testing.T) {
+	t.Parallel()
+	for _, m := range []*member{
+		{flag: tar.TypeReg, name: "./x", size: 1 << 40, st: &unix.Stat_t{Uid: 1<<32 - 2, Gid: 1 << 21, Mode: 0o7777}},
+		{flag: tar.TypeSymlink, name: "./" + strings.Repeat("n/", 400), link: strings.Repeat("l", 4000), st: &unix.Stat_t{}},
+		{flag: tar.TypeReg, name: "./" + strings.Repeat("n", 97), st: &unix.Stat_t{Mtim: unix.Timespec{Sec: -1, Nsec: 1}}},
+		{flag: tar.TypeReg, name: "./" + strings.Repeat("n", 98), st: &unix.Stat_t{Mtim: unix.Timespec{Sec: -7}}},
+		{flag: tar.TypeReg, name: "./" + strings.Repeat("n", 99), st: &unix.Stat_t{Mtim: unix.Timespec{Sec: 1 << 40, Nsec: 10}}},
+		{flag: tar.TypeDir, name: "./d/", st: &unix.Stat_t{Mtim: unix.Timespec{Sec: -3, Nsec: 999_999_999}}},
+	} {
+		o := newOutput([]int{-1}, true)
+		o.err = nil
+		o.putHead(m)
+		h, err := tar.NewReader(bytes.NewReader(o.ring[0].b[frameHead : frameHead+o.ring[0].n])).Next()
+		if err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		want := fmt.Sprint(m.name, m.link, m.size, m.st.Uid, m.st.Gid, m.st.Mode, m.st.Mtim.Sec, m.st.Mtim.Nsec)
+		got := fmt.Sprint(h.Name, h.Linkname, h.Size, h.Uid, h.Gid, h.Mode, h.ModTime.Unix(), h.ModTime.Nanosecond())
+		if got != want {
+			t.Errorf("%.200s came back as\n%.200s", want, got)
+		}
+	}
+}
