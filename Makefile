@@ -3,15 +3,23 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: all help build image check fmt vet test race lint e2e restictest pgtest uitest bbrsuite dockertest kubetest opstest bench mutants crash soak writes shells faults fuzz demo clean
+.PHONY: all help build helpers image check fmt vet test race lint e2e restictest pgtest uitest bbrsuite dockertest kubetest opstest bench mutants crash soak writes shells faults fuzz demo clean
 
 all: check test ## Formatting, vet and all tests that need nothing but Go
 
 help: ## This list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
-build: ## bin/lockstep
+build: helpers ## bin/lockstep, with the helpers in it
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/lockstep ./cmd/lockstep
+
+# What instances are lent, by the name that uname -m has for their machine; see
+# launcher/programs. What is built anew is put in place whole.
+helpers: ## The helpers that are built in, for amd64 and arm64
+	@for m in amd64:x86_64 arm64:aarch64; do \
+	  f=launcher/programs/lockstep-helper-$${m#*:} && \
+	  GOOS=linux GOARCH=$${m%:*} CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o $$f.new ./cmd/lockstep-helper && \
+	  gzip -9nf $$f.new && mv -f $$f.new.gz $$f.gz || exit 1; done
 
 image: build ## A container image, lockstep:VERSION (Docker; the build host's certificates go into it)
 	@context=$$(mktemp -d) && trap 'rm -rf "$$context"' EXIT && mkdir -m 0700 "$$context/state" && \
@@ -95,4 +103,4 @@ demo: ## The main job on a small sample deployment, over SSH on loopback
 	$(GO) run ./cmd/lockstep demo
 
 clean: ## Remove what build made
-	rm -rf bin
+	rm -rf bin launcher/programs/*.gz

@@ -33,6 +33,8 @@ type Policy struct {
 	UnlockAll bool `json:"unlock_all,omitempty"`
 	// AllowEmpty: an empty artifact is a warning, never incomplete data.
 	AllowEmpty bool `json:"allow_empty,omitempty"`
+	// NoHelper: no program of ours is lent to instances; their shell does all.
+	NoHelper bool `json:"no_helper,omitempty"`
 	// IgnoreHeld: jobs held by an earlier run do not stop a new one.
 	IgnoreHeld bool `json:"ignore_held,omitempty"`
 	// SettleInCleanup: only a cleanup settles what dead orchestrators left; a

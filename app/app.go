@@ -22,6 +22,7 @@ import (
 	"lockstep"
 	"lockstep/discover"
 	"lockstep/journal"
+	"lockstep/launcher"
 	"lockstep/repository"
 	"lockstep/source"
 )
@@ -44,6 +45,8 @@ type Config struct {
 	// run at the other; else "". It needs Reopen.
 	Moved  func(then, now string) string
 	Policy lockstep.Policy
+	// Programs are the helpers that runs may lend to instances; none: none is lent.
+	Programs launcher.Programs
 	// Discover, if not nil, takes the place of discover.Discover, for a source
 	// that looks at its instances while it finds them.
 	Discover func(context.Context, *source.Resolved, discover.Options) (lockstep.Deployment, []lockstep.Noted, error)

@@ -60,7 +60,7 @@ func (r *running) openSession(ctx context.Context, resolved *source.Resolved, la
 	for _, i := range resolved.Instances {
 		root[i.Name()], unfit[i.Name()] = i.Root, i.Unfit
 		s.clients[i.Name()] = launcher.New(i.Target, launcher.Config{
-			Sudo: i.Sudo, RunDir: at.Launcher, StateDir: at.Claim,
+			Sudo: i.Sudo, RunDir: at.Launcher, StateDir: at.Claim, Programs: r.app.cfg.Programs,
 		})
 	}
 	s.executor = executor.New(executor.Config{

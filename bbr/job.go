@@ -159,6 +159,9 @@ func (j *job) policy() lockstep.Policy {
 		j.log.log(warn, err.Error())
 	}
 	setLease(&p, lease)
+	if p.NoHelper, err = helperRefused(j.getenv); err != nil {
+		j.log.log(warn, err.Error())
+	}
 	return p
 }
 

@@ -12,6 +12,7 @@ import (
 	"lockstep/journal"
 	"lockstep/journal/mem"
 	"lockstep/journal/sqlite"
+	"lockstep/launcher"
 	"lockstep/repository"
 	"lockstep/repository/dir"
 	"lockstep/source"
@@ -76,7 +77,7 @@ func open(ctx context.Context, o Options) (Orchestrator, error) {
 	a := app.New(app.Config{
 		Journal: j, Repository: repo, Sources: o.Sources, Policy: o.Policy, Discover: o.Discover, Provable: o.Provable,
 		Reopen:  func(reach string) (source.Source, error) { return bosh.FromReach(reach, plain(o.Getenv), nil) },
-		Version: o.Version, ContractVersion: o.Version,
+		Version: o.Version, ContractVersion: o.Version, Programs: launcher.BuiltIn(),
 	})
 	out.Service, out.Wait, out.LetGo, out.Close = a, a.Close, a.LetGo, j.Close
 	return out, nil

@@ -18,7 +18,6 @@ import (
 
 	"lockstep"
 	"lockstep/config"
-	"lockstep/internal/build"
 	"lockstep/internal/redact"
 	"lockstep/show"
 )
@@ -81,7 +80,7 @@ type part struct {
 }
 
 func (d *diagnostic) collect(ctx context.Context) {
-	d.addJSON("version.json", build.Of(d.Version), nil)
+	d.addJSON("version.json", versionOf(d.Version), nil)
 	d.add("platform.txt", platform())
 	if cfg, err := config.Load(d.flags.config, d.getenv); err != nil {
 		d.failed("configuration", err)

@@ -51,6 +51,7 @@ func (f *fileDeployment) build(d *decoder, name text) Deployment {
 		ScriptTimeout:    f.ScriptTimeout.or(policy.ScriptTimeout),
 		MaxLock:          f.MaxLock.or(policy.MaxLock),
 		LockLease:        f.LockLease.or(policy.Lease),
+		NoHelper:         !f.Helper.or(!policy.NoHelper),
 		OnRestoreFailure: f.OnRestoreFailure.or(UnlockOnRestoreFailure),
 	}
 	if f.OverdueAfter.set {

@@ -73,7 +73,9 @@ type Deployment struct {
 	MaxLock time.Duration
 	// LockLease is how long an instance stays locked when nobody renews; 0 is
 	// no lease.
-	LockLease        time.Duration
+	LockLease time.Duration
+	// NoHelper: nothing of ours is lent to instances but the launcher's text.
+	NoHelper         bool
 	OnRestoreFailure OnRestoreFailure
 	// OverdueAfter is for how long there may be no good backup; 0 is for ever.
 	// It is nil where the schedule decides.

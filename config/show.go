@@ -90,6 +90,7 @@ func (d Deployment) show(s *lockstep.Schedule) *shown {
 	out.add("artifact_location", d.Locations.Artifacts)
 	out.add("launcher_location", d.Locations.Launcher)
 	out.add("claim_location", d.Locations.Claim)
+	out.add("helper", !d.NoHelper)
 	var groups []*shown
 	for _, g := range d.Groups {
 		groups = append(groups, g.show())

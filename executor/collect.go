@@ -39,7 +39,7 @@ func (e *Executor) collect(ctx context.Context, t lockstep.Task) (lockstep.StepF
 	}
 	defer returnSpace()
 	read := e.readBeside
-	if used <= launcher.WorthPacking {
+	if used <= launcher.WorthPacking || e.lend(ctx, c, t, used) {
 		read = e.readPacked
 	}
 	faultpoint.Hit("executor.collect.before")
@@ -72,13 +72,14 @@ func (e *Executor) readBeside(ctx context.Context, c *launcher.Client, t lockste
 	return content, err
 }
 
-// readPacked has the instance take the inventory and send the artifact behind
-// it: for many small ones that is much less for their instances to do.
+// readPacked has the instance take the inventory and send the artifact in one
+// session: for many small ones that is much less for their instances to do, and a
+// helper reads a large one once for both.
 func (e *Executor) readPacked(ctx context.Context, c *launcher.Client, t lockstep.Task, total int64) (repository.Content, error) {
 	return e.transfer(ctx, t, total, func(ctx context.Context, w io.Writer) error {
 		listed := newListing(ctx)
 		defer listed.close()
-		err := c.Pack(ctx, artifactDir(t), listed.add, w)
+		err := c.Pack(ctx, artifactDir(t), total, listed.add, w)
 		if err == nil {
 			e.keepInventory(t.Step.Artifact, listed)
 		}

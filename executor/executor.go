@@ -71,6 +71,8 @@ type Executor struct {
 	transfers chan struct{}
 	askAlive  time.Duration // see tellSilence
 	patience  time.Duration // with an instance that is out of reach of a transfer
+	// worthLending is from how many bytes on an instance is lent the helper.
+	worthLending int64
 
 	mu          sync.Mutex
 	inventories map[string]*inventory // by artifact, from collect to verify
@@ -88,7 +90,7 @@ const transferPatience = 10 * time.Minute
 
 // New makes an Executor.
 func New(cfg Config) *Executor {
-	e := &Executor{cfg: cfg, inventories: map[string]*inventory{}, touched: map[string]bool{}, transfers: make(chan struct{}, maxTransfers), patience: transferPatience, askAlive: askAlive}
+	e := &Executor{cfg: cfg, inventories: map[string]*inventory{}, touched: map[string]bool{}, transfers: make(chan struct{}, maxTransfers), patience: transferPatience, askAlive: askAlive, worthLending: launcher.WorthLending}
 	e.leases.init(e)
 	return e
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lockstep"
+	"lockstep/helper/helpertest"
 	"lockstep/launcher"
 	"lockstep/repository/mem"
 	"lockstep/target"
@@ -37,6 +38,25 @@ const theRun = lockstep.RunID("run-1")
 
 func newWorld(t *testing.T, change func(*lockstep.Policy)) *world {
 	t.Helper()
+	return newWorldOf(t, change, launcher.Config{RunDir: "run", StateDir: "lib"})
+}
+
+// eitherWay runs a test in a world whose instance has no helper, and in one in which
+// everything is worth it.
+func eitherWay(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Run("shell", func(t *testing.T) { test(t, newWorld(t, nil)) })
+	t.Run("helper", func(t *testing.T) {
+		w := newWorldOf(t, nil, launcher.Config{RunDir: "run", StateDir: "lib", Programs: launcher.Programs{helpertest.Machine(t): helpertest.Packed(t)}})
+		w.exec.worthLending = 0
+		test(t, w)
+		if !w.exec.cfg.Clients["db/0"].Lent() {
+			t.Error("no helper was lent")
+		}
+	})
+}
+
+func newWorldOf(t *testing.T, change func(*lockstep.Policy), cfg launcher.Config) *world {
+	t.Helper()
 	w := &world{t: t, root: t.TempDir(), repo: mem.New()}
 	policy := lockstep.LockstepPolicy()
 	policy.KillGrace, policy.AbandonAfter = 200*time.Millisecond, 20*time.Second
@@ -44,7 +64,7 @@ func newWorld(t *testing.T, change func(*lockstep.Policy)) *world {
 		change(&policy)
 	}
 	w.target = local.New(w.root)
-	client := launcher.New(w.target, launcher.Config{RunDir: "run", StateDir: "lib"})
+	client := launcher.New(w.target, cfg)
 	t.Cleanup(func() { client.Close() })
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

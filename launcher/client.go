@@ -21,6 +21,8 @@ type Config struct {
 	RunDir string
 	// StateDir is for what must; "" is /var/lib/lockstep.
 	StateDir string
+	// Programs may be lent to the instance, see Lend; none: the shell does all.
+	Programs Programs
 }
 
 // Client speaks with the launcher of one instance. All methods may be called
@@ -45,6 +47,8 @@ type Client struct {
 	term   uint64
 	pings  bool          // somebody pings
 	over   chan struct{} // closed with the client
+
+	lending lending
 }
 
 // pingEvery is how often a client that has claimed its instance is heard there

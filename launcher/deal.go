@@ -21,8 +21,8 @@ const (
 	block    = 2 << 20 // as in the launcher's deal_blocks
 )
 
-// dealOut is TarOut over several channels.
-func (c *Client) dealOut(ctx context.Context, word string, w io.Writer) error {
+// dealOut is a verb that deals out what it writes, over several channels.
+func (c *Client) dealOut(ctx context.Context, w io.Writer, deal string, more ...string) error {
 	name := "deal-" + rand.Text()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -34,7 +34,7 @@ func (c *Client) dealOut(ctx context.Context, word string, w io.Writer) error {
 	for i := range channels {
 		verb, words := "deal-reader", []string{name, strconv.Itoa(i)}
 		if i == 0 {
-			verb, words = "deal", []string{strconv.Itoa(channels), name, word}
+			verb, words = deal, append([]string{strconv.Itoa(channels), name}, more...)
 		}
 		group.Go(func() error {
 			err := c.stream(ctx, verb, target.Streams{Stdin: hang{ctx}, Stdout: seat{t, i}}, words...)

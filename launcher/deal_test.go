@@ -144,12 +144,12 @@ func TestManyChannelsCut(t *testing.T) {
 	}
 	for _, of := range []string{"'deal'", "deal-reader"} {
 		i.Client.target = cutTarget{i.target, of, block + 12345}
-		if err := i.dealOut(i.ctx(), word, io.Discard); !errors.Is(err, errCut) || !errors.Is(err, target.ErrLost) {
+		if err := i.dealOut(i.ctx(), io.Discard, "deal", word); !errors.Is(err, errCut) || !errors.Is(err, target.ErrLost) {
 			t.Errorf("%s is cut: %v", of, err)
 		}
 	}
 	i.Client.target = i.target
-	if err := i.dealOut(i.ctx(), word, io.Discard); err != nil {
+	if err := i.dealOut(i.ctx(), io.Discard, "deal", word); err != nil {
 		t.Errorf("after that: %v", err)
 	}
 }

@@ -35,12 +35,11 @@ func neverEnding(t *testing.T) io.Reader {
 // its instance over, before that one's claim is answered; afterwards it can
 // neither write nor read there.
 func TestStreamsOfADisplacedRun(t *testing.T) {
-	shells(t, func(t *testing.T, sh string) {
-		i := newInstance(t, sh)
-		i.claim("r1")
+	bothWays(t, func(t *testing.T, i *instance) {
+		sh, none := i.Client.shell, func(Item) {}
 		i.ok(i.MakeDir(i.ctx(), i.dir+"/store", i.dir+"/store"))
 		ended := make(chan error, 1)
-		go func() { ended <- i.TarIn(i.ctx(), i.dir+"/store", neverEnding(t)) }()
+		go func() { ended <- i.Place(i.ctx(), i.dir+"/store", neverEnding(t), none) }()
 		i.until("the file", func() bool { return i.exists("store/file") })
 		other := i.another(sh)
 		defer other.Close()
@@ -68,8 +67,9 @@ func TestStreamsOfADisplacedRun(t *testing.T) {
 		in := i.TarIn(i.ctx(), i.dir+"/store", neverEnding(t))
 		out := i.TarOut(i.ctx(), i.dir+"/store", 0, io.Discard)
 		list := i.Inventory(i.ctx(), i.dir+"/store", func(Item) {})
-		pack := i.Pack(i.ctx(), i.dir+"/store", func(Item) {}, io.Discard)
-		for _, err := range []error{in, out, list, pack} {
+		pack := i.Pack(i.ctx(), i.dir+"/store", 0, none, io.Discard)
+		place := i.Place(i.ctx(), i.dir+"/store", neverEnding(t), none)
+		for _, err := range []error{in, out, list, pack, place} {
 			if !errors.Is(err, ErrFenced) {
 				t.Errorf("a stream of a displaced run: %v", err)
 			}

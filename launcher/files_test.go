@@ -118,8 +118,7 @@ func TestTreeComesBackAsItWas(t *testing.T) {
 }
 
 func TestInventoryDigests(t *testing.T) {
-	shells(t, func(t *testing.T, sh string) {
-		i := newInstance(t, sh)
+	bothWays(t, func(t *testing.T, i *instance) {
 		dir := filepath.Join(i.dir, "d")
 		tree(t, dir)
 		for path, it := range i.list(dir) {
@@ -141,7 +140,10 @@ func TestInventoryDigests(t *testing.T) {
 // files there are besides it, at the sizes where the ways part, and in a folder
 // with no file at all.
 func TestInventoryOfEachKind(t *testing.T) {
-	i := newInstance(t, "sh")
+	eitherWay(t, inventoryOfEachKind)
+}
+
+func inventoryOfEachKind(t *testing.T, i *instance) {
 	const large = 4 << 20
 	for n, files := range [][]struct {
 		size  int
@@ -280,7 +282,7 @@ func TestTarOutManyChannels(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := i.dealOut(i.ctx(), word, &many); err != nil {
+			if err := i.dealOut(i.ctx(), &many, "deal", word); err != nil {
 				t.Fatalf("size %d: %v", size, err)
 			}
 			if !bytes.Equal(one.Bytes(), many.Bytes()) {
@@ -293,7 +295,7 @@ func TestTarOutManyChannels(t *testing.T) {
 func TestManyChannelsFail(t *testing.T) {
 	i := newInstance(t, "sh")
 	word, _ := encodeWord(filepath.Join(i.dir, "nowhere"))
-	if err := i.dealOut(i.ctx(), word, io.Discard); err == nil || !strings.Contains(err.Error(), "No such file") {
+	if err := i.dealOut(i.ctx(), io.Discard, "deal", word); err == nil || !strings.Contains(err.Error(), "No such file") {
 		t.Errorf("absent folder: %v", err)
 	}
 	dir := filepath.Join(i.dir, "d")
@@ -305,7 +307,7 @@ func TestManyChannelsFail(t *testing.T) {
 	}
 	word, _ = encodeWord(dir)
 	full := errors.New("disk full")
-	err := i.dealOut(i.ctx(), word, writerFunc(func([]byte) (int, error) { return 0, full }))
+	err := i.dealOut(i.ctx(), writerFunc(func([]byte) (int, error) { return 0, full }), "deal", word)
 	if !errors.Is(err, full) {
 		t.Errorf("failing writer: %v", err)
 	}

@@ -41,16 +41,20 @@ func (g *gathering) take(br *bufio.Reader) error {
 		if last {
 			return g.takeSums(br)
 		}
-		if err := g.bound(item.Path, item.Link); err != nil {
-			return err
-		}
-		g.n++
-		g.value = appendItem(g.value[:0], item)
-		g.key = append(g.key[:0], item.Path...)
-		if err := g.items.Add(g.key, g.value); err != nil {
+		if err := g.takeItem(item); err != nil {
 			return err
 		}
 	}
+}
+
+func (g *gathering) takeItem(item Item) error {
+	if err := g.bound(item.Path, item.Link); err != nil {
+		return err
+	}
+	g.n++
+	g.value = appendItem(g.value[:0], item)
+	g.key = append(g.key[:0], item.Path...)
+	return g.items.Add(g.key, g.value)
 }
 
 // bound refuses more than an artifact can hold, before it is taken in.

@@ -79,19 +79,40 @@ func (c *Client) inventory(ctx context.Context, dir string, each func(Item)) err
 	if err != nil {
 		return err
 	}
-	return listed(ctx, each, func(w io.Writer) error {
+	if done, err := c.helped(ctx, each, nil, func(o *helperOutput, digest string) error {
+		return c.stream(ctx, "lent-list", target.Streams{Stdout: o}, digest, word)
+	}); done {
+		return err
+	}
+	return listed(ctx, (*gathering).takeAll, each, func(w io.Writer) error {
 		return c.stream(ctx, "inventory", target.Streams{Stdout: w}, word)
 	})
 }
 
+// helped has a helper do a verb that lists a folder, and writes its archive, if it
+// gives one. Where it was not done, because there is no helper any more, the error says
+// so, and the shell may do it.
+func (c *Client) helped(ctx context.Context, each func(Item), archive io.Writer, run func(o *helperOutput, digest string) error) (done bool, err error) {
+	if !c.Lent() {
+		return false, nil
+	}
+	err = listed(ctx, (*gathering).takeHelped, each, func(w io.Writer) error {
+		o := &helperOutput{archive: archive, list: w}
+		var err error
+		done, err = c.byHelper(ctx, o, func(digest string) error { return run(o, digest) })
+		return err
+	})
+	return done, err
+}
+
 // listed takes in the inventory that run writes, and calls each with its items.
-func listed(ctx context.Context, each func(Item), run func(io.Writer) error) error {
+func listed(ctx context.Context, take func(*gathering, io.Reader) error, each func(Item), run func(io.Writer) error) error {
 	g := gather(ctx)
 	defer g.close()
 	pr, pw := io.Pipe()
 	parsed := make(chan error, 1)
 	go func() {
-		err := g.takeAll(pr)
+		err := take(g, pr)
 		// What comes after an error is not wanted, but must not block.
 		_ = pr.CloseWithError(errors.Join(err, errInventory))
 		parsed <- err
@@ -115,10 +136,7 @@ func (g *gathering) takeAll(r io.Reader) error {
 	if err := g.take(br); err != nil {
 		return err
 	}
-	if _, err := br.ReadByte(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: something follows its end", errInventory)
-	}
-	return nil
+	return noMore(br)
 }
 
 // parseItem reads one entry: three fields ended by NUL.

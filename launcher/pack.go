@@ -16,29 +16,40 @@ import (
 // instance more than digesting that much.
 const WorthPacking = 1 << 20
 
-// Pack is Inventory, and then TarOut, in one session. Each entry is handed to
-// each before the first byte of the archive is written to w. Errors are those of
-// either; after one, what was written is worthless.
-func (c *Client) Pack(ctx context.Context, dir string, each func(Item), w io.Writer) error {
+// Pack is Inventory and TarOut in one session, of which all has ended when it
+// returns. A helper reads the folder once for both, and so do without one only small
+// folders well: size is about how many bytes will come. Errors are those of either;
+// after one, what was written is worthless.
+func (c *Client) Pack(ctx context.Context, dir string, size int64, each func(Item), w io.Writer) error {
 	word, err := c.streamDir(dir)
 	if err == nil {
-		pr, pw := io.Pipe()
-		parsed := make(chan error, 1)
-		go func() {
-			err := unpack(ctx, pr, each, w)
-			_ = pr.CloseWithError(errors.Join(err, errInventory))
-			parsed <- err
-		}()
-		err = c.stream(ctx, "pack", target.Streams{Stdout: pw}, word)
-		_ = pw.Close()
-		if perr := <-parsed; err == nil || errors.Is(err, ErrTouched) && perr != nil || !errors.Is(perr, io.ErrUnexpectedEOF) && perr != nil {
-			err = perr // the stream only saw its output refused
-		}
+		err = c.pack(ctx, word, size, each, w)
 	}
 	if err != nil {
 		return fmt.Errorf("read folder %q: %w", dir, err)
 	}
 	return nil
+}
+
+func (c *Client) pack(ctx context.Context, word string, size int64, each func(Item), w io.Writer) error {
+	if done, err := c.helped(ctx, each, w, func(o *helperOutput, digest string) error {
+		return c.readOut(ctx, size, o, "lent-pack", "lent-deal", digest, word)
+	}); done {
+		return err
+	}
+	pr, pw := io.Pipe()
+	parsed := make(chan error, 1)
+	go func() {
+		err := unpack(ctx, pr, each, w)
+		_ = pr.CloseWithError(errors.Join(err, errInventory))
+		parsed <- err
+	}()
+	err := c.stream(ctx, "pack", target.Streams{Stdout: pw}, word)
+	_ = pw.Close()
+	if perr := <-parsed; err == nil || errors.Is(err, ErrTouched) && perr != nil || !errors.Is(perr, io.ErrUnexpectedEOF) && perr != nil {
+		err = perr // the stream only saw its output refused
+	}
+	return err
 }
 
 // unpack takes apart what the launcher's pack prints.

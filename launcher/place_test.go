@@ -74,9 +74,7 @@ func (s *slowly) Read(p []byte) (int, error) {
 // TestPlacedIsWhatIsThere: what Place says of a folder is what an inventory says of it,
 // whether it was followed or not.
 func TestPlacedIsWhatIsThere(t *testing.T) {
-	shells(t, func(t *testing.T, sh string) {
-		i := newInstance(t, sh)
-		i.claim("r1")
+	bothWays(t, func(t *testing.T, i *instance) {
 		large(t, filepath.Join(i.dir, "large"))
 		tree(t, filepath.Join(i.dir, "tree"))
 		// One that tar writes in another way than it is called, and is not followed.
@@ -166,9 +164,7 @@ func TestNobodyFollowsIntoAFolderOfOthers(t *testing.T) {
 // TestAnArchiveThatBreaksOffIsNotPlaced: in the middle of a file that is followed. The
 // reader's error is told, and nobody waits for the rest.
 func TestAnArchiveThatBreaksOffIsNotPlaced(t *testing.T) {
-	shells(t, func(t *testing.T, sh string) {
-		i := newInstance(t, sh)
-		i.claim("r1")
+	bothWays(t, func(t *testing.T, i *instance) {
 		large(t, filepath.Join(i.dir, "large"))
 		archive := i.archived("large")
 		broken := errors.New("the medium is gone")

@@ -56,7 +56,7 @@ func everyVerb(i *instance) []verb {
 		{"traits", func(ctx context.Context, i *instance) error { _, err := i.Traits(ctx, pg); return err }},
 		{"inventory", func(ctx context.Context, i *instance) error { return i.Inventory(ctx, pg, func(Item) {}) }},
 		{"tar-out", func(ctx context.Context, i *instance) error { return i.TarOut(ctx, pg, 0, io.Discard) }},
-		{"pack", func(ctx context.Context, i *instance) error { return i.Pack(ctx, pg, func(Item) {}, io.Discard) }},
+		{"pack", func(ctx context.Context, i *instance) error { return i.Pack(ctx, pg, 0, func(Item) {}, io.Discard) }},
 		{"tar-in", func(ctx context.Context, i *instance) error { return i.TarIn(ctx, pg+"3", bytes.NewReader(archive)) }},
 		{"place-in", func(ctx context.Context, i *instance) error {
 			return i.Place(ctx, pg+"5", bytes.NewReader(large), func(Item) {})

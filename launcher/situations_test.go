@@ -168,7 +168,7 @@ func TestStartFilesThatDoNoHarm(t *testing.T) {
 			i.ok(i.MakeDir(i.ctx(), store, store))
 			i.ok(os.WriteFile(filepath.Join(store, "f"), []byte("x"), 0o600))
 			entries := 0
-			i.ok(i.Pack(i.ctx(), store, func(Item) { entries++ }, io.Discard))
+			i.ok(i.Pack(i.ctx(), store, 0, func(Item) { entries++ }, io.Discard))
 			i.ok(i.RemoveDir(i.ctx(), store))
 			if entries != 3 || there(store) {
 				t.Errorf("%q: %d entries, or not removed", text, entries)

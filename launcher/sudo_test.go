@@ -55,7 +55,7 @@ func TestThroughSudo(t *testing.T) {
 			t.Error(err)
 		}
 		word, _ := encodeWord(dir)
-		if err := i.dealOut(i.ctx(), word, &archive); err != nil {
+		if err := i.dealOut(i.ctx(), &archive, "deal", word); err != nil {
 			t.Error(err)
 		}
 		i.leavesNothing()

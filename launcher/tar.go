@@ -36,21 +36,24 @@ func (c *Client) TarOut(ctx context.Context, dir string, size int64, w io.Writer
 	if err != nil {
 		return fmt.Errorf("read folder %q: %w", dir, err)
 	}
+	if err := c.readOut(ctx, size, w, "tar-out", "deal", word); err != nil {
+		return fmt.Errorf("read folder %q: %w", dir, err)
+	}
+	return nil
+}
+
+// readOut runs a verb that writes about size bytes, or where the link is long the one
+// that deals them out over several channels.
+func (c *Client) readOut(ctx context.Context, size int64, w io.Writer, verb, deal string, words ...string) error {
 	if size >= worthDealing && c.target.RoundTrip() > longLink {
 		select {
 		case deals <- struct{}{}:
 			defer func() { <-deals }()
-			err = c.dealOut(ctx, word, w)
+			return c.dealOut(ctx, w, deal, words...)
 		default:
-			err = c.stream(ctx, "tar-out", target.Streams{Stdout: w}, word)
 		}
-	} else {
-		err = c.stream(ctx, "tar-out", target.Streams{Stdout: w}, word)
 	}
-	if err != nil {
-		return fmt.Errorf("read folder %q: %w", dir, err)
-	}
-	return nil
+	return c.stream(ctx, verb, target.Streams{Stdout: w}, words...)
 }
 
 // TarIn makes the folder if it is not there and unpacks the archive that r
@@ -60,7 +63,7 @@ func (c *Client) TarOut(ctx context.Context, dir string, size int64, w io.Writer
 func (c *Client) TarIn(ctx context.Context, dir string, r io.Reader) error {
 	word, err := c.streamDir(dir)
 	if err == nil {
-		err = c.feed(ctx, "tar-in", word, r, nil)
+		err = c.feed(ctx, "tar-in", r, nil, word)
 	}
 	if err != nil {
 		return fmt.Errorf("unpack into folder %q: %w", dir, err)
@@ -69,9 +72,9 @@ func (c *Client) TarIn(ctx context.Context, dir string, r io.Reader) error {
 }
 
 // feed runs a verb that unpacks what r gives. What the verb says goes to w.
-func (c *Client) feed(ctx context.Context, verb, word string, r io.Reader, w io.Writer) error {
+func (c *Client) feed(ctx context.Context, verb string, r io.Reader, w io.Writer, words ...string) error {
 	source := &source{from: r}
-	err := c.stream(ctx, verb, target.Streams{Stdin: source, Stdout: w}, word)
+	err := c.stream(ctx, verb, target.Streams{Stdin: source, Stdout: w}, words...)
 	if err == nil {
 		err = source.finish(ctx)
 	} else if fault := source.fault(); fault != nil {
@@ -82,16 +85,27 @@ func (c *Client) feed(ctx context.Context, verb, word string, r io.Reader, w io.
 
 // Place is TarIn, and then Inventory of what is there, in one session. Where the folder
 // is new and only its owner can put anything into it, large files are digested where
-// they lie while they grow. Errors are those of either.
+// they lie while they grow; a helper digests all as it writes. Errors are those of
+// either, and ErrUnlent where there was a helper and is none any more: then it may be
+// tried again, from the archive's beginning, in a folder that is new.
 func (c *Client) Place(ctx context.Context, dir string, r io.Reader, each func(Item)) error {
 	word, err := c.streamDir(dir)
 	if err == nil {
-		err = listed(ctx, each, func(w io.Writer) error { return c.feed(ctx, "place-in", word, r, w) })
+		err = c.place(ctx, word, r, each)
 	}
 	if err != nil {
 		return fmt.Errorf("unpack into folder %q: %w", dir, err)
 	}
 	return nil
+}
+
+func (c *Client) place(ctx context.Context, word string, r io.Reader, each func(Item)) error {
+	if done, err := c.helped(ctx, each, nil, func(o *helperOutput, digest string) error {
+		return c.feed(ctx, "lent-in", r, o, digest, word)
+	}); done || errors.Is(err, ErrUnlent) { // some of r may have been read
+		return err
+	}
+	return listed(ctx, (*gathering).takeAll, each, func(w io.Writer) error { return c.feed(ctx, "place-in", r, w, word) })
 }
 
 // maxRest bounds what may follow the end of an archive: the rest of a record, of
@@ -194,6 +208,9 @@ func (c *Client) stream(ctx context.Context, verb string, streams target.Streams
 	}
 	if exit.Code == exitTouched {
 		return fmt.Errorf("%w: %s", ErrTouched, strings.TrimSpace(stderr.String()))
+	}
+	if exit.Code == exitUnlent {
+		return fmt.Errorf("%w: %s", ErrUnlent, strings.TrimSpace(stderr.String()))
 	}
 	if !exit.OK() {
 		return fmt.Errorf("%v: %s", exit, strings.TrimSpace(stderr.String()))

@@ -52,6 +52,7 @@ const (
 	exitTools   = 95
 	exitFenced  = 96 // of a stream
 	exitTouched = 97 // of a stream that is whole
+	exitUnlent  = 98 // of a stream that needs the helper, and has said nothing
 )
 
 // bootstrap proves that its input is ours, then receives the launcher and becomes
@@ -127,7 +128,7 @@ func (c *Client) bootCommand() string {
 func (c *Client) streamCommand(runDir, verb string, words ...string) string {
 	file := runDir + "/launcher-" + digest()
 	args := []string{c.shell, file, verb, runDir, c.cfg.StateDir, "-", "-", c.shell}
-	if strings.HasPrefix(verb, "deal") { // so that it can end all that it started
+	if strings.HasPrefix(verb, "deal") || verb == "lent-deal" { // so that it can end all that it started
 		args = append([]string{"setsid", "-w"}, args...)
 	}
 	return c.asRoot(append(args, words...)...)

@@ -62,7 +62,8 @@ func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(l
 		return nil, nil, errors.Join(err, journal.Close())
 	}
 	a := app.New(app.Config{
-		Journal: journal, Repository: repo, Elsewhere: elsewhere, OtherRepository: other, Sources: sources, Signer: key,
+		Programs: programs(),
+		Journal:  journal, Repository: repo, Elsewhere: elsewhere, OtherRepository: other, Sources: sources, Signer: key,
 		Reopen: func(reach string) (source.Source, error) { return reopen(reach, o) },
 		Moved:  moved, Keep: rulesOf(cfg),
 		Policy: lockstep.LockstepPolicy(), Observe: observe, Version: o.Version, ContractVersion: contractVersion,

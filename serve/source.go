@@ -313,7 +313,7 @@ func specificationOf(file string, d config.Deployment) spec.Specification {
 func limitsOf(d config.Deployment) source.Limits {
 	return source.Limits{
 		ScriptTimeout: d.ScriptTimeout, MaxLock: d.MaxLock, LockLease: d.LockLease, NoLease: d.LockLease == 0,
-		HoldFailedRestore: d.OnRestoreFailure == config.HoldOnRestoreFailure,
+		HoldFailedRestore: d.OnRestoreFailure == config.HoldOnRestoreFailure, NoHelper: d.NoHelper,
 	}
 }
 

@@ -15,6 +15,7 @@ type Limits struct {
 	LockLease         time.Duration `json:"lock_lease_ns,omitempty"`
 	NoLease           bool          `json:"no_lease,omitempty"`
 	HoldFailedRestore bool          `json:"hold_failed_restore,omitempty"`
+	NoHelper          bool          `json:"no_helper,omitempty"`
 }
 
 // Apply is the policy with the limits in place of its own.
@@ -33,5 +34,6 @@ func (l Limits) Apply(p lockstep.Policy) lockstep.Policy {
 		p.Lease, p.RenewEvery = l.LockLease, min(p.RenewEvery, l.LockLease/4)
 	}
 	p.HoldFailedRestore = p.HoldFailedRestore || l.HoldFailedRestore
+	p.NoHelper = p.NoHelper || l.NoHelper
 	return p
 }

@@ -365,6 +365,7 @@ lks_release() {
 	set -f
 	rm -f "$lks_STATE/claim"
 	lks_drop_scripts
+	lks_drop_helper
 	[ ! -d "$lks_STATE" ] || sync "$lks_STATE"
 	rmdir "$lks_STATE" 2>/dev/null
 	lks_say "$1" ok

@@ -184,6 +184,18 @@ lks_die_with_client() {
 # lks_deal N NAME DIR: the archive in blocks of 2 MiB, dealt in turn to N channels:
 # standard output and the pipes NAME.1 and so on, each read by another session.
 lks_deal() {
+	lks_begin_deal "$1" "$2"
+	{
+		lks_tar_out "$3"
+		echo "$?" >"$lks_RUN/$2.rc"
+	} | lks_deal_blocks "$1" "$lks_RUN/$2.dd"
+	read -r lks_rc <"$lks_RUN/$2.rc"
+	rm -f "$lks_RUN/$2.rc" "$lks_RUN/$2.dd"
+	return "$lks_rc"
+}
+
+# lks_begin_deal N NAME: opens the pipes, as descriptors from 3 on.
+lks_begin_deal() {
 	lks_die_with_client
 	lks_i=1
 	while [ "$lks_i" -lt "$1" ]; do
@@ -192,13 +204,6 @@ lks_deal() {
 		rm -f "$lks_RUN/$2.$lks_i"
 		lks_i=$((lks_i + 1))
 	done
-	{
-		lks_tar_out "$3"
-		echo "$?" >"$lks_RUN/$2.rc"
-	} | lks_deal_blocks "$1" "$lks_RUN/$2.dd"
-	read -r lks_rc <"$lks_RUN/$2.rc"
-	rm -f "$lks_RUN/$2.rc" "$lks_RUN/$2.dd"
-	return "$lks_rc"
 }
 
 # lks_deal_blocks N NOTES: dd tells in NOTES how much it copied; less is the end.

@@ -45,7 +45,7 @@ lks_dispatch() {
 		lks_attend "$2"
 		(lks_renew "$@")
 		;;
-	claim | release | forget | status | settle | exists | space | fit | survey | traits | tools | room) lks_beside "lks_$lks_verb" "$@" ;;
+	claim | release | forget | status | settle | exists | space | fit | survey | traits | tools | room | lend) lks_beside "lks_$lks_verb" "$@" ;;
 	wait) lks_beside lks_wait_step "$@" ;;
 	kill) lks_beside lks_kill_verb "$@" ;;
 	mkdir) lks_beside lks_make_dir "$@" ;;
@@ -120,7 +120,7 @@ lks_leave() {
 	! lks_in_use || return
 	{ command exec 3<"$lks_RUN"; } 2>/dev/null && flock -w 10 3 || return
 	! lks_in_use || return
-	rm -rf "$lks_RUN"/sess-* "$lks_RUN"/launcher-* "$lks_RUN"/new-* "$lks_RUN"/claim.lock
+	rm -rf "$lks_RUN"/sess-* "$lks_RUN"/launcher-* "$lks_RUN"/helper-* "$lks_RUN"/new-* "$lks_RUN"/claim.lock
 	rmdir "$lks_RUN" 2>/dev/null
 }
 
@@ -146,7 +146,7 @@ lks_run_verb() {
 	watch) lks_watch_main "$@" ;;
 	lease-unlock) lks_unlock_main "$@" ;;
 	deal-reader) lks_deal_reader "$3" "$4" ;;
-	tar-out | tar-in | place-in | scripts-in | inventory | pack | deal) lks_stream "$@" ;;
+	tar-out | tar-in | place-in | scripts-in | inventory | pack | deal | helper-in | lent-*) lks_stream "$@" ;;
 	*) return 64 ;;
 	esac
 }
@@ -171,6 +171,11 @@ lks_stream() {
 	inventory) lks_inventory "$lks_W" ;;
 	pack) lks_pack "$lks_W" ;;
 	deal) lks_deal "$1" "$2" "$lks_W" ;;
+	helper-in) lks_helper_in "$lks_W" ;;
+	lent-in) lks_lent_in "$lks_run" "$lks_W" "$1" ;;
+	lent-pack) lks_lent "$lks_W" "$1" pack ;;
+	lent-list) lks_lent "$lks_W" "$1" list ;;
+	lent-deal) lks_lent_deal "$1" "$2" "$3" "$lks_W" ;;
 	esac
 	lks_rc=$?
 	lks_owned || return 96

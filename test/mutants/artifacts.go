@@ -1,7 +1,8 @@
 package main
 
-// artifactMutants are bugs in what proves artifacts, on their way in and back.
-var artifactMutants = []mutant{
+// artifactMutants are bugs in what proves artifacts, on their way in and back, and in
+// the helper.
+var artifactMutants = append([]mutant{
 	{
 		Name: "verify: a large inventory waits in memory", File: "executor/inventory.go", Test: "./executor -run TestALargeInventoryIsNotKept",
 		Why: "sixteen artifacts of a million files take the memory of a server",
@@ -80,7 +81,7 @@ var artifactMutants = []mutant{
 		Old: "	if art, ok := b.Named(name); ok && art.Digest != \"\" {\n", New: "	if art, ok := b.Named(name); ok && art.Digest == \"never\" {\n",
 		Test: "./app -run TestAnArtifactIsComparedOnItsWay",
 	},
-}
+}, helperMutants...)
 
 // copyMutants are bugs in copies of backups.
 var copyMutants = []mutant{

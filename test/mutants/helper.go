@@ -1,0 +1,65 @@
+package main
+
+// helperMutants are bugs in the helper, and in how instances are lent it.
+var helperMutants = []mutant{
+	{
+		Name: "helper: links are followed", File: "helper/errors.go", Test: "./helper -run SwappedLinks|StaysInside",
+		Why: "root reads, or writes, another file that a link was swapped in for",
+		Old: "flags|unix.O_NOFOLLOW|unix.O_CLOEXEC", New: "flags|unix.O_CLOEXEC",
+	},
+	{
+		Name: "helper: a file that changed is whole", File: "helper/file.go", Test: "./launcher -run TestWhatChangesIsTouched",
+		Why: "an artifact is half of one moment and half of another, and is called verified",
+		Old: "after.Ctim != st.Ctim || after.Size != st.Size", New: "false",
+	},
+	{
+		Name: "helper: a folder that changed is whole", File: "helper/walk.go", Test: "./launcher -run TestWhatChangesIsTouched",
+		Why: "a name that came or went while it was read is missed",
+		Old: "	if st.Ctim != before {\n", New: "	if st.Ctim != before && false {\n",
+	},
+	{
+		Name: "helper: an archive that was cut off is placed", File: "helper/place.go", Test: "./helper -run HalfAnArchive",
+		Why: "a restore goes on with a part of its artifact",
+		Old: "	if p.in.over {\n", New: "	if p.in.over && false {\n",
+	},
+	{
+		Name: "helper: an archive's names may lead out", File: "helper/place.go", Test: "./helper -run StaysInside",
+		Why: "an unproven archive writes wherever it likes",
+		Old: "		if part == \"..\" {\n", New: "		if part == \"...\" {\n",
+	},
+	{
+		Name: "helper: what was written is taken for what is there", File: "helper/known.go", Test: "./helper -run KnownAsLongAs",
+		Why: "a file that somebody changed after it was placed counts as the backup's",
+		Old: "k.size != st.Size || ctime != st.Ctim", New: "k.size != st.Size || false && ctime != st.Ctim",
+	},
+	{
+		Name: "helper: its words need no end", File: "launcher/helperoutput.go", Test: "./launcher -run HelperOutput",
+		Why: "a transfer that broke off is taken for all there is",
+		Old: "	if o.err == nil && !o.ended {\n", New: "	if o.err == nil && !o.ended && false {\n",
+	},
+	{
+		Name: "helper: a digest of a folder is taken", File: "launcher/helperoutput.go", Test: "./launcher -run HelperOutput",
+		Why: "what makes no sense is believed",
+		Old: " || item.Type != 'f' {", New: " {",
+	},
+	{
+		Name: "helper: what arrived is not compared", File: "launcher/sh/68-helper.sh", Test: "./launcher -run WhereNoHelperCanBe",
+		Why: "root runs a program that somebody put in between",
+		Old: "[ \"${lks_s%% *}\" != \"$1\" ]; then", New: "[ \"${lks_s%% *}\" = x ]; then",
+	},
+	{
+		Name: "helper: room for records is not left", File: "launcher/sh/68-helper.sh", Test: "./launcher -run WhereNoHelperCanBe",
+		Why: "an unlock cannot be noted, where the helper fills the run folder",
+		Old: "	if [ $(($1 * $3 - lks_n)) -lt \"$lks_W\" ]; then\n", New: "	if [ $(($1 * $3 - lks_n)) -lt 0 ]; then\n",
+	},
+	{
+		Name: "helper: it stays when the run lets go", File: "launcher/sh/40-claim.sh", Test: "./launcher -run TheHelperGoesWithTheRun",
+		Why: "a program of ours is left on the instance",
+		Old: "	lks_drop_scripts\n	lks_drop_helper\n", New: "	lks_drop_scripts\n",
+	},
+	{
+		Name: "helper: an archive that was begun is unpacked by tar", File: "launcher/tar.go", Test: "./launcher -run AHelperThatIsGone",
+		Why: "what was read for the helper is missing in what the shell unpacks",
+		Old: "done || errors.Is(err, ErrUnlent) {", New: "done {",
+	},
+}
