@@ -75,7 +75,8 @@ mutants: ## Hand-made bugs of the guards; the tests must catch each
 	$(GO) run ./test/mutants
 
 crash: ## kill -9 of the program at every fault point and at random moments, 1,000 times and more
-	$(GO) run ./test/crash -kills 1000 -each 50
+	$(GO) run ./test/crash -kills 800 -each 40
+	$(GO) run ./test/crash -kills 200 -each 10 -shell
 
 soak: ## What takes long: 200,000 seeds of the simulation, two years of schedules, fifty instances
 	$(GO) test ./engine -run 'TestSimulation$$' -seeds 200000 -timeout 30m

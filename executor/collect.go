@@ -39,7 +39,7 @@ func (e *Executor) collect(ctx context.Context, t lockstep.Task) (lockstep.StepF
 	}
 	defer returnSpace()
 	read := e.readBeside
-	if used <= launcher.WorthPacking || e.lend(ctx, c, t, used) {
+	if e.lend(ctx, c, t, used) || used <= launcher.WorthPacking {
 		read = e.readPacked
 	}
 	faultpoint.Hit("executor.collect.before")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"lockstep"
+	"lockstep/internal/faultpoint"
 	"lockstep/launcher"
 )
 
@@ -19,7 +20,9 @@ func (e *Executor) lend(ctx context.Context, c *launcher.Client, t lockstep.Task
 	if bytes < e.worthLending || e.cfg.Policy.NoHelper {
 		return c.Lent()
 	}
+	faultpoint.Hit("executor.lend.before")
 	first, err := c.Lend(ctx)
+	faultpoint.Hit("executor.lend.after")
 	if first && e.cfg.Fact != nil {
 		said := "the helper reads and writes its artifacts"
 		if err != nil {

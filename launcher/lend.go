@@ -13,10 +13,6 @@ import (
 	"lockstep/target"
 )
 
-// WorthLending is from how many bytes on a folder is worth the helper: below it takes
-// longer to lend than it saves. docs/performance.md has the figures.
-const WorthLending = 32 << 20
-
 // lendWithin bounds the lending of the helper: over a link that is as slow as that,
 // there is nothing to win.
 const lendWithin = 30 * time.Second

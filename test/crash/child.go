@@ -179,14 +179,26 @@ func (c *child) acknowledged() []said {
 	return all
 }
 
-// build builds the program with its fault points.
-func build(dir string) (string, error) {
+// build builds the program with its fault points, and with a helper for this machine if
+// it is to have one.
+func build(dir string, helper bool) (string, error) {
 	binary := filepath.Join(dir, "lockstep")
-	cmd := exec.Command("go", "build", "-tags", "faultpoints", "-o", binary, "./cmd/lockstep")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", errors.Join(err, errors.New(string(out)))
+	args := []string{"-tags", "faultpoints", "-o", binary}
+	if helper {
+		overlay, err := helperOverlay(dir)
+		if err != nil {
+			return "", fmt.Errorf("build the helper: %w", err)
+		}
+		args = append(args, "-overlay", overlay)
 	}
-	return binary, nil
+	return binary, goBuild(append(args, "./cmd/lockstep")...)
+}
+
+func goBuild(args ...string) error {
+	cmd := exec.Command("go", append([]string{"build"}, args...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return errors.Join(err, errors.New(string(out)))
+	}
+	return nil
 }

@@ -33,10 +33,11 @@ func main() {
 	patience := flag.Duration("patience", 2*time.Minute, "how long a process may take before it is said to hang")
 	most := flag.Duration("for", 50*time.Minute, "how long all of it may take")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of what is chosen")
+	shell := flag.Bool("shell", false, "build no helper in: the instances' shells do all")
 	keep := flag.Bool("keep", false, "keep the folders of what went wrong")
 	flag.Parse()
 	t := &tally{want: *kills, each: *each, patience: *patience, out: os.Stdout, at: map[string]int{"": 0}, chains: map[int]int{}}
-	b := &bench{tally: t, workers: *workers, seed: *seed, keep: *keep, until: time.Now().Add(*most)}
+	b := &bench{tally: t, workers: *workers, seed: *seed, keep: *keep, shell: *shell, until: time.Now().Add(*most)}
 	if err := b.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "crash:", err)
 		os.Exit(1)
@@ -49,6 +50,7 @@ type bench struct {
 	workers int
 	seed    uint64
 	keep    bool
+	shell   bool // there is no helper
 	until   time.Time
 	dir     string
 	binary  string
@@ -66,7 +68,7 @@ func (b *bench) run() (err error) {
 		defer os.RemoveAll(b.dir)
 	}
 	defer b.endWithMe()()
-	if b.binary, err = build(b.dir); err != nil {
+	if b.binary, err = build(b.dir, !b.shell); err != nil {
 		return err
 	}
 	if err := b.measureAll(names); err != nil {
