@@ -33,6 +33,11 @@ var repositoryMutants = []mutant{
 		Old: "	if h.Version == formatVersion {\n", New: "	if true {\n",
 	},
 	{
+		Name: "restic: a list reads one manifest after another", File: "repository/restic/list.go", Test: "./repository/restic -run TestAListCostsTheSameForEachBackup",
+		Why: "a list of ten thousand backups in a bucket takes ten minutes",
+		Old: "	group.SetLimit(manifestsAtOnce)\n", New: "	group.SetLimit(1)\n",
+	},
+	{
 		Name: "object lock: what a backup shares with earlier ones is not kept anew", File: "repository/restic/vault/snapshots.go", Test: "./repository/restic -run TestAllThatABackupNeedsIsKept",
 		Why: "whoever has the bucket's credentials removes the data of a backup that is kept",
 		Old: "	if err := v.retain(ctx, r, *s.Tree, until); err != nil {\n", New: "	if err := error(nil); err != nil {\n",
