@@ -19,7 +19,8 @@ const backupsCopyHelp = `Copy a backup into another repository: the second copy,
 lost. LOCATION is /FOLDER or ./FOLDER for one of plain tar files; restic:FOLDER, or
 s3:https://HOST/BUCKET/FOLDER, for one in restic's format, with the password in
 $RESTIC_PASSWORD_FILE or $RESTIC_PASSWORD; or the name of one of ` + "`copies`" + ` in the
-configuration, whose own is "repository".
+configuration, whose own is "repository". Copies into a /FOLDER are not encrypted;
+what is there and encrypted with age is opened with $LOCKSTEP_IDENTITY_FILE.
 
 Every byte is read, here and there, and compared with the manifest; only then is the
 copy there, with the same id and the same signed manifest. A copy that is stopped
