@@ -24,14 +24,14 @@ func TestProject(t *testing.T) {
 		all = append(all, c)
 	}
 	s := newSite(t, "docker: {project: "+project+"}")
-	plan := s.ok("plan", "shop").stdout
+	plan := s.OK("plan", "shop").Stdout
 	for _, instance := range []string{"db/1", "web/1", "web/2"} {
 		if !strings.Contains(plan, instance) {
 			t.Errorf("the plan has no %s:\n%s", instance, plan)
 		}
 	}
-	s.ok("check", "shop")
-	o := s.outcome(s.ok("backup", "shop", "-o", "json"))
+	s.OK("check", "shop")
+	o := s.Outcome(s.OK("backup", "shop", "-o", "json"))
 	if o.State != "succeeded" || o.Data != "verified" || o.Locks != "released" || o.Window <= 0 {
 		t.Errorf("got %+v", o)
 	}
@@ -39,7 +39,7 @@ func TestProject(t *testing.T) {
 		unlocked(t, c)
 		dockertest.Sh(t, c, "echo other >/data/x")
 	}
-	s.ok("restore", "shop", "latest", "--yes")
+	s.OK("restore", "shop", "latest", "--yes")
 	for _, c := range all {
 		is(t, c, "cat /data/x; ls /data/locked /var/lib/lockstep/* 2>/dev/null; true", c)
 	}
@@ -55,13 +55,13 @@ func TestLabel(t *testing.T) {
 		shop(t, c, c)
 	}
 	s := newSite(t, `docker: {label: "`+label+`=yes"}`)
-	o := s.outcome(s.ok("backup", "shop", "-o", "json"))
+	o := s.Outcome(s.OK("backup", "shop", "-o", "json"))
 	dockertest.Sh(t, b, "echo other >/data/x")
-	s.ok("restore", "shop", "latest", "--yes", "--instance", "db/"+b)
+	s.OK("restore", "shop", "latest", "--yes", "--instance", "db/"+b)
 	is(t, b, "cat /data/x", b)
-	listing := s.ok("backups", "show", o.Backup, "-o", "json")
-	if !strings.Contains(listing.stdout, `"7"`) {
-		t.Errorf("the index of the label is not in the backup: %s", listing.stdout)
+	listing := s.OK("backups", "show", o.Backup, "-o", "json")
+	if !strings.Contains(listing.Stdout, `"7"`) {
+		t.Errorf("the index of the label is not in the backup: %s", listing.Stdout)
 	}
 }
 
@@ -75,10 +75,10 @@ func TestUser(t *testing.T) {
 	s := newSite(t, `
 docker: {user: nobody}
 instance_groups: [{name: db, instances: [{id: "0", container: `+c+`}]}]`)
-	s.ok("backup", "shop")
+	s.OK("backup", "shop")
 	dockertest.Sh(t, c, "echo other >/data/x")
 	script(t, c, "restore", `cp "$BBR_ARTIFACT_DIRECTORY/x" /data/x; cp "$BBR_ARTIFACT_DIRECTORY/id" /data/id`)
-	s.ok("restore", "shop", "latest", "--yes")
+	s.OK("restore", "shop", "latest", "--yes")
 	is(t, c, "cat /data/x; cat /data/id", "mine\n65534")
 }
 
@@ -92,9 +92,9 @@ func TestNoVolume(t *testing.T) {
 docker: {}
 instance_groups: [{name: db, instances: [{id: "0", container: `+bare+`}]}]`)
 	for _, command := range []string{"check", "backup"} {
-		r := s.run(command, "shop")
-		if r.code == 0 || !strings.Contains(r.stderr, "    volumes:\n") || !strings.Contains(r.stderr, "    - "+bare+"-lockstep:/var/lib/lockstep\n") {
-			t.Errorf("%s: exit %d\n%s", command, r.code, r.stderr)
+		r := s.Run(command, "shop")
+		if r.Code == 0 || !strings.Contains(r.Stderr, "    volumes:\n") || !strings.Contains(r.Stderr, "    - "+bare+"-lockstep:/var/lib/lockstep\n") {
+			t.Errorf("%s: exit %d\n%s", command, r.Code, r.Stderr)
 		}
 	}
 	is(t, bare, "cat /data/log 2>/dev/null; true", "")
@@ -111,9 +111,9 @@ func TestStopped(t *testing.T) {
 docker: {}
 instance_groups:
 - {name: db, instances: [{id: "0", container: `+up+`}, {id: "1", container: `+down+`}]}`)
-	r := s.run("backup", "shop")
-	if r.code != 1 || !strings.Contains(r.stderr, "docker start "+down) {
-		t.Errorf("exit %d\n%s", r.code, r.stderr)
+	r := s.Run("backup", "shop")
+	if r.Code != 1 || !strings.Contains(r.Stderr, "docker start "+down) {
+		t.Errorf("exit %d\n%s", r.Code, r.Stderr)
 	}
 	is(t, up, "cat /data/log 2>/dev/null; true", "")
 }

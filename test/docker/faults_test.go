@@ -4,49 +4,28 @@ package docker
 
 import (
 	"bytes"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"lockstep/internal/dockertest"
+	"lockstep/internal/sitetest"
 )
 
 // waits is a backup script that waits until /data/go is there.
 const waits = `echo $$ >/data/pid; touch /data/working; until [ -e /data/go ]; do sleep 0.1; done; cp /data/x "$BBR_ARTIFACT_DIRECTORY"`
 
-// underway is a backup that has begun its work on a container.
-type underway struct {
-	site   *site
-	cmd    *exec.Cmd
-	out    bytes.Buffer
-	errs   bytes.Buffer
-	locked string
-}
-
 // begin begins a backup of two containers and returns when both are locked and
 // the first one works.
-func begin(t *testing.T, s *site, working string) *underway {
+func begin(t *testing.T, s *sitetest.Site, working string) *sitetest.Underway {
 	t.Helper()
-	u := &underway{site: s, cmd: s.command("backup", "shop", "-o", "json"), locked: working}
-	u.cmd.Stdout, u.cmd.Stderr = &u.out, &u.errs
-	if err := u.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = u.cmd.Process.Kill() })
+	u := s.Begin("backup", "shop")
 	eventually(t, working, "[ -e /data/working ]")
 	return u
 }
 
-// end waits for the backup's end.
-func (u *underway) end() outcome {
-	u.site.t.Helper()
-	_ = u.cmd.Wait()
-	return u.site.outcome(result{u.cmd.ProcessState.ExitCode(), u.out.String(), u.errs.String()})
-}
-
 // pair is two containers, of which the first waits in its backup script, and
 // what backs them up over the engine at host.
-func pair(t *testing.T, host string, lines ...string) (s *site, first, second string) {
+func pair(t *testing.T, host string, lines ...string) (s *sitetest.Site, first, second string) {
 	t.Helper()
 	first, second = dockertest.Start(t, "first", volume...), dockertest.Start(t, "second", volume...)
 	shop(t, first, "one")
@@ -71,8 +50,8 @@ func TestCutWhileLocked(t *testing.T) {
 	u := begin(t, s, first)
 	line.Cut()
 	dockertest.Sh(t, first, "touch /data/go")
-	if o := u.end(); o.State != "succeeded" || o.Data != "verified" || o.Locks != "released" {
-		t.Errorf("got %+v\n%s", o, u.errs.String())
+	if o := u.End(); o.State != "succeeded" || o.Data != "verified" || o.Locks != "released" {
+		t.Errorf("got %+v", o)
 	}
 	for _, c := range []string{first, second} {
 		is(t, c, "cat /data/log", "lock\nunlock")
@@ -88,12 +67,12 @@ func TestRestartWhileLocked(t *testing.T) {
 	s, first, second := pair(t, "unix://"+dockertest.Socket)
 	u := begin(t, s, first)
 	dockertest.Docker(t, "restart", "--time", "0", first)
-	if o := u.end(); o.State != "failed" || o.Data == "verified" || o.Locks != "released" {
-		t.Errorf("got %+v\n%s", o, u.errs.String())
+	if o := u.End(); o.State != "failed" || o.Data == "verified" || o.Locks != "released" {
+		t.Errorf("got %+v", o)
 	}
 	unlocked(t, first)
 	unlocked(t, second)
-	s.ok("check", "shop") // nothing is left
+	s.OK("check", "shop") // nothing is left
 }
 
 // TestReplacedWhileLocked: the container is removed and another one made in its
@@ -125,8 +104,8 @@ func TestReplacedWhileLocked(t *testing.T) {
 	u := begin(t, s, first)
 	dockertest.Docker(t, "rm", "--force", first)
 	make()
-	if o := u.end(); o.State != "failed" || o.Data == "verified" || o.Locks != "released" {
-		t.Errorf("got %+v\n%s", o, u.errs.String())
+	if o := u.End(); o.State != "failed" || o.Data == "verified" || o.Locks != "released" {
+		t.Errorf("got %+v", o)
 	}
 	unlocked(t, first)
 	unlocked(t, second)
@@ -138,13 +117,12 @@ func TestKilledOrchestrator(t *testing.T) {
 	t.Parallel()
 	s, first, second := pair(t, "unix://"+dockertest.Socket)
 	u := begin(t, s, first)
-	_ = u.cmd.Process.Kill()
-	_ = u.cmd.Wait()
-	s.ok("recover", "shop")
+	u.Kill()
+	s.OK("recover", "shop")
 	unlocked(t, first)
 	unlocked(t, second)
 	dockertest.Sh(t, first, "touch /data/go")
-	s.ok("backup", "shop")
+	s.OK("backup", "shop")
 }
 
 // TestEngineDown: the orchestrator is dead and one of two engines too: what is on
@@ -155,16 +133,15 @@ func TestEngineDown(t *testing.T) {
 	t.Parallel()
 	line := dockertest.NewLine(t)
 	s, first, second := pair(t, line.Host)
-	s.configure(`
+	s.Configure(`
 instance_groups:
 - {name: a, docker: {host: "` + line.Host + `"}, instances: [{id: "0", container: ` + first + `}]}
 - {name: b, docker: {host: "unix://` + dockertest.Socket + `"}, instances: [{id: "0", container: ` + second + `}]}`)
 	u := begin(t, s, first)
-	_ = u.cmd.Process.Kill()
-	_ = u.cmd.Wait()
+	u.Kill()
 	line.Block(true)
 	line.Cut()
-	r := s.command("recover", "shop")
+	r := s.Command("recover", "shop")
 	var said bytes.Buffer
 	r.Stdout, r.Stderr = &said, &said
 	if err := r.Start(); err != nil {
@@ -188,8 +165,7 @@ func TestLease(t *testing.T) {
 	t.Parallel()
 	s, first, second := pair(t, "unix://"+dockertest.Socket, "lock_lease: 5s")
 	u := begin(t, s, first)
-	_ = u.cmd.Process.Kill()
-	_ = u.cmd.Wait()
+	u.Kill()
 	for _, c := range []string{first, second} {
 		eventually(t, c, "[ ! -e /data/locked ]")
 		unlocked(t, c)
@@ -202,8 +178,8 @@ func TestKilledScript(t *testing.T) {
 	s, first, second := pair(t, "unix://"+dockertest.Socket)
 	u := begin(t, s, first)
 	dockertest.Sh(t, first, "kill -9 $(cat /data/pid)")
-	if o := u.end(); o.State != "failed" || o.Data == "verified" || o.Locks != "released" {
-		t.Errorf("got %+v\n%s", o, u.errs.String())
+	if o := u.End(); o.State != "failed" || o.Data == "verified" || o.Locks != "released" {
+		t.Errorf("got %+v", o)
 	}
 	unlocked(t, first)
 	unlocked(t, second)

@@ -6,8 +6,6 @@ import (
 	"crypto/ed25519"
 	"encoding/pem"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,10 +14,11 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"lockstep/internal/dockertest"
+	"lockstep/internal/sitetest"
 )
 
 // host is a machine with an SSH server, in a container. It reaches the engine too.
-func host(t *testing.T, s *site) (container, address string) {
+func host(t *testing.T, s *sitetest.Site) (container, address string) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -33,9 +32,7 @@ func host(t *testing.T, s *site) (container, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, "id"), pem.EncodeToMemory(block), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.Write("id", string(pem.EncodeToMemory(block)))
 	container = dockertest.Run(t, "host", []string{"sh", "-c", "mkdir -p /run/sshd; ssh-keygen -A; exec /usr/sbin/sshd -D"},
 		"--publish", "127.0.0.1::22", "--volume", dockertest.Socket+":"+dockertest.Socket, "--volume", "/usr/bin/docker:/usr/bin/docker:ro")
 	dockertest.Write(t, container, "/root/.ssh/authorized_keys", string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
@@ -45,9 +42,7 @@ func host(t *testing.T, s *site) (container, address string) {
 	key := strings.Fields(dockertest.Sh(t, container, "cat /etc/ssh/ssh_host_ed25519_key.pub"))
 	_, port, _ := strings.Cut(address, ":")
 	known := fmt.Sprintf("[127.0.0.1]:%s %s %s\n", port, key[0], key[1])
-	if err := os.WriteFile(filepath.Join(s.dir, "known_hosts"), []byte(known), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.Write("known_hosts", known)
 	return container, address
 }
 
@@ -86,7 +81,7 @@ func TestMixed(t *testing.T) {
 	label := dockertest.Label(t) + "-mixed"
 	web := dockertest.Start(t, "web", append(volume, "--label", label)...)
 	cache := dockertest.Start(t, "cache", volume...)
-	s.configure(`
+	s.Configure(`
 ssh: {user: root, identity_file: id, known_hosts: known_hosts, config_file: none, identity_agent: none}
 instance_groups:
 - {name: db, instances: [{id: "0", host: "` + address + `"}]}
@@ -101,8 +96,8 @@ instance_groups:
 	for _, c := range all {
 		timed(t, c)
 	}
-	s.ok("check", "shop")
-	o := s.outcome(s.ok("backup", "shop", "-o", "json"))
+	s.OK("check", "shop")
+	o := s.Outcome(s.OK("backup", "shop", "-o", "json"))
 	if o.State != "succeeded" || o.Data != "verified" || o.Locks != "released" {
 		t.Errorf("got %+v", o)
 	}
@@ -111,15 +106,15 @@ instance_groups:
 	for _, c := range all {
 		dockertest.Sh(t, c, "echo other >/data/x")
 	}
-	s.ok("restore", "shop", "latest", "--yes")
+	s.OK("restore", "shop", "latest", "--yes")
 	for _, c := range all {
 		is(t, c, "cat /data/x", c)
 	}
 	// Without one of its parts nothing of a deployment is touched.
 	dockertest.Docker(t, "stop", "--time", "0", cache)
 	before := dockertest.Sh(t, machine, "cat /data/begun")
-	if r := s.run("backup", "shop"); r.code != 1 || !strings.Contains(r.stderr, cache) {
-		t.Errorf("exit %d\n%s", r.code, r.stderr)
+	if r := s.Run("backup", "shop"); r.Code != 1 || !strings.Contains(r.Stderr, cache) {
+		t.Errorf("exit %d\n%s", r.Code, r.Stderr)
 	}
 	is(t, machine, "cat /data/begun", before)
 }

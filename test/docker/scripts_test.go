@@ -3,8 +3,6 @@
 package docker
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,10 +20,10 @@ func TestScriptsOfLabels(t *testing.T) {
 		"--label", `lockstep.restore=cp "$BBR_ARTIFACT_DIRECTORY/x" /data/x`)...)
 	dockertest.Sh(t, c, "mkdir /data; echo first >/data/x")
 	s := newSite(t, "docker: {label: "+label+"}")
-	s.ok("backup", "shop")
+	s.OK("backup", "shop")
 	unlocked(t, c)
 	dockertest.Sh(t, c, "echo other >/data/x")
-	s.ok("restore", "shop", "latest", "--yes")
+	s.OK("restore", "shop", "latest", "--yes")
 	is(t, c, "cat /data/x", "first")
 }
 
@@ -43,11 +41,9 @@ func TestScriptsOfTheConfiguration(t *testing.T) {
 		"save":    `if [ -e /data/wait ]; then touch /data/working; sleep 60; fi; cp /data/x "$BBR_ARTIFACT_DIRECTORY"`,
 		"restore": `cp "$BBR_ARTIFACT_DIRECTORY/x" /data/x`,
 	} {
-		if err := os.WriteFile(filepath.Join(s.dir, name), []byte("#!/bin/sh -e\n"+text+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		s.Write(name, "#!/bin/sh -e\n"+text+"\n")
 	}
-	s.configure(`
+	s.Configure(`
 instance_groups:
 - {name: db, docker: {}, instances: [{id: "0", container: ` + db + `}]}
 - name: files
@@ -64,7 +60,7 @@ jobs:
 	}
 	digest := func() string {
 		t.Helper()
-		for line := range strings.Lines(s.ok("plan", "shop").stdout) {
+		for line := range strings.Lines(s.OK("plan", "shop").Stdout) {
 			if strings.Contains(line, "sha256:") {
 				return line
 			}
@@ -73,14 +69,14 @@ jobs:
 		return ""
 	}
 	before := digest()
-	s.ok("check", "shop")
-	s.ok("backup", "shop")
+	s.OK("check", "shop")
+	s.OK("backup", "shop")
 	for _, c := range all {
 		unlocked(t, c)
 		is(t, c, "ls -A /var/lib/lockstep /var/vcap/jobs 2>/dev/null | grep -v :; true", "")
 		dockertest.Sh(t, c, "echo other >/data/x")
 	}
-	s.ok("restore", "shop", "latest", "--yes")
+	s.OK("restore", "shop", "latest", "--yes")
 	for _, c := range all {
 		is(t, c, "cat /data/x", c)
 	}
@@ -89,13 +85,10 @@ jobs:
 	}
 	dockertest.Sh(t, db, "touch /data/wait")
 	u := begin(t, s, db)
-	_ = u.cmd.Process.Kill()
-	_ = u.cmd.Wait()
+	u.Kill()
 	dockertest.Docker(t, "restart", "--time", "0", db)
-	if err := os.WriteFile(filepath.Join(s.dir, "lock"), []byte("#!/bin/sh\n# another one now\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.ok("recover", "shop")
+	s.Write("lock", "#!/bin/sh\n# another one now\n")
+	s.OK("recover", "shop")
 	for _, c := range all {
 		unlocked(t, c)
 	}

@@ -3,17 +3,13 @@
 package docker
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"lockstep/internal/dockertest"
+	"lockstep/internal/sitetest"
 )
 
 // volume gives a container what lasts.
@@ -22,85 +18,15 @@ var volume = []string{"--volume", "/var/lib/lockstep"}
 // patience is when what a test waits for is called missing.
 const patience = time.Minute
 
-// site is a configuration, and a program that uses it.
-type site struct {
-	t   *testing.T
-	dir string
-	env []string
-}
-
 // newSite makes a configuration of the deployment shop; lines are its own, not
 // indented.
-func newSite(t *testing.T, lines string) *site {
+func newSite(t *testing.T, lines string) *sitetest.Site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), env: append(os.Environ(), "DOCKER_HOST=unix://"+dockertest.Socket)}
-	s.configure(lines)
-	return s
-}
-
-func (s *site) configure(lines string) {
-	s.t.Helper()
-	text := "state_dir: state\nrepository: {dir: backups}\ndeployments:\n  shop:\n"
-	for line := range strings.Lines(strings.TrimPrefix(lines, "\n")) {
-		text += "    " + line
-	}
-	if err := os.WriteFile(filepath.Join(s.dir, "lockstep.yaml"), []byte(text+"\n"), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// command is the program with these arguments.
-func (s *site) command(args ...string) *exec.Cmd {
-	s.t.Helper()
 	bin := os.Getenv("LOCKSTEP_DOCKER_BIN")
 	if bin == "" {
-		s.t.Fatal("LOCKSTEP_DOCKER_BIN is not set: run test/docker/run")
+		t.Fatal("LOCKSTEP_DOCKER_BIN is not set: run test/docker/run")
 	}
-	c := exec.Command(bin, args...)
-	c.Dir, c.Env = s.dir, s.env
-	return c
-}
-
-// result is how the program ended.
-type result struct {
-	code           int
-	stdout, stderr string
-}
-
-func (s *site) run(args ...string) result {
-	s.t.Helper()
-	c := s.command(args...)
-	var out, errs bytes.Buffer
-	c.Stdout, c.Stderr = &out, &errs
-	if err := c.Run(); c.ProcessState == nil {
-		s.t.Fatal(err)
-	}
-	return result{c.ProcessState.ExitCode(), out.String(), errs.String()}
-}
-
-// ok runs the program, which must succeed.
-func (s *site) ok(args ...string) result {
-	s.t.Helper()
-	r := s.run(args...)
-	if r.code != 0 {
-		s.t.Fatalf("lockstep %s: exit %d\n%s\n%s", strings.Join(args, " "), r.code, r.stdout, r.stderr)
-	}
-	return r
-}
-
-// outcome is what the program says in JSON of a run.
-type outcome struct {
-	State, Data, Locks, Backup string
-	Window                     float64 `json:"lock_window_seconds"`
-}
-
-func (s *site) outcome(r result) outcome {
-	s.t.Helper()
-	var o outcome
-	if err := json.Unmarshal([]byte(r.stdout), &o); err != nil {
-		s.t.Fatalf("%v: %q\n%s", err, r.stdout, r.stderr)
-	}
-	return o
+	return sitetest.New(t, bin, lines, "DOCKER_HOST=unix://"+dockertest.Socket)
 }
 
 // shop gives a container the job app: what it keeps is in /data/x, it is locked

@@ -22,14 +22,14 @@ kubernetes: {namespace: `+n.name+`}
 instance_groups:
 - {name: db, kubernetes: {namespace: `+n.name+`, stateful_set: db}}
 - {name: web, kubernetes: {namespace: `+n.name+`, deployment: web}}`)
-	plan := s.ok("plan", "shop").stdout
+	plan := s.OK("plan", "shop").Stdout
 	for _, instance := range []string{"db/0", "db/1", "web/0"} {
 		if !strings.Contains(plan, instance) {
 			t.Errorf("the plan has no %s:\n%s", instance, plan)
 		}
 	}
-	s.ok("check", "shop")
-	o := s.outcome(s.ok("backup", "shop", "-o", "json"))
+	s.OK("check", "shop")
+	o := s.Outcome(s.OK("backup", "shop", "-o", "json"))
 	if o.State != "succeeded" || o.Data != "verified" || o.Locks != "released" || o.Window <= 0 {
 		t.Errorf("got %+v", o)
 	}
@@ -37,7 +37,7 @@ instance_groups:
 		n.unlocked(pod)
 		n.in(pod, "rm -r /data/files; mkdir /data/files; echo other >/data/files/name")
 	}
-	s.ok("restore", "shop", "latest", "--yes")
+	s.OK("restore", "shop", "latest", "--yes")
 	for _, pod := range pods {
 		n.unlocked(pod)
 		if after := n.state(pod); after != before[pod] {

@@ -26,9 +26,9 @@ func TestCronJob(t *testing.T) {
 		return own.Replace(string(text))
 	}
 	s := newSite(t, "local: {}")
-	s.write("in-cluster.yaml", read("in-cluster.yaml"))
-	n.apply(s.ok("--config", "in-cluster.yaml", "kubernetes", "rbac", "shop").stdout)
-	n.must("kubectl create configmap lockstep --from-file lockstep.yaml=" + s.dir + "/in-cluster.yaml")
+	s.Write("in-cluster.yaml", read("in-cluster.yaml"))
+	n.apply(s.OK("--config", "in-cluster.yaml", "kubernetes", "rbac", "shop").Stdout)
+	n.must("kubectl create configmap lockstep --from-file lockstep.yaml=" + s.Dir + "/in-cluster.yaml")
 	n.apply(read("cronjob.yaml"))
 	for _, job := range []string{"first", "second"} {
 		n.must("kubectl create job --from cronjob/lockstep " + job)

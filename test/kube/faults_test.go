@@ -4,11 +4,13 @@ package kube
 
 import (
 	"testing"
+
+	"lockstep/internal/sitetest"
 )
 
 // pair is the two pods of a StatefulSet whose backup scripts wait, and what backs
 // them up, with the least rights.
-func pair(t *testing.T, own map[string]string, lines string) (*namespace, *site, []string) {
+func pair(t *testing.T, own map[string]string, lines string) (*namespace, *sitetest.Site, []string) {
 	t.Helper()
 	n := newNamespace(t)
 	if own == nil {
@@ -16,15 +18,15 @@ func pair(t *testing.T, own map[string]string, lines string) (*namespace, *site,
 	}
 	pods := n.start(workload{kind: "StatefulSet", name: "db", replicas: 2, scripts: own})
 	s := newSite(t, "kubernetes: {kubeconfig: account.kubeconfig, namespace: "+n.name+", stateful_set: db}\n"+lines)
-	s.account(n, "lockstep")
-	s.eventually(func(r result) bool { return r.code == 0 }, "check", "shop")
+	account(s, n, "lockstep")
+	eventually(s, func(r sitetest.Result) bool { return r.Code == 0 }, "check", "shop")
 	return n, s, pods
 }
 
 // working begins a backup and returns when all pods are locked and work.
-func working(n *namespace, s *site, pods ...string) *underway {
+func working(n *namespace, s *sitetest.Site, pods ...string) *sitetest.Underway {
 	n.t.Helper()
-	u := s.begin("backup", "shop")
+	u := s.Begin("backup", "shop")
 	for _, pod := range pods {
 		n.eventuallyIn(pod, "[ -e /data/working ]")
 	}
@@ -32,15 +34,15 @@ func working(n *namespace, s *site, pods ...string) *underway {
 }
 
 // lost checks that a backup is none and that nothing is locked.
-func lost(u *underway, n *namespace, pods ...string) {
+func lost(u *sitetest.Underway, n *namespace, pods ...string) {
 	n.t.Helper()
-	if o := u.end(); o.State != "failed" || o.Data == "verified" || o.Locks != "released" {
+	if o := u.End(); o.State != "failed" || o.Data == "verified" || o.Locks != "released" {
 		n.t.Errorf("got %+v", o)
 	}
 	for _, pod := range pods {
 		n.unlocked(pod)
 	}
-	u.site.ok("check", "shop") // nothing is left
+	u.Site.OK("check", "shop") // nothing is left
 }
 
 // TestPodReplacedWhileLocked: a pod is deleted, and its StatefulSet makes it anew under
@@ -105,15 +107,14 @@ func TestKilledOrchestrator(t *testing.T) {
 	t.Parallel()
 	n, s, pods := pair(t, nil, "")
 	u := working(n, s, "db-0", "db-1")
-	_ = u.cmd.Process.Kill()
-	_ = u.cmd.Wait()
+	u.Kill()
 	n.must("kubectl delete pod db-1 --wait=false") // what is more, one of them is replaced
-	s.ok("recover", "shop")
+	s.OK("recover", "shop")
 	for _, pod := range pods {
 		n.unlocked(pod)
 		n.in(pod, "touch /data/go")
 	}
-	s.ok("backup", "shop")
+	s.OK("backup", "shop")
 }
 
 // TestLease: the orchestrator is dead and nobody recovers it; the pods unlock
@@ -122,8 +123,7 @@ func TestLease(t *testing.T) {
 	t.Parallel()
 	n, s, pods := pair(t, nil, "lock_lease: 5s")
 	u := working(n, s, "db-0", "db-1")
-	_ = u.cmd.Process.Kill()
-	_ = u.cmd.Wait()
+	u.Kill()
 	for _, pod := range pods {
 		n.eventuallyIn(pod, "[ ! -e /data/locked ]")
 		n.unlocked(pod)
@@ -171,12 +171,12 @@ func goes(t *testing.T, leave func(n *namespace, pod string)) {
 	u := working(n, s, pods...)
 	leave(n, pods[0])
 	n.in(pods[1], "touch /data/go")
-	if o := u.end(); o.State != "failed" || o.Data == "verified" || o.Locks != "held" {
+	if o := u.End(); o.State != "failed" || o.Data == "verified" || o.Locks != "held" {
 		t.Errorf("got %+v", o)
 	}
 	n.unlocked(pods[1])
-	s.ok("cleanup", "shop")
+	s.OK("cleanup", "shop")
 	after := n.pods("web")
 	n.is(after[len(after)-1], "ls /data/locked 2>/dev/null; true", "")
-	s.ok("check", "shop")
+	s.OK("check", "shop")
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/sitetest"
 	"lockstep/target"
 	"lockstep/target/kubernetes"
 	"lockstep/target/targettest"
@@ -33,7 +34,7 @@ func TestPartKilledWhileLocked(t *testing.T) {
 	n, s, pods := pair(t, nil, "")
 	for _, part := range between {
 		t.Run(part, func(t *testing.T) {
-			n, s := n.of(t), s.of(t)
+			n, s := n.of(t), s.Of(t)
 			u := working(n, s, pods...)
 			the.kill(part)
 			time.Sleep(2 * time.Second) // the program meets what is not there
@@ -47,9 +48,9 @@ func TestPartKilledWhileLocked(t *testing.T) {
 }
 
 // good checks that a backup is one, and that each script ran once.
-func good(u *underway, n *namespace, pods ...string) {
+func good(u *sitetest.Underway, n *namespace, pods ...string) {
 	n.t.Helper()
-	if o := u.end(); o.State != "succeeded" || o.Data != "verified" || o.Locks != "released" {
+	if o := u.End(); o.State != "succeeded" || o.Data != "verified" || o.Locks != "released" {
 		n.t.Errorf("got %+v", o)
 	}
 	for _, pod := range pods {
@@ -68,8 +69,8 @@ func TestPartKilledWhileTransferring(t *testing.T) {
 	before := n.state("db-0")
 	for _, part := range between {
 		t.Run(part, func(t *testing.T) {
-			n, s := n.of(t), s.of(t)
-			u := s.begin("backup", "shop")
+			n, s := n.of(t), s.Of(t)
+			u := s.Begin("backup", "shop")
 			n.eventuallyIn("db-0", "grep -q unlock /data/log && pgrep -x tar")
 			the.kill(part)
 			time.Sleep(time.Second)
@@ -78,7 +79,7 @@ func TestPartKilledWhileTransferring(t *testing.T) {
 		})
 	}
 	n.in("db-0", "rm -r /data/files")
-	s.ok("restore", "shop", "latest", "--yes")
+	s.OK("restore", "shop", "latest", "--yes")
 	if after := n.state("db-0"); after != before {
 		t.Errorf("got\n%s\nwant\n%s", after, before)
 	}
@@ -132,12 +133,12 @@ instance_groups:
 printf '#!/bin/sh\ncp "$0" "$BBR_ARTIFACT_DIRECTORY"\n' | tee backup >restore; chmod +x *`); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	s.ok("backup", "shop")
+	s.OK("backup", "shop")
 	without := func(why string) {
 		t.Helper()
-		r := s.run("restore", "shop", "latest", "--yes", "--instance", "here/0")
-		if r.code != 0 || !strings.Contains(r.stderr, "db/0 is left out: nobody answers there") {
-			t.Errorf("%s: exit %d\n%s\n%s", why, r.code, r.stdout, r.stderr)
+		r := s.Run("restore", "shop", "latest", "--yes", "--instance", "here/0")
+		if r.Code != 0 || !strings.Contains(r.Stderr, "db/0 is left out: nobody answers there") {
+			t.Errorf("%s: exit %d\n%s\n%s", why, r.Code, r.Stdout, r.Stderr)
 		}
 	}
 	the.kill("kubelet")

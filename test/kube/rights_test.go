@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lockstep/internal/sitetest"
 )
 
 // TestLeastRights: the service account that `lockstep kubernetes rbac` prints is enough
@@ -36,42 +38,42 @@ func TestLeastRights(t *testing.T) {
 }
 
 // leastRights checks one account.
-func leastRights(s *site, n *namespace, account string) {
-	role := s.account(n, account)
-	s.eventually(func(r result) bool { return r.code == 0 }, "check", "shop")
-	s.ok("backup", "shop")
-	s.ok("restore", "shop", "latest", "--yes")
+func leastRights(s *sitetest.Site, n *namespace, name string) {
+	role := account(s, n, name)
+	eventually(s, func(r sitetest.Result) bool { return r.Code == 0 }, "check", "shop")
+	s.OK("backup", "shop")
+	s.OK("restore", "shop", "latest", "--yes")
 	for i := range strings.Count(role, "- apiGroups:") {
-		n.must(fmt.Sprintf(`kubectl patch role %s --type json -p '[{"op": "remove", "path": "/rules/%d"}]'`, account, i))
-		s.eventually(func(r result) bool { return r.code == 1 && strings.Contains(r.stderr, "hint: it may not ") }, "check", "shop")
+		n.must(fmt.Sprintf(`kubectl patch role %s --type json -p '[{"op": "remove", "path": "/rules/%d"}]'`, name, i))
+		eventually(s, func(r sitetest.Result) bool { return r.Code == 1 && strings.Contains(r.Stderr, "hint: it may not ") }, "check", "shop")
 		n.apply(role)
-		s.eventually(func(r result) bool { return r.code == 0 }, "check", "shop")
+		eventually(s, func(r sitetest.Result) bool { return r.Code == 0 }, "check", "shop")
 	}
-	as := " --as system:serviceaccount:" + n.name + ":" + account
+	as := " --as system:serviceaccount:" + n.name + ":" + name
 	for _, no := range []string{
 		"create pods", "delete pods", "patch pods", "watch pods", "get pods/log", "create pods/attach", "create pods/portforward", "create pods/eviction",
 		"get secrets", "list secrets", "get configmaps", "create serviceaccounts/token", "list statefulsets.apps", "get statefulsets.apps/other",
 		"patch statefulsets.apps/set", "get deployments.apps/other", "delete deployments.apps/workload", "get roles.rbac.authorization.k8s.io",
 	} {
 		if out, err := n.try("kubectl auth can-i " + no + as); err == nil {
-			n.t.Errorf("%s may %s: %s", account, no, out)
+			n.t.Errorf("%s may %s: %s", name, no, out)
 		}
 	}
 	for _, no := range []string{"create pods --subresource exec", "list pods"} {
 		if out, err := sh("kubectl auth can-i --namespace default " + no + as); err == nil {
-			n.t.Errorf("%s may %s elsewhere: %s", account, no, out)
+			n.t.Errorf("%s may %s elsewhere: %s", name, no, out)
 		}
 	}
 }
 
 // account makes the service account that the site's configuration takes, and its
 // account.kubeconfig, and gives what was printed of it.
-func (s *site) account(n *namespace, name string) string {
-	s.t.Helper()
-	s.write("account.kubeconfig", n.login())
-	role := s.ok("kubernetes", "rbac", "shop", "--service-account", name).stdout
+func account(s *sitetest.Site, n *namespace, name string) string {
+	s.T.Helper()
+	s.Write("account.kubeconfig", n.login())
+	role := s.OK("kubernetes", "rbac", "shop", "--service-account", name).Stdout
 	n.apply(role)
-	s.write("account.kubeconfig", strings.ReplaceAll(n.login(), "of-the-tests", n.must("kubectl create token "+name)))
+	s.Write("account.kubeconfig", strings.ReplaceAll(n.login(), "of-the-tests", n.must("kubectl create token "+name)))
 	return role
 }
 
@@ -87,13 +89,13 @@ func (n *namespace) login() string {
 
 // eventually runs the program until it ends as it should: an API server learns of
 // rights a moment later.
-func (s *site) eventually(as func(result) bool, args ...string) {
-	s.t.Helper()
-	var r result
+func eventually(s *sitetest.Site, as func(sitetest.Result) bool, args ...string) {
+	s.T.Helper()
+	var r sitetest.Result
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if r = s.run(args...); as(r) {
+		if r = s.Run(args...); as(r) {
 			return
 		}
 	}
-	s.t.Fatalf("lockstep %s: not within %v: exit %d\n%s\n%s", strings.Join(args, " "), patience, r.code, r.stdout, r.stderr)
+	s.T.Fatalf("lockstep %s: not within %v: exit %d\n%s\n%s", strings.Join(args, " "), patience, r.Code, r.Stdout, r.Stderr)
 }
