@@ -6,9 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,11 +31,9 @@ const betweenWrites = 2 * time.Millisecond
 // begin makes the data of a shop that has sold nothing yet, with what makes
 // copying hard.
 func (b books) begin() error {
-	tables, blobs := b.deployment.db.path(tablesDir), b.deployment.blobs.path(blobsDir)
-	for _, dir := range []string{tables, filepath.Join(blobs, "orders"), filepath.Join(blobs, "empty", "and empty")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
+	tables, blobs := b.deployment.db.files, b.deployment.blobs.files
+	if err := errors.Join(tables.makeDir(tablesDir), blobs.makeDir(path.Join(blobsDir, "orders")), blobs.makeDir(path.Join(blobsDir, "empty", "and empty"))); err != nil {
+		return err
 	}
 	for name, content := range map[string]string{
 		"catalog":               strings.Repeat("all that we sell\n", 20_000),
@@ -45,18 +41,18 @@ func (b books) begin() error {
 		" a blank, and\na line": "names like this one exist\n",
 		"\"quoted\" $HOME * '":  "and like this\n",
 	} {
-		if err := os.WriteFile(filepath.Join(blobs, name), []byte(content), 0o640); err != nil {
+		if err := blobs.write(path.Join(blobsDir, name), []byte(content), 0o640); err != nil {
 			return err
 		}
 	}
 	// A name that is not UTF-8. Some file systems refuse it.
-	err := os.WriteFile(filepath.Join(blobs, "caf\xe9"), []byte("latin-1\n"), 0o600)
+	err := blobs.write(path.Join(blobsDir, "caf\xe9"), []byte("latin-1\n"), 0o600)
 	if err != nil && !errors.Is(err, syscall.EILSEQ) && !errors.Is(err, syscall.EINVAL) {
 		return err
 	}
 	return errors.Join(
-		os.Symlink("nowhere at all", filepath.Join(blobs, "dangling")),
-		os.WriteFile(filepath.Join(tables, ordersTable), nil, 0o600),
+		blobs.symlink("nowhere at all", path.Join(blobsDir, "dangling")),
+		tables.write(path.Join(tablesDir, ordersTable), nil, 0o600),
 	)
 }
 
@@ -81,49 +77,43 @@ func blobContent(n int64) []byte {
 // enter writes down an order: a blob, with a second name (a hard link) in the
 // folder of its customer and "latest" leading to it, and then a row.
 func (b books) enter(n int64) error {
-	blobs := b.deployment.blobs.path(blobsDir)
+	blobs := b.deployment.blobs.files
 	name, content := blobName(n), blobContent(n)
-	file := filepath.Join(blobs, name)
-	customer := filepath.Join(blobs, "customers", strconv.FormatInt(n%10, 10))
-	for _, dir := range []string{filepath.Dir(file), customer} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+	file := path.Join(blobsDir, name)
+	customer := path.Join(blobsDir, "customers", strconv.FormatInt(n%10, 10))
+	for _, dir := range []string{path.Dir(file), customer} {
+		if err := blobs.makeDir(dir); err != nil {
 			return err
 		}
 	}
-	if err := errors.Join(b.deployment.blobs.writable(), os.WriteFile(file, content, 0o644)); err != nil {
+	if err := errors.Join(b.deployment.blobs.writable(), blobs.write(file, content, 0o644)); err != nil {
 		return err
 	}
-	if err := os.Link(file, filepath.Join(customer, strconv.FormatInt(n, 10))); err != nil {
+	if err := blobs.link(file, path.Join(customer, strconv.FormatInt(n, 10))); err != nil {
 		return err
 	}
-	temporary := filepath.Join(blobs, fmt.Sprintf(".latest-%d", n))
-	if err := os.Symlink(name, temporary); err != nil {
+	temporary := path.Join(blobsDir, fmt.Sprintf(".latest-%d", n))
+	if err := blobs.symlink(name, temporary); err != nil {
 		return err
 	}
-	if err := os.Rename(temporary, filepath.Join(blobs, "latest")); err != nil {
+	if err := blobs.move(temporary, path.Join(blobsDir, "latest")); err != nil {
 		return err
 	}
 	time.Sleep(betweenWrites)
-	sum := sha256.Sum256(content)
-	return b.addRow(fmt.Sprintf("%d\t%x\t%q\n", n, sum, name))
+	return b.addRow(fmt.Sprintf("%d\t%x\t%q\n", n, sha256.Sum256(content), name))
 }
 
 func (b books) addRow(row string) error {
 	if err := b.deployment.db.writable(); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(b.deployment.db.path(tablesDir, ordersTable), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(row)
-	return errors.Join(err, f.Close())
+	return b.deployment.db.files.extend(path.Join(tablesDir, ordersTable), row)
 }
 
 // writable is an error while the instance's job is locked: then nobody may
 // write, and the web servers' locks should have seen to it.
 func (i *instance) writable() error {
-	if i.has("read-only") {
+	if i.files.has("read-only") {
 		return fmt.Errorf("%s was written to while it was locked", i.name())
 	}
 	return nil
@@ -136,26 +126,27 @@ func (b books) consistent() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	blobs := b.deployment.blobs.path(blobsDir)
+	blobs, err := b.deployment.blobs.files.tree(blobsDir)
+	if err != nil {
+		return 0, err
+	}
 	var wrong []error
 	for n := range int64(len(rows)) {
 		r, ok := rows[n+1]
 		if !ok {
 			return 0, fmt.Errorf("there are %d rows, and none of order %d", len(rows), n+1)
 		}
-		sum, err := sumOfFile(filepath.Join(blobs, r.name))
-		if err != nil || hex.EncodeToString(sum[:]) != r.sum {
-			wrong = append(wrong, fmt.Errorf("order %d has a row, and its blob %q is not as it was (%v)", n+1, r.name, err)) //nolint:errorlint // there may be none
+		if blob, there := blobs[r.name]; !there || hex.EncodeToString(blob.sum[:]) != r.sum {
+			wrong = append(wrong, fmt.Errorf("order %d has a row, and its blob %q is not as it was (there: %t)", n+1, r.name, there))
 		}
 	}
-	extra, err := b.blobsWithoutRows(rows)
-	return int64(len(rows)), errors.Join(append(wrong, err, extra)...)
+	return int64(len(rows)), errors.Join(append(wrong, blobsWithoutRows(blobs, rows))...)
 }
 
 type orderRow struct{ name, sum string }
 
 func (b books) rows() (map[int64]orderRow, error) {
-	data, err := os.ReadFile(b.deployment.db.path(tablesDir, ordersTable))
+	data, err := b.deployment.db.files.read(path.Join(tablesDir, ordersTable))
 	if err != nil {
 		return nil, err
 	}
@@ -175,28 +166,21 @@ func (b books) rows() (map[int64]orderRow, error) {
 	return rows, nil
 }
 
-// blobsWithoutRows is the first error while looking, and an error of each blob
-// of an order that has no row.
-func (b books) blobsWithoutRows(rows map[int64]orderRow) (extra, err error) {
+// blobsWithoutRows is an error that names the blobs of orders that have no row.
+func blobsWithoutRows(blobs tree, rows map[int64]orderRow) error {
 	known := map[string]bool{}
 	for _, r := range rows {
 		known[r.name] = true
 	}
-	blobs := b.deployment.blobs.path(blobsDir)
 	var names []string
-	err = filepath.WalkDir(filepath.Join(blobs, "orders"), func(file string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(blobs, file)
-		if !known[name] {
+	for name, node := range blobs {
+		if node.kind != 'd' && strings.HasPrefix(name, "orders/") && !known[name] {
 			names = append(names, strconv.Quote(name))
 		}
-		return err
-	})
-	if len(names) > 0 {
-		slices.Sort(names)
-		extra = fmt.Errorf("blobs of orders that have no row: %s", strings.Join(names, ", "))
 	}
-	return extra, err
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	return fmt.Errorf("blobs of orders that have no row: %s", strings.Join(names, ", "))
 }

@@ -34,7 +34,12 @@ func TestDemoBooks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSample(t.TempDir(), "")
+			s := newSample(t.TempDir(), &servers{})
+			for _, i := range s.instances {
+				if err := i.inFolder(); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if err := s.layOut(); err != nil {
 				t.Fatal(err)
 			}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,8 +18,22 @@ import (
 // A container of the demo ends by itself, in case nobody ends it.
 const containerLife = "86400"
 
-// findEngine says in clear words where there is no engine to show anything with.
-func findEngine(ctx context.Context) error {
+// containers are instances that are containers of a Docker engine, each with its folder
+// of this machine in it.
+type containers struct {
+	image string
+	names map[*instance]string // of those that may be there
+}
+
+func (g *containers) err() error          { return nil }
+func (g *containers) each() string        { return "a container\nof " + g.image }
+func (g *containers) flag() string        { return " --docker" }
+func (g *containers) poll() time.Duration { return 3 * time.Millisecond }
+
+func (g *containers) look(s *sample) (at, slow, closed string) { return lookInFolder(s) }
+
+// possible says in clear words where there is no engine to show anything with.
+func (g *containers) possible(ctx context.Context) error {
 	if _, err := exec.LookPath("docker"); err != nil {
 		return &lockstep.Error{
 			Op: "demo", Err: errors.New("there is no docker command here"),
@@ -37,54 +53,58 @@ func findEngine(ctx context.Context) error {
 
 // docker runs a docker command.
 func docker(ctx context.Context, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, "docker", args...).Output()
+	return output(ctx, "docker", args...)
+}
+
+// output runs a program and gives what it printed; what it complained of is in the error.
+func output(ctx context.Context, program string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, args...).Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		err = fmt.Errorf("docker %s: %w: %s", args[0], err, strings.TrimSpace(string(exit.Stderr)))
+		err = fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(string(exit.Stderr)))
 	}
 	return strings.TrimSpace(string(out)), err
 }
 
-// startContainers starts a container for each instance, with the demo's folder in
-// it at the same place, and beside it a folder for what must outlive it.
-func (s *sample) startContainers(ctx context.Context) error {
+// start starts a container for each instance, with the demo's folder in it at the same
+// place, and beside it a folder for what must outlive it.
+func (g *containers) start(ctx context.Context, s *sample) error {
+	g.names = map[*instance]string{}
 	for _, i := range s.instances {
 		lasting := filepath.Join(s.dir, "lasting", i.name())
-		if err := os.MkdirAll(lasting, 0o700); err != nil {
+		if err := errors.Join(i.inFolder(), os.MkdirAll(lasting, 0o700)); err != nil {
 			return err
 		}
 		name := fmt.Sprintf("lockstep-demo-%d-%s", os.Getpid(), i.name())
-		i.container = name // it may be there even where this fails
+		g.names[i] = name // it may be there even where this fails
 		_, err := docker(ctx, "run", "--detach", "--init", "--name", name, "--user", containerUser(),
 			"--volume", s.dir+":"+s.dir, "--volume", lasting+":/var/lib/lockstep", "--workdir", i.root,
-			s.image, "sleep", containerLife)
+			g.image, "sleep", containerLife)
 		if err != nil {
 			return &lockstep.Error{
-				Err:  fmt.Errorf("start a container of %s: %w", s.image, err),
-				Hint: "name an image that is there (docker images), with a shell, coreutils, findutils, tar and util-linux: --image debian:12",
+				Err:  fmt.Errorf("start a container of %s: %w", g.image, err),
+				Hint: "name an image that is there (docker images), with " + imageNeeds,
 			}
 		}
 	}
-	return os.WriteFile(s.config(), []byte(s.containerConfig()), 0o644)
+	return s.configure(fmt.Sprintf(containerConfig, containerUser()), func(i *instance) string { return "container: " + g.names[i] })
 }
+
+// imageNeeds is what an image of the demo must have, and how to name one.
+const imageNeeds = "a shell, coreutils, findutils, tar and util-linux: --image debian:12"
 
 // containerUser is who runs commands in containers: whoever this is, so that the
 // demo's folder stays theirs.
 func containerUser() string { return fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()) }
 
-// removeContainers ends the containers, and those that were only begun.
-func (s *sample) removeContainers() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	args := []string{"rm", "--force", "--volumes"}
-	for _, i := range s.instances {
-		if i.container != "" {
-			args = append(args, i.container)
-		}
-	}
-	if len(args) == 3 {
+// stop ends the containers, and those that were only begun.
+func (g *containers) stop(*sample) error {
+	if len(g.names) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	args := append([]string{"rm", "--force", "--volumes"}, slices.Sorted(maps.Values(g.names))...)
 	_, err := docker(ctx, args...)
 	if err != nil && strings.Contains(err.Error(), "No such container") {
 		err = nil
@@ -108,7 +128,3 @@ deployments:
     lock_lease: 1m
     instance_groups:
 `
-
-func (s *sample) containerConfig() string {
-	return s.withGroups(fmt.Sprintf(containerConfig, containerUser()), func(i *instance) string { return "container: " + i.container })
-}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -117,16 +116,16 @@ func (d *demonstration) nothingLeft(context.Context, map[string]tree) error {
 func (s *sample) clean() error {
 	for _, i := range s.instances {
 		for _, name := range []string{"read-only", "closing", "pending"} {
-			if i.has(name) {
+			if i.files.has(name) {
 				return fmt.Errorf("%s was left on %s", name, i.name())
 			}
 		}
-		left, err := os.ReadDir(i.path("store"))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		left, err := i.files.list("store")
+		if err != nil {
 			return err
 		}
 		if len(left) > 0 {
-			return fmt.Errorf("artifact %s was left on %s", left[0].Name(), i.name())
+			return fmt.Errorf("artifact %s was left on %s", left[0], i.name())
 		}
 	}
 	return nil
@@ -168,26 +167,27 @@ func (d *demonstration) openForBusiness(ctx context.Context, _ map[string]tree) 
 func (d *demonstration) farewell() {
 	if !d.Keep {
 		d.heading("What next")
-		d.print("\nAll of it is removed now. To look around in it, and to try more, keep it:\n\n  %[1]s demo --keep\n\n"+
-			"For a deployment of your own, begin with:\n\n  %[1]s config generate\n", again())
+		d.print("\nAll of it is removed now. To look around in it, and to try more, keep it:\n\n  %[1]s demo%[2]s --keep\n\n"+
+			"For a deployment of your own, begin with:\n\n  %[1]s config generate\n", again(), d.sample.ground.flag())
 		return
 	}
 	d.heading("It is yours now, until Ctrl-C here")
 	lockstep := ourselves() + " --config " + shellWord(d.sample.config())
+	at, slow, closed := d.sample.ground.look(d.sample)
 	d.print("\nThe customers go on ordering. In another terminal, look around:\n\n"+
-		"  ls %[2]s %[2]s/backups/*\n"+
+		"  %[2]s\n"+
 		"  %[1]s backup shop\n"+
 		"  %[1]s backups list\n"+
 		"  %[1]s restore shop latest\n\n"+
 		"Make the database slow to dump, kill the orchestrator while all is locked, and\n"+
 		"have it put right:\n\n"+
-		"  touch %[2]s/slow\n"+
+		"  %[3]s\n"+
 		"  %[1]s backup shop & sleep 5; kill -9 $!\n"+
-		"  ls %[2]s/network\n"+
+		"  %[4]s\n"+
 		"  %[1]s recover shop\n"+
 		"  %[1]s runs list\n\n"+
 		"Or do nothing: the instances unlock by themselves, within a minute or so.\n"+
-		"After Ctrl-C the servers are gone and the folder stays: rm -rf %[2]s\n", lockstep, shellWord(d.dir))
+		"After Ctrl-C the instances are gone and the folder stays: rm -rf %[5]s\n", lockstep, at, slow, closed, shellWord(d.dir))
 }
 
 // stay waits for a signal.

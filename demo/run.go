@@ -22,7 +22,8 @@ type Demonstration struct {
 	Signals        <-chan os.Signal
 	Version        string
 	Color          bool
-	// Image, if not "", is that of containers which the instances are then.
+	// Way is what the instances are; "" is WaySSH. Image is that of containers or pods.
+	Way   Way
 	Image string
 	// Dir is where to bring it up: a folder that is empty or not there yet;
 	// "" is a new temporary one.
@@ -64,7 +65,8 @@ type demonstration struct {
 
 // run shows everything, and leaves nothing behind unless it was asked to.
 func (d *demonstration) run(ctx context.Context) (err error) {
-	if err := d.possible(ctx); err != nil {
+	on := groundOf(d.Demonstration)
+	if err := on.possible(ctx); err != nil {
 		return err
 	}
 	remove, err := d.makeDir()
@@ -72,7 +74,7 @@ func (d *demonstration) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	d.sample = newSample(d.dir, d.Image)
+	d.sample = newSample(d.dir, on)
 	defer func() { err = errors.Join(err, d.takeDown()) }()
 	for _, step := range []func(context.Context) error{
 		d.bringUp, d.showPlan, d.backUp, d.destroy, d.restore, d.prove,
@@ -89,14 +91,6 @@ func (d *demonstration) run(ctx context.Context) (err error) {
 		d.stay(ctx)
 	}
 	return nil
-}
-
-// possible says what is missing here.
-func (d *demonstration) possible(ctx context.Context) error {
-	if d.Image != "" {
-		return findEngine(ctx)
-	}
-	return missingTools(d.Getenv("PATH"))
 }
 
 // makeDir makes the folder of the demo. remove removes it, unless it is kept.
@@ -149,14 +143,14 @@ func (d *demonstration) takeDown() error {
 	if d.shop != nil {
 		d.shop.close()
 	}
-	return d.sample.stop()
+	return d.sample.ground.stop(d.sample)
 }
 
 func (d *demonstration) shopErr() error {
 	if d.shop == nil {
 		return nil
 	}
-	return d.shop.err()
+	return errors.Join(d.shop.err(), d.sample.ground.err())
 }
 
 // stopped is an error once a signal came or ctx ended. While a command line
@@ -182,7 +176,7 @@ func (d *demonstration) lockstep(ctx context.Context, args ...string) error {
 
 // until waits for something that will be so in a moment.
 func (d *demonstration) until(ctx context.Context, what string, so func() bool) error {
-	for deadline := time.Now().Add(30 * time.Second); !so(); rest(ctx, checkEvery) {
+	for deadline := time.Now().Add(30 * time.Second); !so(); rest(ctx, d.sample.ground.poll()) {
 		if err := errors.Join(d.stopped(ctx), d.shopErr()); err != nil {
 			return err
 		}

@@ -1,22 +1,14 @@
 package demo
 
 import (
-	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"embed"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
-
-	"lockstep/internal/sshtest"
 )
 
 // jobScripts are the scripts of the sample deployment's jobs: scripts/JOB/SCRIPT.
@@ -24,30 +16,27 @@ import (
 //go:embed scripts
 var jobScripts embed.FS
 
-// sample is the sample deployment: instances that are folders of this machine,
-// each with an SSH server, or a container, of its own.
+// sample is the sample deployment: instances on some ground.
 type sample struct {
-	dir string
-	// image is that of the containers; "": there are none.
-	image     string
+	dir       string
+	ground    ground
 	instances []*instance
 	// db has the job postgres, blobs the job blobstore; the others are web.
 	db, blobs *instance
 }
 
-// instance is one of them. Its folder is where its SSH server begins.
+// instance is one of them. Its folder is where commands on it begin.
 type instance struct {
 	group, index, job string
-	root              string
-	server            *sshtest.Server
-	container         string // its name, where it has one
+	root              string // its folder where that is one of this machine
+	files             files
 }
 
 // name is the name of its folder: GROUP-INDEX.
 func (i *instance) name() string { return i.group + "-" + i.index }
 
-func newSample(dir, image string) *sample {
-	s := &sample{dir: dir, image: image}
+func newSample(dir string, on ground) *sample {
+	s := &sample{dir: dir, ground: on}
 	add := func(group, index, job string) *instance {
 		i := &instance{group: group, index: index, job: job}
 		i.root = filepath.Join(dir, "instances", i.name())
@@ -60,6 +49,19 @@ func newSample(dir, image string) *sample {
 		add("web", index, "web")
 	}
 	return s
+}
+
+// inFolder makes the instance's folder on this machine, for its files to be there.
+func (i *instance) inFolder() error {
+	i.files = folder(i.root)
+	// Beside the instances is where their scripts see one another's.
+	return errors.Join(os.MkdirAll(i.path("tmp"), 0o755), os.MkdirAll(i.path("..", "..", "network"), 0o755))
+}
+
+// local reports whether the instances' folders are ones of this machine.
+func (i *instance) local() bool {
+	_, is := i.files.(folder)
+	return is
 }
 
 func (s *sample) webs() []*instance {
@@ -75,15 +77,8 @@ func (s *sample) webs() []*instance {
 // config is the path of the configuration file.
 func (s *sample) config() string { return filepath.Join(s.dir, "lockstep.yaml") }
 
-// layOut makes the instances' folders with their jobs' scripts.
+// layOut gives the instances their jobs' scripts, and the shop its data.
 func (s *sample) layOut() error {
-	if err := os.MkdirAll(filepath.Join(s.dir, "network"), 0o755); err != nil {
-		return err
-	}
-	var webs strings.Builder
-	for _, w := range s.webs() {
-		webs.WriteString(w.name() + "\n")
-	}
 	for _, i := range s.instances {
 		if err := i.layOut(); err != nil {
 			return err
@@ -92,11 +87,23 @@ func (s *sample) layOut() error {
 		if peers == "" {
 			continue
 		}
-		if err := os.WriteFile(i.path(peers), []byte(webs.String()), 0o644); err != nil {
+		if err := i.files.write(peers, []byte(s.seenBy(i)), 0o644); err != nil {
 			return err
 		}
 	}
 	return books{s}.begin()
+}
+
+// seenBy are the web servers of which an instance's scripts can see whether they are
+// closed, a line each: all where the instances are of one machine.
+func (s *sample) seenBy(i *instance) string {
+	var names strings.Builder
+	for _, w := range s.webs() {
+		if i.local() || w == i {
+			names.WriteString(w.name() + "\n")
+		}
+	}
+	return names.String()
 }
 
 func (i *instance) layOut() error {
@@ -104,11 +111,9 @@ func (i *instance) layOut() error {
 	if err != nil {
 		return err
 	}
-	bin := i.path("jobs", i.job, "bin")
-	for _, dir := range []string{bin, i.path("tmp")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
+	bin := path.Join("jobs", i.job, "bin")
+	if err := i.files.makeDir(bin); err != nil {
+		return err
 	}
 	return fs.WalkDir(scripts, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -118,105 +123,14 @@ func (i *instance) layOut() error {
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(bin, name), text, 0o755)
+		return i.files.write(path.Join(bin, name), text, 0o755)
 	})
 }
 
-// sshUser is whom the SSH servers let in.
-const sshUser = "demo"
-
-// start starts the SSH servers, or the containers, and writes the configuration
-// file. What was started before an error is for stop.
-func (s *sample) start(ctx context.Context, path string) error {
-	if s.image != "" {
-		return s.startContainers(ctx)
-	}
-	return s.startServers(path)
-}
-
-// startServers writes the key and the known hosts too.
-func (s *sample) startServers(path string) error {
-	login, err := s.writeKey()
-	if err != nil {
-		return err
-	}
-	var hosts strings.Builder
-	for _, i := range s.instances {
-		i.server, err = sshtest.Start(sshtest.Config{
-			Dir:  i.root,
-			Env:  []string{"PATH=" + path, "HOME=" + i.root, "TMPDIR=" + i.path("tmp"), "USER=" + sshUser, "LC_ALL=C"},
-			User: sshUser, AuthorizedKeys: []ssh.PublicKey{login},
-			// Sessions at once of an OpenSSH server that nobody configured.
-			MaxSessions: 10,
-			KillStrays:  true,
-		})
-		if err != nil {
-			return fmt.Errorf("start SSH server of %s: %w", i.name(), err)
-		}
-		hosts.WriteString(knownhosts.Line([]string{knownhosts.Normalize(i.server.Addr())}, i.server.HostKey()) + "\n")
-	}
-	return errors.Join(
-		os.WriteFile(filepath.Join(s.dir, "known_hosts"), []byte(hosts.String()), 0o644),
-		os.WriteFile(s.config(), []byte(s.configText()), 0o644),
-	)
-}
-
-// stop stops the SSH servers or containers, and whatever runs on the instances.
-func (s *sample) stop() error {
-	errs := []error{s.removeContainers()}
-	for _, i := range s.instances {
-		if i.server != nil {
-			errs = append(errs, i.server.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (s *sample) writeKey() (ssh.PublicKey, error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	block, err := ssh.MarshalPrivateKey(private, "lockstep demo")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(s.dir, "id_ed25519"), pem.EncodeToMemory(block), 0o600); err != nil {
-		return nil, err
-	}
-	return ssh.NewPublicKey(public)
-}
-
-const sampleConfig = `# The sample deployment of "lockstep demo". A real one differs in three things:
-# its hosts, its user (with sudo), and that the four locations have defaults.
-state_dir: state
-repository:
-  dir: backups
-deployments:
-  shop:
-    ssh:
-      user: demo
-      sudo: false
-      identity_file: id_ed25519
-      identities_only: true
-      identity_agent: none
-      known_hosts: known_hosts
-      config_file: none
-      proxy_jump: none
-    # All instances are folders of one machine here, so these are relative to
-    # where each one logs in.
-    script_location: jobs/{job}/bin
-    artifact_location: store
-    launcher_location: run
-    claim_location: claim
-    # An instance that has not heard of the orchestrator for so long unlocks
-    # itself.
-    lock_lease: 1m
-    instance_groups:
-`
-
-func (s *sample) configText() string {
-	return s.withGroups(sampleConfig, func(i *instance) string { return fmt.Sprintf("host: %q", i.server.Addr()) })
+// configure writes the configuration file: text, and behind it the instances; where
+// says of each how it is reached.
+func (s *sample) configure(text string, where func(*instance) string) error {
+	return os.WriteFile(s.config(), []byte(s.withGroups(text, where)), 0o644)
 }
 
 // withGroups is a configuration with the instances behind it; where says of each

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -42,9 +41,6 @@ type shop struct {
 	wrong   []error
 }
 
-// checkEvery is how often a web server looks at its files.
-const checkEvery = 3 * time.Millisecond
-
 // openShop starts a web server for each instance of the job web.
 func openShop(deployment *sample) *shop {
 	ctx, stop := context.WithCancel(context.Background())
@@ -68,7 +64,7 @@ func (s *shop) close() {
 // serve is one web server.
 func (s *shop) serve(ctx context.Context, web *instance) {
 	for ctx.Err() == nil {
-		if web.has("closing") {
+		if web.files.has("closing") {
 			s.note(s.shut(ctx, web))
 			continue
 		}
@@ -80,8 +76,8 @@ func (s *shop) serve(ctx context.Context, web *instance) {
 // idle waits for the next customer, or for less.
 func (s *shop) idle(ctx context.Context, web *instance) {
 	until := time.Now().Add(time.Duration(s.pace.Load()))
-	for time.Now().Before(until) && ctx.Err() == nil && !web.has("closing") {
-		rest(ctx, checkEvery)
+	for time.Now().Before(until) && ctx.Err() == nil && !web.files.has("closing") {
+		rest(ctx, s.deployment.ground.poll())
 	}
 }
 
@@ -110,17 +106,17 @@ func (s *shop) shut(ctx context.Context, web *instance) error {
 	s.closed[web.name()] = true
 	s.mu.Unlock()
 	for {
-		if err := os.WriteFile(web.path("closed"), nil, 0o644); err != nil {
+		if err := web.files.write("closed", nil, 0o644); err != nil {
 			return err
 		}
 		s.testify()
-		for web.has("closing") && ctx.Err() == nil {
-			rest(ctx, checkEvery)
+		for web.files.has("closing") && ctx.Err() == nil {
+			rest(ctx, s.deployment.ground.poll())
 		}
-		if err := os.Remove(web.path("closed")); err != nil {
+		if err := web.files.remove("closed"); err != nil {
 			return err
 		}
-		if ctx.Err() != nil || !web.has("closing") {
+		if ctx.Err() != nil || !web.files.has("closing") {
 			s.mu.Lock()
 			delete(s.closed, web.name())
 			s.mu.Unlock()
@@ -189,12 +185,7 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// path is a file in the instance's folder.
+// path is a file in the instance's folder, where that is one of this machine.
 func (i *instance) path(name ...string) string {
 	return filepath.Join(append([]string{i.root}, name...)...)
-}
-
-func (i *instance) has(name string) bool {
-	_, err := os.Lstat(i.path(name))
-	return err == nil
 }

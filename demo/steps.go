@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"path"
 	"time"
 
 	"lockstep"
@@ -15,29 +15,27 @@ import (
 // bringUp makes the deployment and opens the shop.
 func (d *demonstration) bringUp(ctx context.Context) error {
 	d.heading("A small shop comes up")
+	if err := d.sample.ground.start(ctx, d.sample); err != nil {
+		return err
+	}
 	if err := d.sample.layOut(); err != nil {
 		return err
 	}
-	if err := runnable(d.sample.webs()[0].path("jobs", "web", "bin", "metadata")); err != nil {
-		return err
+	if web := d.sample.webs()[0]; web.local() {
+		if err := runnable(web.path("jobs", "web", "bin", "metadata")); err != nil {
+			return err
+		}
 	}
 	if d.Sabotage != nil {
 		if err := d.Sabotage(d.dir); err != nil {
 			return err
 		}
 	}
-	if err := d.sample.start(ctx, d.Getenv("PATH")); err != nil {
-		return err
-	}
 	d.shop = openShop(d.sample)
 	d.shop.opened.Store(true)
-	each := "a folder with an SSH server of its own\non loopback"
-	if d.Image != "" {
-		each = "a container\nof " + d.Image
-	}
 	d.print("In %s there are %d instances, each %s: three web servers, a database and a blob store. Customers order at\n"+
 		"the web servers; each order is a blob and then a row in the database. They never\n"+
-		"stop, so copying one and then the other would give a row too many or too few.\n", d.dir, len(d.sample.instances), each)
+		"stop, so copying one and then the other would give a row too many or too few.\n", d.dir, len(d.sample.instances), d.sample.ground.each())
 	return d.until(ctx, "the first orders", func() bool { return d.shop.number.Load() >= 25 })
 }
 
@@ -65,7 +63,7 @@ func (d *demonstration) backUp(ctx context.Context) error {
 	if err := d.openAgain(ctx); err != nil {
 		return err
 	}
-	if !d.sample.blobs.has("last-good") {
+	if !d.sample.blobs.files.has("last-good") {
 		return errors.New("the blob store was not told that the backup went well")
 	}
 	if err := d.readBackup(ctx); err != nil {
@@ -88,11 +86,11 @@ func (d *demonstration) testify() error {
 
 // trees are the data of each job.
 func (d *demonstration) trees() (map[string]tree, error) {
-	tables, err := treeOf(d.sample.db.path(tablesDir))
+	tables, err := d.sample.db.files.tree(tablesDir)
 	if err != nil {
 		return nil, err
 	}
-	blobs, err := treeOf(d.sample.blobs.path(blobsDir))
+	blobs, err := d.sample.blobs.files.tree(blobsDir)
 	if err != nil {
 		return nil, err
 	}
@@ -147,16 +145,18 @@ func (d *demonstration) destroy(context.Context) error {
 	if _, err := d.shop.books.consistent(); err != nil {
 		return fmt.Errorf("the shop's own books are wrong before anything was lost: %w", err)
 	}
-	db, blobs := d.sample.db.path("data"), d.sample.blobs.path("data")
-	d.print("\n$ rm -rf %s %s\n", db, blobs)
-	if err := errors.Join(os.RemoveAll(db), os.RemoveAll(blobs)); err != nil {
+	d.print("\n")
+	for _, i := range []*instance{d.sample.db, d.sample.blobs} {
+		d.print("$ %s\n", i.files.removal("data"))
+		if err := i.files.remove("data"); err != nil {
+			return err
+		}
+	}
+	blobs := d.sample.blobs.files
+	if err := blobs.makeDir(path.Join(blobsDir, "orders")); err != nil {
 		return err
 	}
-	junk := d.sample.blobs.path(blobsDir, "orders")
-	if err := os.MkdirAll(junk, 0o777); err != nil {
-		return err
-	}
-	if err := os.WriteFile(d.sample.blobs.path(blobsDir, "orders", "junk"), []byte("not an order\n"), 0o666); err != nil {
+	if err := blobs.write(path.Join(blobsDir, "orders", "junk"), []byte("not an order\n"), 0o666); err != nil {
 		return err
 	}
 	d.print("\nNo row and no blob is left of %d orders.\n", d.shop.number.Load())

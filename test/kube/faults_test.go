@@ -19,7 +19,7 @@ func pair(t *testing.T, own map[string]string, lines string) (*namespace, *sitet
 	pods := n.start(workload{kind: "StatefulSet", name: "db", replicas: 2, scripts: own})
 	s := newSite(t, "kubernetes: {kubeconfig: account.kubeconfig, namespace: "+n.name+", stateful_set: db}\n"+lines)
 	account(s, n, "lockstep")
-	eventually(s, func(r sitetest.Result) bool { return r.Code == 0 }, "check", "shop")
+	ends(s, func(r sitetest.Result) bool { return r.Code == 0 }, "check", "shop")
 	return n, s, pods
 }
 

@@ -59,14 +59,26 @@ func (n *namespace) apply(manifest string) {
 // eventually waits for a line of shell to succeed.
 func (n *namespace) eventually(line string) {
 	n.t.Helper()
+	eventually(n.t, line, func() (string, error) { return n.try(line) })
+}
+
+// waitFor waits for a line of shell to succeed outside of any namespace.
+func waitFor(t *testing.T, line string) {
+	t.Helper()
+	eventually(t, line, func() (string, error) { return sh(line) })
+}
+
+// eventually waits for something to succeed.
+func eventually(t *testing.T, what string, try func() (string, error)) {
+	t.Helper()
 	var out string
 	var err error
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if out, err = n.try(line); err == nil {
+		if out, err = try(); err == nil {
 			return
 		}
 	}
-	n.t.Fatalf("%s: not within %v: %v\n%s", line, patience, err, out)
+	t.Fatalf("%s: not within %v: %v\n%s", what, patience, err, out)
 }
 
 // in runs a line of shell in a pod.
@@ -86,14 +98,7 @@ func (n *namespace) tryIn(pod, line string) (string, error) {
 // eventuallyIn waits for a line of shell to succeed in a pod.
 func (n *namespace) eventuallyIn(pod, line string) {
 	n.t.Helper()
-	var out string
-	var err error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if out, err = n.tryIn(pod, line); err == nil {
-			return
-		}
-	}
-	n.t.Fatalf("in %s: %s: not within %v: %v\n%s", pod, line, patience, err, out)
+	eventually(n.t, "in "+pod+": "+line, func() (string, error) { return n.tryIn(pod, line) })
 }
 
 // is checks what a line of shell prints in a pod.

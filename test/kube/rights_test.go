@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"lockstep/internal/sitetest"
 )
@@ -40,14 +39,14 @@ func TestLeastRights(t *testing.T) {
 // leastRights checks one account.
 func leastRights(s *sitetest.Site, n *namespace, name string) {
 	role := account(s, n, name)
-	eventually(s, func(r sitetest.Result) bool { return r.Code == 0 }, "check", "shop")
+	ends(s, func(r sitetest.Result) bool { return r.Code == 0 }, "check", "shop")
 	s.OK("backup", "shop")
 	s.OK("restore", "shop", "latest", "--yes")
 	for i := range strings.Count(role, "- apiGroups:") {
 		n.must(fmt.Sprintf(`kubectl patch role %s --type json -p '[{"op": "remove", "path": "/rules/%d"}]'`, name, i))
-		eventually(s, func(r sitetest.Result) bool { return r.Code == 1 && strings.Contains(r.Stderr, "hint: it may not ") }, "check", "shop")
+		ends(s, func(r sitetest.Result) bool { return r.Code == 1 && strings.Contains(r.Stderr, "hint: it may not ") }, "check", "shop")
 		n.apply(role)
-		eventually(s, func(r sitetest.Result) bool { return r.Code == 0 }, "check", "shop")
+		ends(s, func(r sitetest.Result) bool { return r.Code == 0 }, "check", "shop")
 	}
 	as := " --as system:serviceaccount:" + n.name + ":" + name
 	for _, no := range []string{
@@ -70,32 +69,32 @@ func leastRights(s *sitetest.Site, n *namespace, name string) {
 // account.kubeconfig, and gives what was printed of it.
 func account(s *sitetest.Site, n *namespace, name string) string {
 	s.T.Helper()
-	s.Write("account.kubeconfig", n.login())
+	s.Write("account.kubeconfig", login(n.t))
 	role := s.OK("kubernetes", "rbac", "shop", "--service-account", name).Stdout
 	n.apply(role)
-	s.Write("account.kubeconfig", strings.ReplaceAll(n.login(), "of-the-tests", n.must("kubectl create token "+name)))
+	s.Write("account.kubeconfig", strings.ReplaceAll(login(n.t), "of-the-tests", n.must("kubectl create token "+name)))
 	return role
 }
 
 // login is a kubeconfig that logs in as the administrator.
-func (n *namespace) login() string {
-	n.t.Helper()
+func login(t *testing.T) string {
+	t.Helper()
 	text, err := os.ReadFile(the.dir + "/kubeconfig")
 	if err != nil {
-		n.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// eventually runs the program until it ends as it should: an API server learns of
-// rights a moment later.
-func eventually(s *sitetest.Site, as func(sitetest.Result) bool, args ...string) {
+// ends runs the program until it ends as it should: an API server learns of rights a
+// moment later.
+func ends(s *sitetest.Site, as func(sitetest.Result) bool, args ...string) {
 	s.T.Helper()
-	var r sitetest.Result
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if r = s.Run(args...); as(r) {
-			return
+	eventually(s.T, "lockstep "+strings.Join(args, " "), func() (string, error) {
+		r := s.Run(args...)
+		if as(r) {
+			return "", nil
 		}
-	}
-	s.T.Fatalf("lockstep %s: not within %v: exit %d\n%s\n%s", strings.Join(args, " "), patience, r.Code, r.Stdout, r.Stderr)
+		return r.Stdout + "\n" + r.Stderr, fmt.Errorf("exit %d", r.Code)
+	})
 }
