@@ -12,6 +12,7 @@ import (
 	"lockstep/internal/faultpoint"
 	"lockstep/planner"
 	"lockstep/repository"
+	"lockstep/source"
 	"lockstep/target"
 )
 
@@ -42,9 +43,11 @@ func (r *running) prepare(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	s := r.openSession(ctx, resolved, last)
-	if expected != nil && req.Partial() {
+	switch err = r.advise(ctx, resolved); {
+	case err != nil:
+	case expected != nil && req.Partial():
 		err = r.planPart(ctx, s, expected)
-	} else {
+	default:
 		err = r.planWhole(ctx, s, expected)
 	}
 	if err != nil {
@@ -52,6 +55,18 @@ func (r *running) prepare(ctx context.Context) (*session, error) {
 		return nil, fmt.Errorf("prepare %s of %s: %w", req.Operation, req.Deployment, err)
 	}
 	return s, nil
+}
+
+// advise tells a check what its source thinks would be better.
+func (r *running) advise(ctx context.Context, resolved *source.Resolved) error {
+	if r.run.Opened.Operation != lockstep.OperationCheck || resolved.Advice == nil {
+		return nil
+	}
+	var facts []lockstep.EventData
+	for _, text := range resolved.Advice(ctx) {
+		facts = append(facts, lockstep.Noted{Level: "info", Message: text})
+	}
+	return r.note(ctx, facts...)
 }
 
 // settleBefore brings runs of the same deployment that a dead orchestrator

@@ -28,18 +28,21 @@ func Open(ctx context.Context, o Options) (Orchestrator, error) {
 	if err != nil {
 		return Orchestrator{}, err
 	}
-	a, journal, err := assemble(ctx, cfg, o, nil)
+	told := &observers{}
+	a, journal, err := assemble(ctx, cfg, o, told.event)
 	if err != nil {
 		return Orchestrator{}, err
 	}
+	untell := tellPods(a, told)
 	return Orchestrator{Service: a, Close: func() error {
 		a.Close()
+		untell()
 		return journal.Close()
 	}}, nil
 }
 
 // assemble makes the use cases over what the configuration names. Whoever asks
-// closes both: the App first. observe, if not nil, is told of each event.
+// closes both: the App first. observe is told of each event.
 func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(lockstep.Event)) (*app.App, *sqlite.Journal, error) {
 	sources, err := sourcesOf(cfg, o)
 	if err != nil {

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"lockstep"
@@ -57,6 +56,7 @@ func Run(ctx context.Context, s Serving) (err error) {
 		return err
 	}
 	defer gate.close()
+	defer tellPods(a, told)()
 	now := &present{Service: a}
 	m, err := openMonitoring(ctx, s, now)
 	if err != nil {
@@ -91,27 +91,6 @@ func logLost(ctx context.Context, log *slog.Logger, j journal.Journal) error {
 			"type", strings.TrimSpace("lockstep recover "+l.Deployment))
 	}
 	return err
-}
-
-// observers are told of each event of this process. They are added while it is
-// put together.
-type observers struct {
-	mu   sync.RWMutex
-	list []func(lockstep.Event)
-}
-
-func (o *observers) add(observe func(lockstep.Event)) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.list = append(o.list, observe)
-}
-
-func (o *observers) event(e lockstep.Event) {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	for _, observe := range o.list {
-		observe(e)
-	}
 }
 
 // parts are what a server is the face of.

@@ -65,12 +65,8 @@ func moved(then, now string) string {
 
 // containersIn are the containers and pods that a reach finds, by part, sorted.
 func containersIn(reach string) []string {
-	parts, ok := mixed.Parts(reach)
-	if !ok {
-		parts = []string{reach}
-	}
 	var places []string
-	for _, p := range parts {
+	for _, p := range partsOfReach(reach) {
 		if place, ok := docker.Place(p); ok {
 			places = append(places, place)
 		}

@@ -49,6 +49,9 @@ type Resolved struct {
 	// Listed is the list of instances as it was read, where the source is a
 	// Lister: what List gives as long as nothing changes.
 	Listed []Listing
+	// Advice, if not nil, is what a check tells beside what it finds: a sentence each on
+	// what would be better and keeps nobody from anything.
+	Advice func(ctx context.Context) []string
 	// Release closes the targets and removes what Resolve made remotely. It
 	// may be called twice.
 	Release func(ctx context.Context) error

@@ -21,7 +21,9 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	fieldselector "k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
@@ -43,6 +45,7 @@ type Server struct {
 	sessions    map[session]bool
 	processes   map[int]bool
 	requests    []string
+	events      []eventsv1.Event
 }
 
 // session is one exec.
@@ -190,6 +193,9 @@ type request struct{ verb, resource, namespace, name string }
 // parse reads /api/v1/namespaces/NS/pods[/NAME[/exec]] and the like.
 func parse(r *http.Request) (request, bool) {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	if parts[len(parts)-1] == "selfsubjectaccessreviews" {
+		return request{verb: "create", resource: "selfsubjectaccessreviews"}, true
+	}
 	i := slices.Index(parts, "namespaces")
 	if i < 0 || len(parts) < i+3 {
 		return request{}, false
@@ -218,6 +224,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden, fmt.Sprintf("%s is forbidden: User \"tests\" cannot %s resource %q in API group \"\" in the namespace %q", q.resource, q.verb, q.resource, q.namespace))
 	case q.resource == "pods/exec":
 		s.exec(w, r, q)
+	case what == "create events":
+		s.tell(w, r)
+	case q.resource == "selfsubjectaccessreviews":
+		s.review(w, r)
 	case q.verb == "list":
 		s.list(w, r, q)
 	default:
@@ -239,11 +249,16 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, q request) {
 		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
+	fields, err := fieldselector.ParseSelector(r.URL.Query().Get("fieldSelector"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		return
+	}
 	list := corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}}
 	s.mu.Lock()
 	var names []string
 	for name, pod := range s.pods {
-		if pod.Namespace == q.namespace && selector.Matches(labels.Set(pod.Labels)) {
+		if pod.Namespace == q.namespace && selector.Matches(labels.Set(pod.Labels)) && fields.Matches(fieldsOf(pod)) {
 			names = append(names, name)
 		}
 	}

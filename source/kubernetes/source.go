@@ -187,7 +187,17 @@ func (s *Source) Resolve(ctx context.Context, _ source.Tracker) (*source.Resolve
 		return errors.Join(append(errs, c.Close())...)
 	})
 	r.Release = func(context.Context) error { return release() }
+	r.Advice = func(ctx context.Context) []string { return s.advice(ctx, c) }
 	return r, nil
+}
+
+// advice says that no events are written of pods, where the account may not do that.
+func (s *Source) advice(ctx context.Context, c *kubernetes.Cluster) []string {
+	if may, err := c.MayTell(ctx, s.spec.Namespace); may || err != nil { // who cannot be asked is not blamed
+		return nil
+	}
+	return []string{fmt.Sprintf("`kubectl describe pod` will not show what is locked in namespace %s: its account may not create events.events.k8s.io there; "+
+		"lockstep kubernetes rbac prints the role with that right, too", s.spec.Namespace)}
 }
 
 // isRoot reports whether it is written that commands run as root: the user of an image

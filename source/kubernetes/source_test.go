@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -449,6 +450,14 @@ func TestRBAC(t *testing.T) {
 				t.Error(err)
 			}
 			_ = resolved.Release(t.Context())
+			c, err := kubernetes.Open(spec.Cluster)
+			if err != nil {
+				t.Fatal(err)
+			}
+			event := kubernetes.PodEvent{Namespace: spec.Namespace, Pod: "db-0", ByName: len(spec.Instances) > 0, Action: "Lock", Reason: "Locked", By: "x", Time: time.Now()}
+			if err := errors.Join(c.Tell(t.Context(), event), c.Close()); err != nil {
+				t.Error(err)
+			}
 			text, err := RBAC("lockstep", "", spec)
 			if err != nil {
 				t.Fatal(err)

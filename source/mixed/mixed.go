@@ -128,6 +128,15 @@ func join(parts []*source.Resolved) *source.Resolved {
 		whole.Instances = append(whole.Instances, p.Instances...)
 		whole.Listed = append(whole.Listed, p.Listed...)
 	}
+	whole.Advice = func(ctx context.Context) (all []string) {
+		for _, p := range parts {
+			if p.Advice != nil {
+				all = append(all, p.Advice(ctx)...)
+			}
+		}
+		slices.Sort(all)
+		return slices.Compact(all)
+	}
 	whole.Release = func(ctx context.Context) error {
 		var errs []error
 		for _, p := range parts {

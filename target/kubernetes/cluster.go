@@ -14,7 +14,9 @@ import (
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -66,9 +68,10 @@ func (c Config) String() string {
 // Cluster is a way to the API of one cluster. All methods may be called
 // concurrently.
 type Cluster struct {
-	config    Config
-	rest      *rest.Config
-	core, app *rest.RESTClient
+	config Config
+	rest   *rest.Config
+	// A client for each group of the API that is asked.
+	core, app, events, reviews *rest.RESTClient
 }
 
 // quiet keeps what the client's libraries log off the terminal: what matters comes
@@ -91,11 +94,17 @@ func Open(c Config) (*Cluster, error) {
 	config.WarningHandler = rest.NoWarnings{}
 	config.QPS, config.Burst = 50, 100
 	out := &Cluster{config: c, rest: config}
-	if out.core, err = client(config, corev1.SchemeGroupVersion, "/api"); err == nil {
-		out.app, err = client(config, appsv1.SchemeGroupVersion, "/apis")
-	}
-	if err != nil {
-		return nil, &lockstep.Error{Kind: lockstep.KindInvalid, Op: "use " + c.String(), Err: err, Hint: hintOfConfig(c, err)}
+	for _, group := range []struct {
+		client  **rest.RESTClient
+		version schema.GroupVersion
+		path    string
+	}{
+		{&out.core, corev1.SchemeGroupVersion, "/api"}, {&out.app, appsv1.SchemeGroupVersion, "/apis"},
+		{&out.events, eventsv1.SchemeGroupVersion, "/apis"}, {&out.reviews, authorizationv1.SchemeGroupVersion, "/apis"},
+	} {
+		if *group.client, err = client(config, group.version, group.path); err != nil {
+			return nil, &lockstep.Error{Kind: lockstep.KindInvalid, Op: "use " + c.String(), Err: err, Hint: hintOfConfig(c, err)}
+		}
 	}
 	return out, nil
 }
@@ -193,7 +202,7 @@ var (
 )
 
 func init() {
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, appsv1.AddToScheme, eventsv1.AddToScheme, authorizationv1.AddToScheme} {
 		if err := add(kinds); err != nil {
 			panic(fmt.Sprintf("register kinds of Kubernetes: %v", err)) // they are constants
 		}
@@ -215,7 +224,7 @@ func (c *Cluster) Server() string {
 
 // Close lets go of idle connections.
 func (c *Cluster) Close() error {
-	for _, r := range []*rest.RESTClient{c.core, c.app} {
+	for _, r := range []*rest.RESTClient{c.core, c.app, c.events, c.reviews} {
 		r.Client.CloseIdleConnections()
 	}
 	return nil

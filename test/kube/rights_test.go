@@ -42,7 +42,10 @@ func leastRights(s *sitetest.Site, n *namespace, name string) {
 	ends(s, func(r sitetest.Result) bool { return r.Code == 0 }, "check", "shop")
 	s.OK("backup", "shop")
 	s.OK("restore", "shop", "latest", "--yes")
-	for i := range strings.Count(role, "- apiGroups:") {
+	for i, rule := range strings.Split(role, "- apiGroups:")[1:] {
+		if strings.Contains(rule, "events.k8s.io") {
+			continue // nothing fails without it: TestEvents
+		}
 		n.must(fmt.Sprintf(`kubectl patch role %s --type json -p '[{"op": "remove", "path": "/rules/%d"}]'`, name, i))
 		ends(s, func(r sitetest.Result) bool { return r.Code == 1 && strings.Contains(r.Stderr, "hint: it may not ") }, "check", "shop")
 		n.apply(role)
