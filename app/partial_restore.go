@@ -49,6 +49,10 @@ func (r *running) planPart(ctx context.Context, s *session, expected *lockstep.B
 		if err != nil {
 			return unplanned(err, all.Instances)
 		}
+		s.without = slices.Clone(r.run.Opened.Request.Without)
+		for _, in := range p.silent {
+			s.without = append(s.without, in.Name())
+		}
 		claimed := s.resolved.Instances
 		s.resolved = needed(all, plan)
 		if waited && !slices.EqualFunc(claimed, s.resolved.Instances, sameName) {

@@ -24,6 +24,11 @@ func (s readOnly) ResolvePartly(ctx context.Context, _ source.Tracker) (*source.
 	return resolvePartly(ctx, s.Source, refusing{})
 }
 
+// ListPartly implements source.Partly.
+func (s readOnly) ListPartly(ctx context.Context) ([]source.Listing, error) {
+	return listPartly(ctx, s.Source)
+}
+
 // refusing is a tracker that lets nothing be made.
 type refusing struct{}
 

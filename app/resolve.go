@@ -12,13 +12,29 @@ import (
 )
 
 // resolve finds the instances that a run that begins has to do with. expected is the
-// backup to restore, or nil.
+// backup to restore, or nil. The restore of a part needs no other part to be found: what
+// is known of that decides.
 func (r *running) resolve(ctx context.Context, expected *lockstep.Backup) (*source.Resolved, error) {
-	resolved, err := r.src.Resolve(ctx, tracker{r})
-	if err != nil {
-		return nil, fmt.Errorf("find the instances of %s: %w", r.run.Opened.Deployment, err)
+	op := "find the instances of " + r.run.Opened.Deployment
+	find := r.src.Resolve
+	if expected != nil && r.run.Opened.Request.Partial() {
+		find = func(ctx context.Context, track source.Tracker) (*source.Resolved, error) {
+			return resolvePartly(ctx, r.src, track)
+		}
 	}
-	if err := r.leaveOut(ctx, resolved, expected); err != nil {
+	resolved, err := find(ctx, tracker{r})
+	if resolved == nil {
+		return nil, fmt.Errorf("%s: %w", op, err)
+	}
+	if err != nil {
+		if err = r.unfound(ctx, resolved, err); err != nil {
+			err = fmt.Errorf("%s: %w", op, err)
+		}
+	}
+	if err == nil {
+		err = r.leaveOut(ctx, resolved, expected)
+	}
+	if err != nil {
 		return nil, errors.Join(err, resolved.Release(ctx))
 	}
 	return resolved, nil

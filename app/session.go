@@ -28,6 +28,9 @@ type session struct {
 	// left: the instances were left to themselves, and what the source made
 	// remotely with them.
 	left bool
+	// without are those that the restore of a part leaves out, because nobody answers
+	// there, or because somebody says so.
+	without []lockstep.InstanceID
 
 	mu      sync.Mutex
 	claimed map[lockstep.InstanceID]bool
@@ -68,7 +71,7 @@ func (r *running) openSession(ctx context.Context, resolved *source.Resolved, la
 		Claim:      func(ctx context.Context, id lockstep.InstanceID) error { return r.claimLate(ctx, s, id) },
 		Spares:     s.spares,
 		Provable:   r.app.provable(resolved),
-		Unchanged:  func(ctx context.Context) error { return unchanged(ctx, r.src, resolved) },
+		Unchanged:  func(ctx context.Context) error { return unchanged(ctx, r.src, resolved, s.without) },
 		Last:       last,
 		Seal:       r.seal,
 		Repository: r.app.cfg.Repository,

@@ -28,6 +28,7 @@ type sightings struct {
 type sight struct {
 	by        string // "run ID" or "backup ID"
 	at        time.Time
+	whole     bool // all of the deployment was found
 	instances []lockstep.Instance
 	instance  lockstep.Instance // the one that was asked for
 }
@@ -45,10 +46,7 @@ func (r *running) sightings(all *source.Resolved) *sightings {
 // brings along are there, and jobs that it skips are not. It is empty where nothing is
 // known, or where what is known is of an instance that was somewhere else.
 func (m *sightings) of(ctx context.Context, in source.Instance) []sight {
-	if !m.asked {
-		m.asked = true
-		m.runs, m.kept = m.r.sightsOfRuns(ctx, m.all.Locations), m.r.sightsOfBackups(ctx)
-	}
+	m.ask(ctx)
 	var out []sight
 	for _, from := range [][]sight{m.runs, m.kept} {
 		s, known := last(from, in.Name())
@@ -62,6 +60,32 @@ func (m *sightings) of(ctx context.Context, in source.Instance) []sight {
 		out = append(out, s)
 	}
 	return out
+}
+
+func (m *sightings) ask(ctx context.Context) {
+	if !m.asked {
+		m.asked = true
+		m.runs, m.kept = m.r.sightsOfRuns(ctx, m.all.Locations), m.r.sightsOfBackups(ctx)
+	}
+}
+
+// whole are the instances that the deployment had when all of it was found last, and what
+// found them; by is "" where nobody knows. What was found since is among them.
+func (m *sightings) whole(ctx context.Context) (known []lockstep.Instance, by string) {
+	m.ask(ctx)
+	all := slices.Concat(m.runs, m.kept)
+	slices.SortStableFunc(all, func(a, b sight) int { return b.at.Compare(a.at) })
+	for _, s := range all {
+		for _, in := range s.instances {
+			if !slices.ContainsFunc(known, func(k lockstep.Instance) bool { return k.Name() == in.Name() }) {
+				known = append(known, in)
+			}
+		}
+		if s.whole {
+			return known, s.String()
+		}
+	}
+	return nil, ""
 }
 
 // last is the newest sight of an instance.
@@ -123,7 +147,7 @@ func (r *running) sightsOfRuns(ctx context.Context, at lockstep.Locations) []sig
 		if run.Found.Locations.Scripts != at.Scripts {
 			return out
 		}
-		out = append(out, sight{by: "run " + string(sum.ID), at: sum.StartedAt, instances: run.Found.Instances})
+		out = append(out, sight{by: "run " + string(sum.ID), at: sum.StartedAt, whole: !run.Opened.Request.Partial(), instances: run.Found.Instances})
 	}
 	return out
 }
@@ -138,7 +162,7 @@ func (r *running) sightsOfBackups(ctx context.Context) []sight {
 	var out []sight
 	for _, b := range list {
 		if b.Key == r.run.Opened.Key && len(b.Instances) > 0 && (b.Proof == nil || b.Proof.Wrong == "") {
-			out = append(out, sight{by: "backup " + string(b.ID), at: b.StartedAt, instances: b.Instances})
+			out = append(out, sight{by: "backup " + string(b.ID), at: b.StartedAt, whole: true, instances: b.Instances})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b sight) int { return b.at.Compare(a.at) })

@@ -147,21 +147,26 @@ func join(parts []*source.Resolved) *source.Resolved {
 	return &whole
 }
 
-// List lists all parts at once.
+// List lists all parts at once. Where one cannot be, none is.
 func (s *Source) List(ctx context.Context) ([]source.Listing, error) {
-	lists := make([][]source.Listing, len(s.parts))
-	err := s.each(func(i int, p source.Source) (err error) {
-		lists[i], err = p.(source.Lister).List(ctx)
-		return err
-	})
+	whole, err := s.ListPartly(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var whole []source.Listing
-	for _, l := range lists {
-		whole = append(whole, l...)
-	}
 	return whole, nil
+}
+
+// ListPartly implements source.Partly.
+func (s *Source) ListPartly(ctx context.Context) ([]source.Listing, error) {
+	lists := make([][]source.Listing, len(s.parts))
+	err := s.each(func(i int, p source.Source) error {
+		list, err := p.(source.Lister).List(ctx)
+		if err == nil {
+			lists[i] = list
+		}
+		return err
+	})
+	return slices.Concat(lists...), err
 }
 
 // each calls do for all parts at once and joins the errors in their order.

@@ -136,6 +136,7 @@ func (e *Engine) Explain(op string, err error) error {
 		out.Kind = lockstep.KindRefused
 		out.Hint = fmt.Sprintf("the user of this process must be allowed to use %s: usermod -aG docker USER, then log in again", e.host)
 	case client.IsErrConnectionFailed(err) || strings.Contains(text, "annot connect to the Docker daemon"):
+		out.Err = target.Unreached(err)
 		out.Hint = fmt.Sprintf("is the engine up? try: docker -H %s version", e.host)
 	}
 	return out

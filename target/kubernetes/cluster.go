@@ -27,6 +27,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"lockstep"
+	"lockstep/target"
 )
 
 const (
@@ -300,8 +301,10 @@ func (c *Cluster) get(ctx context.Context, r *rest.RESTClient, resource, namespa
 }
 
 func within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, callTimeout, fmt.Errorf("no answer within %s", callTimeout))
+	return context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
 }
+
+var errNoAnswer = fmt.Errorf("no answer within %s", callTimeout)
 
 // because prefers the reason why a context ended to what that did to a call.
 func because(ctx context.Context, err error) error {
@@ -322,7 +325,8 @@ func (c *Cluster) Explain(op string, err error) error {
 	case apierrors.IsUnauthorized(err):
 		out.Kind = lockstep.KindRefused
 		out.Hint = fmt.Sprintf("the API does not know who asks: is the token or the certificate of %s expired? try: kubectl%s auth whoami", c.config, c.flags())
-	case errors.As(err, &dial):
+	case errors.As(err, &dial) && dial.Op == "dial", errors.Is(err, errNoAnswer):
+		out.Err = target.Unreached(err)
 		out.Hint = fmt.Sprintf("is the API server %s up and reachable from here? try: kubectl%s version", c.Server(), c.flags())
 	case strings.Contains(err.Error(), "x509:"):
 		out.Hint = fmt.Sprintf("look at certificate-authority of %s: it must be that of %s", c.config, c.Server())

@@ -112,14 +112,17 @@ func TestExit(t *testing.T) {
 	})
 }
 
-// TestNobodyAnswers: a kubelet that is dead keeps nobody from restoring what is elsewhere,
-// where nothing has to be locked in its pod. Nor does a pod that does not run.
+// TestNobodyAnswers: a kubelet or an API server that is dead keeps nobody from restoring
+// what is elsewhere, where nothing has to be locked in its pods. Nor does a pod that does
+// not run.
 //
+//fault:partial-restore-beside-a-part-that-cannot-be-found the API server that knows the pods of a part is dead while another part is restored | they are those that were found last; what has nothing to lock is left out, with a warning
 //fault:partial-restore-beside-a-dead-instance the kubelet of a pod's node is dead, or the pod does not run, and it has nothing to lock | it is left out of the restore of another part, with a warning
 func TestNobodyAnswers(t *testing.T) {
 	n := newNamespace(t)
 	n.start(workload{kind: "StatefulSet", name: "db", replicas: 1, scripts: map[string]string{"pre-restore-lock": "", "post-restore-unlock": ""}})
-	s := newSite(t, `
+	listed := "kubernetes: {namespace: " + n.name + "}, instances: [{id: \"0\", pod: db-0}]"
+	const here = `
 local: {}
 script_location: /var/lib/lockstep/jobs/{job}/bin
 artifact_location: /var/lib/lockstep/store
@@ -127,7 +130,8 @@ launcher_location: /var/lib/lockstep/run
 claim_location: /var/lib/lockstep/claim
 instance_groups:
 - {name: here, instances: [{id: "0"}]}
-- {name: db, kubernetes: {namespace: `+n.name+`}, instances: [{id: "0", pod: db-0}]}`)
+- {name: db, PODS}`
+	s := newSite(t, strings.Replace(here, "PODS", listed, 1))
 	// This machine has a /var/lib of its own: see inside.
 	if out, err := sh(`mkdir -p /var/lib/lockstep/jobs/app/bin; cd /var/lib/lockstep/jobs/app/bin
 printf '#!/bin/sh\ncp "$0" "$BBR_ARTIFACT_DIRECTORY"\n' | tee backup >restore; chmod +x *`); err != nil {
@@ -144,6 +148,18 @@ printf '#!/bin/sh\ncp "$0" "$BBR_ARTIFACT_DIRECTORY"\n' | tee backup >restore; c
 	the.kill("kubelet")
 	without("the kubelet is dead")
 	revive(n, "kubelet", "db-0")
+	down := func(why string) {
+		t.Helper()
+		the.kill("kube-apiserver")
+		without(why)
+		revive(n, "kube-apiserver", "db-0")
+	}
+	down("the API server is dead, and the pod is listed")
+	s.Configure(strings.Replace(here, "PODS", "kubernetes: {namespace: "+n.name+", stateful_set: db}", 1))
+	s.OK("backup", "shop")
+	down("the API server is dead, and knows which pods there are")
+	s.Configure(strings.Replace(here, "PODS", listed, 1))
+	s.OK("backup", "shop")
 	n.must(`kubectl patch statefulset db --type merge -p '{"spec": {"template": {"spec": {"nodeSelector": {"there": "is-none"}}}}}'`)
 	n.eventually(`[ "$(kubectl get pod db-0 -o jsonpath='{.status.phase}{.spec.nodeSelector.there}')" = Pendingis-none ]`)
 	without("no node has the pod")

@@ -97,4 +97,44 @@ var kubernetesMutants = []mutant{
 		Why: "a backup waits for an evicted pod until its script's time is over, and holds all locks",
 		Old: "!podGone(err) && !stopped(err.Error()) {", New: "!podGone(err) {",
 	},
+	{
+		Name: "kubernetes: who does not answer and who does not tell are one", File: "app/unfound.go", Test: "./app -run PartThatCannotBeFound",
+		Why: "a missing right has what must be locked left out",
+		Old: "by == \"\" || !nobodyAnswers(why)", New: "by == \"\"",
+	},
+	{
+		Name: "kubernetes: one that does not answer speaks for all", File: "app/unfound.go", Test: "./app -run PartThatCannotBeFound",
+		Why: "a missing right has what must be locked left out",
+		Old: "return !nobodyAnswers(one)", New: "return nobodyAnswers(one)",
+	},
+	{
+		Name: "kubernetes: a part that cannot be found has nothing", File: "app/unfound.go", Test: "./app -run PartThatCannotBeFound",
+		Why: "what has to be locked beside a restore goes on writing",
+		Old: "	for _, in := range known {\n", New: "	for _, in := range known[:0] {\n",
+	},
+	{
+		Name: "kubernetes: the restore of a part tells what the deployment has", File: "app/sightings.go", Test: "./app -run PartThatCannotBeFound",
+		Why: "what was left out once is never looked for again",
+		Old: "whole: !run.Opened.Request.Partial(),", New: "whole: true,",
+	},
+	{
+		Name: "kubernetes: an end that nobody has seen is told", File: "source/kubernetes/news.go", Test: "./source/kubernetes -run TestTeller",
+		Why: "a pod is said to be locked or not, and nobody knows",
+		Old: "s.Script == nil || !d.Outcome.Final()", New: "s.Script == nil",
+	},
+	{
+		Name: "kubernetes: who may not tell goes on", File: "source/kubernetes/tell.go", Test: "./source/kubernetes -run TestTeller_Forbidden",
+		Why: "every step of every run is a refusal in the cluster's audit log",
+		Old: "lockstep.KindOf(err) == lockstep.KindRefused || r.failed >= failures", New: "r.failed >= failures",
+	},
+	{
+		Name: "kubernetes: a run waits for its pods' events", File: "source/kubernetes/tell.go", Test: "./source/kubernetes -run TestTeller_NobodyAnswers -timeout 20s",
+		Why: "an API server that hangs holds what is locked",
+		Old: "	case t.events <- e:\n	default:\n", New: "	case t.events <- e:\n",
+	},
+	{
+		Name: "kubernetes: who ends waits until all is told", File: "source/kubernetes/tell.go", Test: "./source/kubernetes -run TestTeller_NobodyAnswers -timeout 20s",
+		Why: "a command whose cluster hangs does not end",
+		Old: "	case <-ctx.Done():\n		t.stop()\n", New: "	case <-ctx.Done():\n",
+	},
 }
