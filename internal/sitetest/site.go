@@ -64,11 +64,11 @@ func (s *Site) Command(args ...string) *exec.Cmd {
 }
 
 // Shell runs lines of shell in the site's folder, which must succeed, and gives what
-// they printed. They find the program under its name.
+// they printed. They find the program under its name, and what is in the site's bin.
 func (s *Site) Shell(lines string) string {
 	s.T.Helper()
 	c := exec.Command("sh", "-ec", lines)
-	c.Dir, c.Env = s.Dir, append(s.Env, "PATH="+filepath.Dir(s.program)+":"+os.Getenv("PATH"))
+	c.Dir, c.Env = s.Dir, append(s.Env, "PATH="+filepath.Join(s.Dir, "bin")+":"+filepath.Dir(s.program)+":"+os.Getenv("PATH"))
 	out, err := c.CombinedOutput()
 	if err != nil {
 		s.T.Fatalf("%s\n%v\n%s", lines, err, out)

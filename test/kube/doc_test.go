@@ -15,17 +15,22 @@ func TestDocument(t *testing.T) {
 	t.Parallel()
 	d := sitetest.ReadDocument(t, "../../docs/kubernetes.md")
 	s := newSite(t, "local: {}")
-	for _, name := range []string{"shop.yaml", "lockstep.yaml"} {
+	for _, name := range []string{"shop.yaml", "lockstep.yaml", "values.yaml"} {
 		s.Write(name, d.File(t, name))
 	}
-	t.Cleanup(func() { _, _ = sh("kubectl delete namespace --wait=false shop") })
+	t.Cleanup(func() { _, _ = sh("kubectl delete namespace --wait=false shop ops") })
+	helm(t, s)
+	lockstepImage(t)
 	restored := false
 	for _, b := range d {
-		if b.Language != "sh" {
-			continue
+		switch {
+		case b.Language != "sh":
+		case strings.Contains(b.Text, "port-forward"):
+			forward(t, s, b.Text)
+		default:
+			out := s.Shell(b.Text)
+			restored = restored || strings.Contains(b.Text, "lockstep restore") && strings.Contains(out, "an order")
 		}
-		out := s.Shell(b.Text)
-		restored = restored || strings.Contains(b.Text, "lockstep restore") && strings.Contains(out, "an order")
 	}
 	if !restored {
 		t.Error("what was lost is not there again")
