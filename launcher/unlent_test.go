@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,7 +167,7 @@ func TestAHelperThatIsKilled(t *testing.T) {
 		i := newInstance(t, sh)
 		i.lend()
 		large(t, i.dir+"/d")
-		var killed bool
+		var killed atomic.Bool // set before: who reads it may hear of the end first
 		kill := func() {
 			files, _ := filepath.Glob("/proc/[0-9]*/exe")
 			for _, f := range files {
@@ -175,28 +176,29 @@ func TestAHelperThatIsKilled(t *testing.T) {
 					for _, c := range strings.Split(f, "/")[2] {
 						pid = 10*pid + int(c-'0')
 					}
-					killed = unix.Kill(pid, unix.SIGKILL) == nil || killed
+					killed.Store(true)
+					_ = unix.Kill(pid, unix.SIGKILL)
 				}
 			}
 		}
 		n := 0
 		err := i.Pack(i.ctx(), "d", 0, func(Item) { t.Error("an entry") }, writerFunc(func(p []byte) (int, error) {
-			if n += len(p); n > 1<<20 && !killed {
+			if n += len(p); n > 1<<20 && !killed.Load() {
 				kill()
 			}
 			return len(p), nil
 		}))
-		if err == nil || !killed || errors.Is(err, ErrUnlent) || errors.Is(err, ErrTouched) {
-			t.Errorf("pack, killed %v: %v", killed, err)
+		if err == nil || !killed.Load() || errors.Is(err, ErrUnlent) || errors.Is(err, ErrTouched) {
+			t.Errorf("pack, killed %v: %v", killed.Load(), err)
 		}
 		i.Client.lending.lost(nil)
 		archive := i.archived("d")
 		i.Client.lending = lending{}
 		i.lend()
-		killed = false
+		killed.Store(false)
 		_, err = i.placed("new", &slowly{rest: archive, half: len(archive) / 2, at: kill})
-		if err == nil || !killed || errors.Is(err, ErrUnlent) {
-			t.Errorf("place, killed %v: %v", killed, err)
+		if err == nil || !killed.Load() || errors.Is(err, ErrUnlent) {
+			t.Errorf("place, killed %v: %v", killed.Load(), err)
 		}
 		i.ok(i.RemoveDir(i.ctx(), "d/new"))
 		i.leavesNothing()
