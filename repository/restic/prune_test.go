@@ -132,7 +132,7 @@ func TestDeathAtAnyChangeOfAPrune(t *testing.T) {
 // TestPruneRefusesWhatIsNotWhole: where anything that is needed cannot be found,
 // nothing is removed.
 //
-//fault:restic-half-listed a listing of the repository is not whole when it is pruned | the prune refuses and removes nothing
+//fault:39 a listing of the repository is not whole when it is pruned | the prune refuses and removes nothing
 func TestPruneRefusesWhatIsNotWhole(t *testing.T) {
 	t.Parallel()
 	for _, folder := range []string{"index", "data"} {

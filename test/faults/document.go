@@ -31,7 +31,7 @@ func Document(root string) (string, error) {
 			proven++
 		}
 	}
-	fmt.Fprintf(&b, "%d of %d faults of the catalogue are injected by a test, %d are open.\n", proven, len(catalogue), len(catalogue)-proven)
+	fmt.Fprintf(&b, "%d of %d faults of the catalogue are injected by a test; open: %d.\n", proven, len(catalogue), len(catalogue)-proven)
 	b.WriteString("\n| # | fault | what must happen | injected | what the user sees | test |\n|---|---|---|---|---|---|\n")
 	for i, row := range catalogue {
 		id := strconv.Itoa(i + 1)

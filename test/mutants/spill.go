@@ -177,4 +177,34 @@ var spillMutants = []mutant{
 		Why: "an operator deletes backups, and the next run fails again",
 		Old: "	if full && !errors.Is(err, spill.ErrSpill) {\n", New: "	if full || errors.Is(err, spill.ErrSpill) {\n",
 	},
+	{
+		Name: "s3: a connection that is silent is waited for", File: "repository/restic/store/s3/connection.go", Test: "./repository/restic/store/s3 -run TestASilentConnection",
+		Why: "a service that stops in the middle of an answer holds a restore for ever",
+		Old: "SetReadDeadline(time.Now().Add(left))", New: "SetReadDeadline(time.Now().Add(1000 * left))",
+	},
+	{
+		Name: "s3: an upload does not count while its answer is awaited", File: "repository/restic/store/s3/connection.go", Test: "./repository/restic/store/s3 -run TestASlowConnection",
+		Why: "a large file over a slow link never arrives",
+		Old: "max(since, time.Duration(w.moved.Load()))", New: "since",
+	},
+	{
+		Name: "s3: a service that was never there is waited for", File: "repository/restic/store/s3/patience.go", Test: "./repository/restic/store/s3 -run TestPatience",
+		Why: "a mistyped address is told after two minutes",
+		Old: "!passing(err) || !s.answered.Load() ||", New: "!passing(err) ||",
+	},
+	{
+		Name: "s3: a service that is away for a moment fails the backup", File: "repository/restic/store/s3/patience.go", Test: "./repository/restic/store/s3 -run TestPatience",
+		Why: "a night's backup is lost to a restart of the service",
+		Old: "if !passing(err) ||", New: "if true ||",
+	},
+	{
+		Name: "restic: a blob that was spoiled on its way is damaged", File: "repository/restic/vault/load.go", Test: "./repository/restic -run TestWhatIsSpoiled",
+		Why: "a good backup is called damaged",
+		Old: "			plain, err = v.reread(ctx, w)\n", New: "			err = v.rotten(w, err)\n",
+	},
+	{
+		Name: "restic: a file that was spoiled on its way is damaged", File: "repository/restic/vault/files.go", Test: "./repository/restic -run TestWhatIsSpoiled",
+		Why: "a good backup is called damaged",
+		Old: "	if errors.Is(err, repository.ErrCorrupt) {\n		return v.loadFileOnce", New: "	if err == nil {\n		return v.loadFileOnce",
+	},
 }

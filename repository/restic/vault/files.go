@@ -59,8 +59,17 @@ func (v *Vault) sealFile(value any) (format.ID, []byte, error) {
 	return format.Sum(sealed), sealed, nil
 }
 
-// loadFile loads what saveFile saved, by us or by stock restic, as JSON.
+// loadFile loads what saveFile saved, by us or by stock restic, as JSON. What is not
+// that is asked for once more: it may have been spoiled on its way.
 func (v *Vault) loadFile(ctx context.Context, folder string, id format.ID) ([]byte, error) {
+	b, err := v.loadFileOnce(ctx, folder, id)
+	if errors.Is(err, repository.ErrCorrupt) {
+		return v.loadFileOnce(ctx, folder, id)
+	}
+	return b, err
+}
+
+func (v *Vault) loadFileOnce(ctx context.Context, folder string, id format.ID) ([]byte, error) {
 	sealed, err := v.store.Load(ctx, fileName(folder, id), longest(folder))
 	if errors.Is(err, store.ErrTooLong) {
 		return nil, fmt.Errorf("%w: %w", repository.ErrCorrupt, err)

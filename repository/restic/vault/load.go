@@ -138,7 +138,7 @@ func (v *Vault) read(ctx context.Context, r []wanted, out [][]byte) error {
 	mem := buffers.Get().(*[]byte)
 	defer buffers.Put(mem)
 	from := int64(r[0].Offset)
-	sealed, err := v.store.LoadRange(ctx, (*mem)[:0], fileName(dataDir, r[0].pack), from, end(r[len(r)-1])-from)
+	sealed, err := v.loadRange(ctx, (*mem)[:0], r[0].pack, from, end(r[len(r)-1]))
 	if errors.Is(err, syscall.EIO) && !errors.Is(err, repository.ErrUnavailable) {
 		return v.readBadSectors(ctx, r, out, err)
 	}
@@ -150,7 +150,10 @@ func (v *Vault) read(ctx context.Context, r []wanted, out [][]byte) error {
 	for _, w := range r {
 		plain, err := w.Open(v.key, make([]byte, 0, w.Size()), sealed[int64(w.Offset)-from:end(w)-from])
 		if err != nil {
-			first = cmp.Or(first, v.rotten(w, err))
+			plain, err = v.reread(ctx, w)
+		}
+		if err != nil {
+			first = cmp.Or(first, err)
 			continue
 		}
 		for _, i := range w.at {
@@ -158,6 +161,31 @@ func (v *Vault) read(ctx context.Context, r []wanted, out [][]byte) error {
 		}
 	}
 	return first
+}
+
+// loadRange reads a pack's bytes from one offset to another. What is cut off is asked
+// for once more: it may have been cut on its way.
+func (v *Vault) loadRange(ctx context.Context, dst []byte, pack format.ID, from, to int64) ([]byte, error) {
+	name := fileName(dataDir, pack)
+	b, err := v.store.LoadRange(ctx, dst, name, from, to-from)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		b, err = v.store.LoadRange(ctx, dst, name, from, to-from)
+	}
+	return b, err
+}
+
+// reread reads a blob once more that did not open, for what came may have been spoiled
+// on its way. What does not open again is rotten.
+func (v *Vault) reread(ctx context.Context, w wanted) ([]byte, error) {
+	sealed, err := v.loadRange(ctx, nil, w.pack, int64(w.Offset), end(w))
+	if err != nil {
+		return nil, v.unread(w.pack, err)
+	}
+	plain, err := w.Open(v.key, make([]byte, 0, w.Size()), sealed)
+	if err != nil {
+		return nil, v.rotten(w, err)
+	}
+	return plain, nil
 }
 
 // readBadSectors reads blobs one by one where the medium fails under some of them.

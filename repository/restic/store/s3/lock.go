@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"io/fs"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -62,7 +62,7 @@ func (s *Store) SaveUntil(ctx context.Context, name string, data []byte, until t
 // notLocking is the error for a bucket in which nothing can be kept.
 func (s *Store) notLocking(op string, err error) error {
 	return &lockstep.Error{
-		Kind: lockstep.KindInvalid, Op: op + " under object lock", Err: unavailable{err},
+		Kind: lockstep.KindInvalid, Op: op + " under object lock", Err: unavailable{err, false},
 		Hint: fmt.Sprintf("make a bucket with object lock (aws s3api create-bucket --bucket %s --object-lock-enabled-for-bucket), or take object_lock out of the configuration", s.o.Bucket),
 	}
 }
@@ -78,11 +78,14 @@ func (s *Store) Retain(ctx context.Context, name string, until time.Time) error 
 		if state.compliance {
 			mode = minio.Compliance
 		}
-		err = s.core.PutObjectRetention(ctx, s.o.Bucket, s.key(name), minio.PutObjectRetentionOptions{Mode: &mode, RetainUntilDate: &until, VersionID: state.version})
+		retention := minio.PutObjectRetentionOptions{Mode: &mode, RetainUntilDate: &until, VersionID: state.version}
+		err = s.asked(ctx, "keep", name, func(ctx context.Context) error {
+			return s.core.PutObjectRetention(ctx, s.o.Bucket, s.key(name), retention)
+		})
 		// Another orchestrator may have kept it for longer meanwhile: the service refuses
 		// to shorten that.
-		if err == nil || try == 2 || minio.ToErrorResponse(err).StatusCode != http.StatusForbidden {
-			return s.trouble("keep", name, err)
+		if err == nil || try == 2 || !errors.Is(err, fs.ErrPermission) {
+			return err
 		}
 	}
 }
@@ -105,9 +108,13 @@ type state struct {
 }
 
 func (s *Store) stat(ctx context.Context, op, name string) (state, error) {
-	info, err := s.core.StatObject(ctx, s.o.Bucket, s.key(name), minio.StatObjectOptions{})
+	var info minio.ObjectInfo
+	err := s.asked(ctx, op, name, func(ctx context.Context) (err error) {
+		info, err = s.core.StatObject(ctx, s.o.Bucket, s.key(name), minio.StatObjectOptions{})
+		return err
+	})
 	if err != nil {
-		return state{}, s.trouble(op, name, err)
+		return state{}, err
 	}
 	out := state{
 		version: info.VersionID, held: info.Metadata.Get("X-Amz-Object-Lock-Legal-Hold") == "ON",
@@ -115,7 +122,7 @@ func (s *Store) stat(ctx context.Context, op, name string) (state, error) {
 	}
 	if text := info.Metadata.Get("X-Amz-Object-Lock-Retain-Until-Date"); text != "" {
 		if out.until, err = time.Parse(time.RFC3339, text); err != nil {
-			return out, s.trouble(op, name, fmt.Errorf("until when it is kept: %w", err))
+			return out, s.trouble(ctx, op, name, fmt.Errorf("until when it is kept: %w", err))
 		}
 	}
 	return out, nil
@@ -147,9 +154,11 @@ func (s *Store) Hide(ctx context.Context, name string) error {
 // hide removes a file for those who read; where there are versions and this store is to
 // look after them, what is kept no more goes too.
 func (s *Store) hide(ctx context.Context, op, name string) error {
-	err := s.core.RemoveObject(ctx, s.o.Bucket, s.key(name), minio.RemoveObjectOptions{})
+	err := s.asked(ctx, op, name, func(ctx context.Context) error {
+		return s.core.RemoveObject(ctx, s.o.Bucket, s.key(name), minio.RemoveObjectOptions{})
+	})
 	if err != nil {
-		return s.trouble(op, name, err)
+		return err
 	}
 	if s.o.Lock.Period > 0 {
 		_ = s.purge(ctx, s.key(name), s.key(name)) // a prune does it again
@@ -171,7 +180,7 @@ func (s *Store) Purge(ctx context.Context, folder string) error {
 func (s *Store) purge(ctx context.Context, prefix, only string) error {
 	markers, older, err := s.hidden(ctx, prefix, only)
 	if err != nil {
-		return s.trouble("list versions of", prefix, err)
+		return s.trouble(ctx, "list versions of", prefix, err)
 	}
 	for key, marker := range markers {
 		if s.removeVersions(ctx, older[key]) == nil {

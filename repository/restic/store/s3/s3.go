@@ -9,6 +9,7 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -44,14 +47,20 @@ type Options struct {
 	CredentialsFile string
 	// Lock has what is saved with SaveUntil kept from being removed.
 	Lock ObjectLock
-	// Retries is how often a request is tried, 0 for the library's default.
+	// Retries is how often the library tries a request, 0 for its default.
 	Retries int
+	// Patience is how long a service that has answered before is tried again, by such
+	// requests, 0 for two minutes. Quiet is how long a connection may carry nothing
+	// while an answer is awaited, 0 for one.
+	Patience, Quiet time.Duration
 }
 
 // Store is a store in a bucket.
 type Store struct {
-	o    Options
-	core minio.Core
+	o        Options
+	core     minio.Core
+	patience time.Duration
+	answered atomic.Bool // the service was there once
 }
 
 // New is the store that the options name. Nothing is asked yet.
@@ -60,16 +69,20 @@ func New(o Options) (*Store, error) {
 	if o.PathStyle {
 		lookup = minio.BucketLookupPath
 	}
+	way, err := transport(!o.Insecure, cmp.Or(o.Quiet, defaultQuiet))
+	if err != nil {
+		return nil, fmt.Errorf("open repository %s: %w", location(o), err)
+	}
 	client, err := minio.New(o.Endpoint, &minio.Options{
 		Creds: credentials.NewChainCredentials([]credentials.Provider{
 			&credentials.EnvAWS{}, &credentials.FileAWSCredentials{Filename: o.CredentialsFile}, &credentials.IAM{},
 		}),
-		Secure: !o.Insecure, Region: o.Region, BucketLookup: lookup, MaxRetries: o.Retries,
+		Secure: !o.Insecure, Region: o.Region, BucketLookup: lookup, MaxRetries: o.Retries, Transport: way,
 	})
 	if err != nil {
 		return nil, &lockstep.Error{Kind: lockstep.KindInvalid, Op: "open repository " + location(o), Err: err, Hint: "write for example: location: s3:https://s3.example.com/bucket/folder"}
 	}
-	return &Store{o: o, core: minio.Core{Client: client}}, nil
+	return &Store{o: o, core: minio.Core{Client: client}, patience: cmp.Or(o.Patience, defaultPatience)}, nil
 }
 
 func location(o Options) string {
@@ -113,9 +126,14 @@ func (s *Store) put(ctx context.Context, name string, data []byte, o minio.PutOb
 	return err
 }
 
-func (s *Store) putObject(ctx context.Context, name string, data []byte, o minio.PutObjectOptions) (minio.UploadInfo, error) {
-	info, err := s.core.Client.PutObject(ctx, s.o.Bucket, s.key(name), bytes.NewReader(data), int64(len(data)), o)
-	return info, s.trouble("save", name, err)
+func (s *Store) putObject(ctx context.Context, name string, data []byte, o minio.PutObjectOptions) (info minio.UploadInfo, err error) {
+	err = s.patient(ctx, func() error {
+		ctx, stop := bounded(ctx, int64(len(data)))
+		defer stop()
+		info, err = s.core.Client.PutObject(ctx, s.o.Bucket, s.key(name), bytes.NewReader(data), int64(len(data)), o)
+		return s.trouble(ctx, "save", name, err)
+	})
+	return info, err
 }
 
 // Load implements store.Store.
@@ -139,31 +157,33 @@ func (s *Store) LoadRange(ctx context.Context, dst []byte, name string, offset, 
 	return data, nil
 }
 
-// getTries is how often a file is asked for whose body breaks off.
+// getTries is how often a file is asked for at once whose body breaks off.
 const getTries = 4
 
 var errBroken = errors.New("the answer broke off")
 
 // get appends what a request gives to dst: all of it, at most limit bytes.
-func (s *Store) get(ctx context.Context, dst []byte, name string, o minio.GetObjectOptions, limit int64) ([]byte, error) {
-	for try := 1; ; try++ {
-		data, err := s.getOnce(ctx, dst, name, o, limit)
-		if !errors.Is(err, errBroken) || try == getTries {
-			return data, err
+func (s *Store) get(ctx context.Context, dst []byte, name string, o minio.GetObjectOptions, limit int64) (data []byte, err error) {
+	err = s.patient(ctx, func() error {
+		for try := 1; ; try++ {
+			data, err = s.getOnce(ctx, dst, name, o, limit)
+			if !errors.Is(err, errBroken) || try == getTries || ctx.Err() != nil {
+				return err
+			}
 		}
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("read %s: %w", s.url(name), context.Cause(ctx))
-		}
-	}
+	})
+	return data, err
 }
 
 func (s *Store) getOnce(ctx context.Context, dst []byte, name string, o minio.GetObjectOptions, limit int64) ([]byte, error) {
+	ctx, stop := bounded(ctx, limit)
+	defer stop()
 	body, info, _, err := s.core.GetObject(ctx, s.o.Bucket, s.key(name), o)
 	if minio.ToErrorResponse(err).StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		return nil, fmt.Errorf("read %s: %w", s.url(name), io.ErrUnexpectedEOF)
 	}
 	if err != nil {
-		return nil, s.trouble("read", name, err)
+		return nil, s.trouble(ctx, "read", name, err)
 	}
 	defer body.Close()
 	if info.Size > limit {
@@ -175,7 +195,7 @@ func (s *Store) getOnce(ctx context.Context, dst []byte, name string, o minio.Ge
 	switch {
 	case err != nil:
 		// What came of a body that broke off does not say how long the file is.
-		return nil, unavailable{fmt.Errorf("read %s: %w after %d bytes: %v", s.url(name), errBroken, n, err)}
+		return nil, unavailable{fmt.Errorf("read %s: %w after %d bytes: %w", s.url(name), errBroken, n, opaque(ctx, err)), true}
 	case n > limit:
 		return nil, fmt.Errorf("read %s: %w: it has more than %d bytes", s.url(name), store.ErrTooLong, limit)
 	}
@@ -183,14 +203,22 @@ func (s *Store) getOnce(ctx context.Context, dst []byte, name string, o minio.Ge
 }
 
 // List implements store.Store: a page that fails makes all of it an error.
-func (s *Store) List(ctx context.Context, folder string) ([]store.File, error) {
+func (s *Store) List(ctx context.Context, folder string) (files []store.File, err error) {
+	err = s.patient(ctx, func() error {
+		files, err = s.listOnce(ctx, folder)
+		return err
+	})
+	return files, err
+}
+
+func (s *Store) listOnce(ctx context.Context, folder string) ([]store.File, error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	prefix := s.key(folder) + "/"
 	files := []store.File{}
 	for o := range s.core.Client.ListObjects(ctx, s.o.Bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
 		if o.Err != nil {
-			return nil, s.trouble("list", folder, o.Err)
+			return nil, s.trouble(ctx, "list", folder, o.Err)
 		}
 		name, ok := strings.CutPrefix(o.Key, prefix)
 		if !ok {
@@ -203,14 +231,18 @@ func (s *Store) List(ctx context.Context, folder string) ([]store.File, error) {
 
 func (s *Store) url(name string) string { return s.Location() + "/" + name }
 
-// unavailable is an error of the way to the files, not of what is in them.
-type unavailable struct{ error }
+// unavailable is an error of the way to the files, not of what is in them. One that
+// passes may be over soon.
+type unavailable struct {
+	error
+	passes bool
+}
 
 func (u unavailable) Unwrap() error        { return u.error }
 func (u unavailable) Is(target error) bool { return target == repository.ErrUnavailable }
 
 // trouble says what failed, and for what people can mend what to do.
-func (s *Store) trouble(op, name string, err error) error {
+func (s *Store) trouble(ctx context.Context, op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -233,7 +265,19 @@ func (s *Store) trouble(op, name string, err error) error {
 	case answer.StatusCode == http.StatusInsufficientStorage:
 		hint = "the service is full: make room there, for example with `lockstep backups forget` and `lockstep repository prune`"
 	default:
-		return fmt.Errorf("%s: %w", op, unavailable{err})
+		return fmt.Errorf("%s: %w", op, unavailable{opaque(ctx, err), true})
 	}
-	return &lockstep.Error{Op: op, Err: unavailable{err}, Hint: hint}
+	return &lockstep.Error{Op: op, Err: unavailable{err, false}, Hint: hint}
+}
+
+// opaque is what a request died of: of its bound, rather than of what that looks like
+// from below. An end of a body says nothing of the file, so it is not one for callers.
+func opaque(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, errTooSlow) {
+		return cause
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New(err.Error())
+	}
+	return err
 }

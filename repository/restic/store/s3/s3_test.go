@@ -16,6 +16,9 @@ import (
 	"lockstep/repository/restic/store"
 )
 
+// quietInTests is much longer than what answers takes to do so.
+const quietInTests = 2 * time.Second
+
 // answering is a store whose service gives those answers, the last one for ever.
 func answering(t *testing.T, answers ...http.HandlerFunc) (*Store, *atomic.Int32) {
 	t.Helper()
@@ -27,7 +30,7 @@ func answering(t *testing.T, answers ...http.HandlerFunc) (*Store, *atomic.Int32
 	t.Cleanup(srv.Close)
 	t.Setenv("AWS_ACCESS_KEY_ID", "key")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
-	s, err := New(Options{Endpoint: strings.TrimPrefix(srv.URL, "http://"), Insecure: true, Bucket: "backups", Prefix: "p", Region: "us-east-1", PathStyle: true, Retries: 3})
+	s, err := New(Options{Endpoint: strings.TrimPrefix(srv.URL, "http://"), Insecure: true, Bucket: "backups", Prefix: "p", Region: "us-east-1", PathStyle: true, Retries: 3, Patience: time.Nanosecond, Quiet: quietInTests})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +66,7 @@ func fine(w http.ResponseWriter, _ *http.Request) { w.Header().Set("ETag", `"x"`
 
 // TestABusyServiceIsAskedAgain: 500 and 503 pass.
 //
-//fault:restic-s3-busy the S3 service answers 500 and 503 for a while | the request is sent again and the backup goes on
+//fault:36 the S3 service answers 500 and 503 for a while | the request is sent again and the backup goes on
 func TestABusyServiceIsAskedAgain(t *testing.T) {
 	s, asked := answering(t, failing(503, "SlowDown"), failing(500, "InternalError"), fine)
 	if err := s.Save(t.Context(), "config", []byte("x")); err != nil || asked.Load() != 3 {
@@ -95,6 +98,8 @@ func TestWhatAServiceSays(t *testing.T) {
 }
 
 // TestHalfAListingIsNone: a page that fails makes the listing an error.
+//
+//fault:39 the S3 service fails in the middle of a listing | that is an error, never a short or an empty repository
 func TestHalfAListingIsNone(t *testing.T) {
 	page := func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken><Contents><Key>p/data/1</Key><Size>1</Size></Contents></ListBucketResult>`))
@@ -131,7 +136,7 @@ func text(b string, flush bool) http.HandlerFunc {
 // TestABrokenAnswerIsNoDamage: a connection that breaks off while a file is read
 // says nothing of the file.
 //
-//fault:restic-s3-broken-off the connection to the S3 service breaks off while a file is read | the file is asked for again; if that does not help, it is not called damaged
+//fault:37 the connection to the S3 service breaks off while a file is read | the file is asked for again; if that does not help, it is not called damaged
 func TestABrokenAnswerIsNoDamage(t *testing.T) {
 	for what, load := range map[string]func(s *Store) ([]byte, error){
 		"all":   func(s *Store) ([]byte, error) { return s.Load(t.Context(), "x", 10) },
