@@ -305,6 +305,6 @@ func (a *Approvals) find(ctx context.Context, id string) (Approval, error) {
 func errNoApproval(id string) error {
 	return &lockstep.Error{
 		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find approval %q", clipName(id)),
-		Err: errors.New("there is none of that id for you"), Hint: "`lockstep approvals list` shows those that you may see",
+		Err: errors.New("not found, or not visible to you"), Hint: "`lockstep approvals list` shows those that you may see",
 	}
 }

@@ -34,7 +34,7 @@ var _ lockstep.EditableSchedules = (*guardedSchedules)(nil)
 func errNoSchedule(name string) error {
 	return &lockstep.Error{
 		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find schedule %q", clipName(name)),
-		Err: errors.New("there is none of that name for you"), Hint: "`lockstep schedules list` shows those that you may see",
+		Err: errors.New("not found, or not visible to you"), Hint: "`lockstep schedules list` shows those that you may see",
 	}
 }
 

@@ -34,21 +34,21 @@ func errNobody() error {
 func errNoDeployment(name string) error {
 	return &lockstep.Error{
 		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find deployment %q", name),
-		Err: errors.New("there is none of that name for you"), Hint: "see how it is spelled, or ask for a role on it",
+		Err: errors.New("not found, or not visible to you"), Hint: "see how it is spelled, or ask for a role on it",
 	}
 }
 
 func errNoRun(id lockstep.RunID) error {
 	return &lockstep.Error{
 		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find run %q", id),
-		Err: errors.New("there is none of that id for you"), Hint: "`lockstep runs list` shows those that you may see",
+		Err: errors.New("not found, or not visible to you"), Hint: "`lockstep runs list` shows those that you may see",
 	}
 }
 
 func errNoBackup(id lockstep.BackupID) error {
 	return &lockstep.Error{
 		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find backup %q", id),
-		Err: errors.New("there is none of that id for you"), Hint: "`lockstep backups list` shows those that you may see",
+		Err: errors.New("not found, or not visible to you"), Hint: "`lockstep backups list` shows those that you may see",
 	}
 }
 

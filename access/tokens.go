@@ -177,7 +177,7 @@ func errNoToken(id string, err error) error {
 	if !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
-	return &lockstep.Error{Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find token %q", clipName(id)), Err: errors.New("there is none of that id"),
+	return &lockstep.Error{Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find token %q", clipName(id)), Err: errors.New("not found"),
 		Hint: "`lockstep tokens list` shows their ids"}
 }
 

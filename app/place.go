@@ -156,7 +156,7 @@ func (a *App) AcceptRepository(ctx context.Context, make bool) (lockstep.Reposit
 	if err == nil && is == "" {
 		err = &lockstep.Error{
 			Kind: lockstep.KindNotFound, Op: "accept repository " + a.cfg.Repository.Location(),
-			Err: errors.New("there is none"), Hint: "`lockstep repository init` makes one",
+			Err: errors.New("not found"), Hint: "`lockstep repository init` makes one",
 		}
 	}
 	if err == nil {

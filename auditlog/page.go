@@ -63,7 +63,7 @@ func Read(ctx context.Context, dir string, q Query) (Page, error) {
 	if q.Cursor != "" {
 		at, err := strconv.ParseInt(q.Cursor, 10, 64)
 		if err != nil || at < 1 || at > end {
-			return p, &lockstep.Error{Kind: lockstep.KindUsage, Op: "read audit log", Err: errors.New("the cursor is none that a page gave")}
+			return p, &lockstep.Error{Kind: lockstep.KindUsage, Op: "read audit log", Err: errors.New("the cursor was not given by a page")}
 		}
 		end = at
 	}

@@ -13,7 +13,7 @@ import (
 
 func unknown(name string) error {
 	return &lockstep.Error{
-		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find schedule %q", name), Err: errors.New("there is none"),
+		Kind: lockstep.KindNotFound, Op: fmt.Sprintf("find schedule %q", name), Err: errors.New("not found"),
 		Hint: "`lockstep schedules list` shows those that there are",
 	}
 }

@@ -90,7 +90,7 @@ func (u *Pages) info(r *http.Request, name string) (lockstep.DeploymentInfo, err
 		}
 	}
 	return lockstep.DeploymentInfo{}, &lockstep.Error{
-		Kind: lockstep.KindNotFound, Op: "find deployment " + strconv.Quote(name), Err: errors.New("there is none of that name"),
+		Kind: lockstep.KindNotFound, Op: "find deployment " + strconv.Quote(name), Err: errors.New("not found"),
 	}
 }
 

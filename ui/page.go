@@ -205,7 +205,7 @@ func (u *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (u *Pages) nothingHere(w http.ResponseWriter, r *http.Request) { u.fail(w, r, errNothingHere()) }
 
 func errNothingHere() error {
-	return &lockstep.Error{Kind: lockstep.KindNotFound, Op: "find this page", Err: errors.New("there is none of that address")}
+	return &lockstep.Error{Kind: lockstep.KindNotFound, Op: "find this page", Err: errors.New("not found")}
 }
 
 // statusOf is an error's kind in HTTP.

@@ -138,7 +138,7 @@ func (u *Pages) token(w http.ResponseWriter, r *http.Request) {
 	}
 	i := slices.IndexFunc(all, func(t access.Token) bool { return t.ID == r.PathValue("id") })
 	if i < 0 {
-		u.fail(w, r, &lockstep.Error{Kind: lockstep.KindNotFound, Op: "find this token", Err: errors.New("there is none of that id")})
+		u.fail(w, r, &lockstep.Error{Kind: lockstep.KindNotFound, Op: "find this token", Err: errors.New("not found")})
 		return
 	}
 	u.show(w, r, http.StatusOK, "token", u.tokenPage(r, all[i], access.Secret{}))
