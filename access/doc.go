@@ -5,10 +5,10 @@
 // grants: a Role on the deployments whose names match a pattern. A role is a
 // fixed set of permissions. What is not granted is denied.
 //
-// Two walls stand between a request and its effect. They share the roles and
+// Two checks stand between a request and its effect. They share the roles and
 // nothing else:
 //
-//   - Wall looks at the route. Routes is the one table from route to
+//   - Authorizer looks at the route. Routes is the one table from route to
 //     permission; a route that is not in it does not exist.
 //   - Guard is a lockstep.Service around another one. It looks at the
 //     deployment that each call concerns, and writes the audit log before it

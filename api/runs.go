@@ -34,7 +34,7 @@ func (a *API) registerRuns() {
 	}, a.cancel)
 	route(a, huma.Operation{
 		OperationID: "acknowledge-hold", Method: http.MethodPost, Path: "/runs/{run}/acknowledge", Tags: runs, DefaultStatus: http.StatusNoContent,
-		Summary: "Give your word that a held job is unlocked",
+		Summary: "Acknowledge a held job as unlocked",
 	}, a.acknowledge)
 	route(a, huma.Operation{
 		OperationID: "audit-run", Method: http.MethodGet, Path: "/runs/{run}/audit", Tags: runs, Summary: "Did the run keep its promises?",

@@ -30,7 +30,7 @@ func TestUsageErrors(t *testing.T) {
 		{"backup", "DEPLOYMENT is missing"},
 		{"backup shop extra", `one argument too many: "extra"`},
 		{"backup shop --nope", "unknown flag: --nope"},
-		{"runs", "say what to do: ack, audit, cancel, list, prune, show, watch"},
+		{"runs", "missing subcommand: ack, audit, cancel, list, prune, show, watch"},
 		{"runs shwo", "did you mean `lockstep runs show`?"},
 		{"runs list --state lost", `no state "lost"`},
 		{"runs list --limit -1", "below 0"},

@@ -152,7 +152,7 @@ func (i *invocation) group(c *cobra.Command, args []string) error {
 	}
 	if len(args) == 0 {
 		if c.HasParent() {
-			return usage(helpOf(c), "%ssay what to do: %s", toSay(c), strings.Join(names, ", "))
+			return usage(helpOf(c), "%smissing subcommand: %s", toSay(c), strings.Join(names, ", "))
 		}
 		return c.Help()
 	}

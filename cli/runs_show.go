@@ -14,7 +14,7 @@ import (
 
 const runsShowHelp = `Show one run: how it stands or ended, and every try of every step with its time
 and outcome. SCRIPT is how long the script itself ran, as its instance measured
-it; the lock window says which share of it was the orchestrator's own.
+it; the lock window says which share of it was orchestrator overhead.
 
   lockstep runs show latest
   lockstep runs show 0198c0de-…

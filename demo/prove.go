@@ -34,7 +34,7 @@ func (d *demonstration) prove(ctx context.Context) error {
 			return err
 		}
 	}
-	d.print("\nThe shop stood still for %s, of which %s Lockstep's own; the rest were its scripts.\n",
+	d.print("\nThe shop stood still for %s, %s of it Lockstep's overhead; the rest were its scripts.\n",
 		show.SpanOfSeconds(d.backup.LockWindow), show.SpanOfSeconds(*d.backupRun.Overhead))
 	return nil
 }

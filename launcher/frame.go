@@ -17,7 +17,7 @@ const (
 	usualLine = 2 << 10
 )
 
-var errFrame = errors.New("the launcher's answer makes no sense")
+var errFrame = errors.New("malformed reply from the launcher")
 
 // frame is one message of the launcher: a line "ID TYPE LENGTH WORD...", then
 // LENGTH bytes.

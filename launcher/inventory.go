@@ -61,7 +61,7 @@ func fieldReader(r io.Reader) (br *bufio.Reader, giveBack func()) {
 	}
 }
 
-var errInventory = errors.New("the inventory makes no sense")
+var errInventory = errors.New("malformed inventory")
 
 // Inventory lists every entry of the folder, the folder first, and calls each with
 // it: by path, but files that have several names last, all names of one together.

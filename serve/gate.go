@@ -20,14 +20,14 @@ import (
 
 // gate is who may do what to a server, and the log of who did.
 type gate struct {
-	wall      *access.Wall
-	tokens    *access.Tokens
-	sessions  *access.Sessions
-	oidc      *access.OIDC // nil: no identity provider
-	approvals *access.Approvals
-	audit     auditlog.Recorder
-	audits    *access.Audits
-	closers   []func()
+	authorizer *access.Authorizer
+	tokens     *access.Tokens
+	sessions   *access.Sessions
+	oidc       *access.OIDC // nil: no identity provider
+	approvals  *access.Approvals
+	audit      auditlog.Recorder
+	audits     *access.Audits
+	closers    []func()
 }
 
 // adminEvery is how often the token of this host is looked at.
@@ -58,7 +58,7 @@ func openGate(ctx context.Context, s Serving, cfg *config.Config, store state.Ac
 		}
 		asked = append(asked, g.oidc)
 	}
-	g.wall = access.NewWall(access.WallConfig{
+	g.authorizer = access.NewAuthorizer(access.AuthorizerConfig{
 		API: access.FirstOf(append(asked, certificates)...), Pages: access.FirstOf(g.sessions, certificates), Audit: g.audit, Log: s.Logger,
 	})
 	return g, nil

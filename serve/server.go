@@ -122,7 +122,7 @@ func face(s Serving, p parts, c server.Config) (*server.Server, error) {
 		Service: service, Schedules: schedules, Approvals: g.approvals, Audits: g.audits, Tokens: g.tokens, MayStart: mayStart,
 		Room: p.room, Limits: p.background.outbox.Limits, Version: s.Version,
 	}))
-	c.API, c.UI, c.RefuseUI, c.Metrics, c.Admit = routes, pages, pages.Refuse, p.monitoring.metrics.Handler(), g.wall.Admit
+	c.API, c.UI, c.RefuseUI, c.Metrics, c.Admit = routes, pages, pages.Refuse, p.monitoring.metrics.Handler(), g.authorizer.Admit
 	c.Version, c.Log = build.Of(s.Version), s.Logger
 	srv = server.New(c)
 	return srv, nil

@@ -73,18 +73,18 @@ func (s *Server) admitted(a *answer, r *http.Request) {
 		s.stranger(ctx, a, r, face, route)
 		return
 	}
-	crowd := s.requests
+	limiter := s.requests
 	switch {
 	case strings.HasSuffix(route, "/events") || strings.HasSuffix(route, "/stream"):
-		crowd = s.streams
+		limiter = s.streams
 	}
-	leave, err := crowd.enter(name)
+	leave, err := limiter.enter(name)
 	if err != nil {
 		api.WriteProblem(a, err)
 		return
 	}
 	defer leave()
-	if crowd == s.streams {
+	if limiter == s.streams {
 		var end context.CancelFunc
 		ctx, end = s.whileAdmitted(ctx, r, route)
 		defer end()
@@ -106,11 +106,11 @@ func (s *Server) stranger(ctx context.Context, a *answer, r *http.Request, face 
 		api.WriteProblem(a, err)
 		return
 	}
-	crowd := s.strangers
+	limiter := s.strangers
 	if strings.Contains(route, "/login/oidc") {
-		crowd = s.provided
+		limiter = s.provided
 	}
-	leave, err := crowd.enter(hostOf(r.RemoteAddr))
+	leave, err := limiter.enter(hostOf(r.RemoteAddr))
 	if err != nil {
 		api.WriteProblem(a, err)
 		return
@@ -203,7 +203,7 @@ func (s *Server) readBody(a *answer, r *http.Request) error {
 // must not stand before others'.
 func (s *Server) mayRead(a *answer, r *http.Request) (leave func(), err error) {
 	if a.name == "" {
-		leave = s.porch.enter(hostOf(r.RemoteAddr), func() { _ = a.control.SetReadDeadline(time.Now()) })
+		leave = s.queue.enter(hostOf(r.RemoteAddr), func() { _ = a.control.SetReadDeadline(time.Now()) })
 		_ = a.control.SetReadDeadline(time.Now().Add(formTimeout))
 		return leave, nil
 	}

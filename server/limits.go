@@ -79,12 +79,12 @@ const (
 	maxStranger = 16 << 10
 	// formTimeout is for those bodies: a form arrives with its head.
 	formTimeout = 3 * time.Second
-	// maxPorch strangers may be sending at once, onePorch from one address.
-	maxPorch, onePorch = 256, 32
+	// maxQueued strangers may be sending at once, oneQueued from one address.
+	maxQueued, oneQueued = 256, 32
 )
 
-// crowd counts who is being answered.
-type crowd struct {
+// limiter bounds how many are answered at once, and how many of one name.
+type limiter struct {
 	what string
 	most int
 
@@ -93,12 +93,12 @@ type crowd struct {
 	by  map[string]int
 }
 
-func newCrowd(what string, most int) *crowd {
-	return &crowd{what: what, most: most, by: map[string]int{}}
+func newLimiter(what string, most int) *limiter {
+	return &limiter{what: what, most: most, by: map[string]int{}}
 }
 
 // enter counts one more; leave must be called where there is no error.
-func (c *crowd) enter(name string) (leave func(), err error) {
+func (c *limiter) enter(name string) (leave func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	half := max(1, c.most/2)
@@ -107,17 +107,17 @@ func (c *crowd) enter(name string) (leave func(), err error) {
 		return nil, &api.Problem{
 			Type: "urn:lockstep:problem:unavailable", Title: http.StatusText(http.StatusServiceUnavailable),
 			Status: http.StatusServiceUnavailable, Kind: "unavailable",
-			Detail: fmt.Sprintf("%d %s are being answered, and no more", c.most, c.what), Hint: "ask again in a moment",
+			Detail: fmt.Sprintf("limit of %d concurrent %s reached", c.most, c.what), Hint: "ask again in a moment",
 		}
 	case c.by[name] >= half:
-		return nil, api.TooMany(fmt.Sprintf("%d %s of %s are being answered, and no more for one", half, c.what, name), "end some of them")
+		return nil, api.TooMany(fmt.Sprintf("limit of %d concurrent %s for %s reached", half, c.what, name), "end some of them")
 	}
 	c.all++
 	c.by[name]++
 	return func() { c.leave(name) }, nil
 }
 
-func (c *crowd) leave(name string) {
+func (c *limiter) leave(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.all--

@@ -55,11 +55,11 @@ func (s *seats) leave(name string) {
 	s.freed = make(chan struct{})
 }
 
-// porch is where strangers wait who have not sent all of their body. It is never
+// queue is where strangers wait who have not sent all of their body. It is never
 // full for who comes: the one who has been there longest goes, of those from the
 // address that has most. A form arrives with its head, so that it stands there
 // for no time, and who sends slowly keeps nobody out.
-type porch struct {
+type queue struct {
 	most, each int
 
 	mu      sync.Mutex
@@ -73,7 +73,7 @@ type waiter struct {
 
 // enter lets somebody wait; expel is called, once at most and not under a lock
 // of theirs, if they have to go before they leave.
-func (p *porch) enter(host string, expel func()) (leave func()) {
+func (p *queue) enter(host string, expel func()) (leave func()) {
 	w := &waiter{host, expel}
 	p.mu.Lock()
 	gone := p.room(host)
@@ -92,7 +92,7 @@ func (p *porch) enter(host string, expel func()) (leave func()) {
 }
 
 // room makes room for one more from a host, and gives who has to go for it.
-func (p *porch) room(host string) *waiter {
+func (p *queue) room(host string) *waiter {
 	by := map[string]int{}
 	for _, w := range p.waiting {
 		by[w.host]++

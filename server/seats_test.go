@@ -37,18 +37,18 @@ func TestWhoSendsSlowlyKeepsNobodyOut(t *testing.T) {
 		return conn
 	}
 	first := slow("POST /api/login HTTP/1.1\r\n")
-	for range onePorch + 8 {
+	for range oneQueued + 8 {
 		slow("POST /api/login HTTP/1.1\r\n")
 	}
 	for range 8 { // of which two may be read
 		slow("POST /api/x HTTP/1.1\r\nAuthorization: slow\r\n")
 	}
 	eventually(t, "the slow ones are being waited for", func() bool {
-		s.porch.mu.Lock()
-		defer s.porch.mu.Unlock()
+		s.queue.mu.Lock()
+		defer s.queue.mu.Unlock()
 		s.bodies.mu.Lock()
 		defer s.bodies.mu.Unlock()
-		return len(s.porch.waiting) == onePorch && s.bodies.by["slow"] == 2
+		return len(s.queue.waiting) == oneQueued && s.bodies.by["slow"] == 2
 	})
 	if resp, _ := s.get("/api/login", ""); resp.StatusCode != http.StatusOK {
 		t.Errorf("the form: %s", resp.Status)
@@ -84,10 +84,10 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// TestPorch_WhoHasMostGoes: an address that is alone never has to go for those
+// TestQueue_WhoHasMostGoes: an address that is alone never has to go for those
 // who come from one that sends many.
-func TestPorch_WhoHasMostGoes(t *testing.T) {
-	p := &porch{most: 6, each: 4}
+func TestQueue_WhoHasMostGoes(t *testing.T) {
+	p := &queue{most: 6, each: 4}
 	var gone []string
 	enter := func(host, name string) func() {
 		return p.enter(host, func() { gone = append(gone, name) })
@@ -139,7 +139,7 @@ func TestWhoAsksTheProviderKeepsNobodyFromTheForm(t *testing.T) {
 }
 
 func TestCrowd_OneMayNotTakeAll(t *testing.T) {
-	c := newCrowd("streams", 4)
+	c := newLimiter("streams", 4)
 	var leave []func()
 	for _, who := range []string{"a", "a", "b", "b"} {
 		l, err := c.enter(who)

@@ -54,10 +54,10 @@ type Server struct {
 	// streams and requests count what is being answered, strangers what is
 	// answered to people who are not known, by their address, and provided what
 	// an identity provider is asked for them.
-	streams, requests, strangers, provided *crowd
+	streams, requests, strangers, provided *limiter
 
 	bodies *seats
-	porch  *porch
+	queue  *queue
 	end    context.CancelFunc
 }
 
@@ -72,12 +72,12 @@ func New(cfg Config) *Server {
 	cfg.Limits = cfg.Limits.withDefaults()
 	s := &Server{
 		cfg:       cfg,
-		streams:   newCrowd("streams", cfg.Limits.Streams),
-		requests:  newCrowd("requests", cfg.Limits.Requests),
-		strangers: newCrowd("requests of people who are not logged in", cfg.Limits.Strangers),
-		provided:  newCrowd("logins at the identity provider", max(1, cfg.Limits.Strangers/4)),
+		streams:   newLimiter("streams", cfg.Limits.Streams),
+		requests:  newLimiter("requests", cfg.Limits.Requests),
+		strangers: newLimiter("requests of people who are not logged in", cfg.Limits.Strangers),
+		provided:  newLimiter("logins at the identity provider", max(1, cfg.Limits.Strangers/4)),
 		bodies:    newSeats(cfg.Limits.Bodies),
-		porch:     &porch{most: maxPorch, each: onePorch},
+		queue:     &queue{most: maxQueued, each: oneQueued},
 	}
 	base, end := context.WithCancel(context.Background())
 	s.end = end
@@ -132,14 +132,14 @@ func Listen(ctx context.Context, addr string, encrypted bool) (net.Listener, err
 		return l, nil
 	}
 	return nil, errors.Join(l.Close(), &lockstep.Error{
-		Kind: lockstep.KindRefused, Op: op, Err: errors.New("others could read along: beyond loopback it must be TLS"),
+		Kind: lockstep.KindRefused, Op: op, Err: errors.New("TLS is required on non-loopback addresses"),
 		Hint: "give server.tls a cert_file and a key_file, or listen on 127.0.0.1 behind a proxy that has them",
 	})
 }
 
 // Serve answers requests until Close is called; it closes the listener.
 func (s *Server) Serve(l net.Listener) error {
-	l = newGate(l, s.cfg.Limits.Connections, s.cfg.TLS == nil, s.cfg.Proxies)
+	l = newConnections(l, s.cfg.Limits.Connections, s.cfg.TLS == nil, s.cfg.Proxies)
 	var err error
 	if s.cfg.TLS != nil {
 		err = s.http.ServeTLS(l, "", "")

@@ -118,7 +118,7 @@ func locksText(rep lockstep.RunReport) string {
 func windowText(rep lockstep.RunReport) string {
 	text := SpanOfSeconds(*rep.LockWindow)
 	if rep.Overhead != nil && *rep.LockWindow > 0 {
-		text += fmt.Sprintf(", of which %s (%.0f%%) the orchestrator's own", SpanOfSeconds(*rep.Overhead), 100**rep.Overhead / *rep.LockWindow)
+		text += fmt.Sprintf(", %s (%.0f%%) of it orchestrator overhead", SpanOfSeconds(*rep.Overhead), 100**rep.Overhead / *rep.LockWindow)
 	}
 	return text
 }

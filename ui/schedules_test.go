@@ -285,7 +285,7 @@ func TestAChangeOfAScheduleUndoesNobodyElses(t *testing.T) {
 	if err := s.Delete(t.Context(), "tidy", "token:ben"); err != nil {
 		t.Fatal(err)
 	}
-	refused("one that is deleted", ask(h, "POST", path, mine), http.StatusNotFound, "there is none")
+	refused("one that is deleted", ask(h, "POST", path, mine), http.StatusNotFound, "not found")
 	if _, err := s.Get(t.Context(), "tidy"); lockstep.KindOf(err) != lockstep.KindNotFound {
 		t.Errorf("one that was deleted is there again: %v", err)
 	}

@@ -122,7 +122,7 @@ func (h *head) check() error {
 	for _, rec := range h.Files {
 		err := lockstep.CheckName("artifact", rec.Name)
 		if err != nil || !rec.named() || rec.sealed() != (h.Version == sealedVersion) || names[rec.Name] || rec.Bytes < 0 || rec.ListBytes < 0 {
-			return corrupt(fmt.Sprintf("its record of artifact %q makes no sense", rec.Name))
+			return corrupt(fmt.Sprintf("its record of artifact %q is malformed", rec.Name))
 		}
 		names[rec.Name] = true
 	}

@@ -163,8 +163,8 @@ func (r *resolution) close() error {
 // asked, once for each user and group. Where its calls must be exact, the
 // instances are; one of them that is not there any more took its users along.
 func (s *Source) Remove(ctx context.Context, left []lockstep.Resource, now *source.Resolved) (gone []lockstep.Resource, err error) {
-	type crowd struct{ group, user string }
-	users := map[crowd][]lockstep.Resource{}
+	type login struct{ group, user string }
+	users := map[login][]lockstep.Resource{}
 	var errs []error
 	for _, x := range left {
 		group, _, ok := cutInstance(x.Instance)
@@ -172,7 +172,7 @@ func (s *Source) Remove(ctx context.Context, left []lockstep.Resource, now *sour
 			errs = append(errs, fmt.Errorf("remove SSH user: %+v is none of a deployment of a director", x))
 			continue
 		}
-		users[crowd{group, x.Name}] = append(users[crowd{group, x.Name}], x)
+		users[login{group, x.Name}] = append(users[login{group, x.Name}], x)
 	}
 	for c, resources := range users {
 		removed, err := s.removeUser(ctx, c.group, c.user, resources, now)

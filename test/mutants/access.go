@@ -45,19 +45,19 @@ var accessMutants = []mutant{
 		Old: "	if deployment != ServerWide && !p.May(DeploymentsRead, deployment) {\n		return p, errNoDeployment(deployment)\n	}\n", New: "",
 	},
 	{
-		Name: "access: a route that is not in the table", File: "access/wall.go", Test: inAccess,
+		Name: "access: a route that is not in the table", File: "access/authorizer.go", Test: inAccess,
 		Why: "a new route is open until somebody thinks of it",
 		Old: "	case route != \"\" && !ok:\n", New: "	case false:\n",
 	},
 	{
-		Name: "access: nobody without an error", File: "access/wall.go", Test: inAccess,
+		Name: "access: nobody without an error", File: "access/authorizer.go", Test: inAccess,
 		Why: "an authenticator with a defect lets everybody in",
 		Old: "	case p.Name == \"\":\n		return nil, \"\", errUnknownCredential()\n", New: "",
 	},
 	{
-		Name: "access: a session opens the API", File: "access/wall.go", Test: inAccess,
+		Name: "access: a session opens the API", File: "access/authorizer.go", Test: inAccess,
 		Why: "a page of another site reaches the API with the browser's cookie",
-		Old: "	return FirstOf(wall.cfg.Pages).Authenticate(r)\n", New: "	return FirstOf(wall.cfg.Pages, wall.cfg.API).Authenticate(r)\n",
+		Old: "	return FirstOf(authorizer.cfg.Pages).Authenticate(r)\n", New: "	return FirstOf(authorizer.cfg.Pages, wall.cfg.API).Authenticate(r)\n",
 	},
 	{
 		Name: "access: done without a log", File: "access/guard.go", Test: inAccess,

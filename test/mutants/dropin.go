@@ -49,7 +49,7 @@ var dropinMutants = []mutant{
 		File: "server/seats.go",
 		Old:  "	case by[host] >= p.each:\n	case len(p.waiting) >= p.most:",
 		New:  "	case len(p.waiting) >= p.most:",
-		Test: "./server -run Porch|SendsSlowly",
+		Test: "./server -run Queue|SendsSlowly",
 	},
 	{
 		Name: "dropin-known-one-takes-all-bodies",
@@ -63,8 +63,8 @@ var dropinMutants = []mutant{
 		Name: "dropin-provider-before-the-form",
 		Why:  "an identity provider that hangs keeps the login form shut",
 		File: "server/handler.go",
-		Old:  "		crowd = s.provided",
-		New:  "		crowd = s.strangers",
+		Old:  "		limiter = s.provided",
+		New:  "		limiter = s.strangers",
 		Test: "./server -run Provider",
 	},
 	{

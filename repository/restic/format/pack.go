@@ -101,7 +101,7 @@ func parseHeader(head []byte, size int) ([]Blob, error) {
 			entry = packedEntry
 		}
 		if head[0] > packedFlag+1 || len(head) < entry {
-			return nil, fmt.Errorf("%w: a pack's header makes no sense", repository.ErrCorrupt)
+			return nil, fmt.Errorf("%w: a pack's header is malformed", repository.ErrCorrupt)
 		}
 		b := Blob{Kind: Kind(head[0] & 1), Offset: at, Length: binary.LittleEndian.Uint32(head[1:]), ID: ID(head[entry-32 : entry])}
 		if entry == packedEntry {

@@ -11,8 +11,8 @@ import (
 	"lockstep/auditlog"
 )
 
-// WallConfig is what a wall knows people by.
-type WallConfig struct {
+// AuthorizerConfig is what a authorizer knows people by.
+type AuthorizerConfig struct {
 	// API recognizes who asks below /api/ and at /metrics; Pages who asks for
 	// anything else, by a session or a certificate. Pages may be nil: then
 	// nobody is known there. Neither is asked for public routes.
@@ -22,18 +22,18 @@ type WallConfig struct {
 	Log   *slog.Logger // nil is slog.Default
 }
 
-// Wall decides about a request by its route alone, before anybody answers it.
-type Wall struct {
-	cfg     WallConfig
+// Authorizer decides about a request by its route alone, before anybody answers it.
+type Authorizer struct {
+	cfg     AuthorizerConfig
 	denials *denials
 }
 
-// NewWall makes a Wall.
-func NewWall(cfg WallConfig) *Wall {
+// NewAuthorizer makes a Authorizer.
+func NewAuthorizer(cfg AuthorizerConfig) *Authorizer {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	return &Wall{cfg: cfg, denials: newDenials(cfg.Audit, cfg.Log)}
+	return &Authorizer{cfg: cfg, denials: newDenials(cfg.Audit, cfg.Log)}
 }
 
 // Admit decides whether a request may pass to that route, the METHOD and
@@ -42,13 +42,13 @@ func NewWall(cfg WallConfig) *Wall {
 // if it is known who asks: whoever answers says that there is nothing. The
 // error is of KindUnauthenticated, KindForbidden, KindNotFound or
 // KindUnavailable, the last one maybe with a *Busy.
-func (wall *Wall) Admit(r *http.Request, route string) (context.Context, string, error) {
+func (authorizer *Authorizer) Admit(r *http.Request, route string) (context.Context, string, error) {
 	ctx := WithAddress(r.Context(), addressOf(r))
 	wants, ok := Routes[route]
 	if wants == Public && ok {
 		return ctx, "", nil
 	}
-	p, err := wall.authenticate(r)
+	p, err := authorizer.authenticate(r)
 	switch {
 	case err != nil:
 		return nil, "", err
@@ -57,7 +57,7 @@ func (wall *Wall) Admit(r *http.Request, route string) (context.Context, string,
 	case route != "" && !ok:
 		return nil, p.String(), &lockstep.Error{Kind: lockstep.KindNotFound, Err: errors.New("no route has that path")}
 	case route != "" && !p.MayUse(wants):
-		wall.denials.record(ctx, p, auditlog.Entry{Action: string(wants), Object: route})
+		authorizer.denials.record(ctx, p, auditlog.Entry{Action: string(wants), Object: route})
 		return nil, p.String(), errForbidden(p, wants, ServerWide)
 	}
 	return WithPrincipal(ctx, p), p.String(), nil
@@ -65,11 +65,11 @@ func (wall *Wall) Admit(r *http.Request, route string) (context.Context, string,
 
 // authenticate asks who is responsible for that path. A session opens pages
 // only: whatever makes a browser send its cookie reaches nothing else.
-func (wall *Wall) authenticate(r *http.Request) (Principal, error) {
+func (authorizer *Authorizer) authenticate(r *http.Request) (Principal, error) {
 	if ForAPI(r) {
-		return wall.cfg.API.Authenticate(r)
+		return authorizer.cfg.API.Authenticate(r)
 	}
-	return FirstOf(wall.cfg.Pages).Authenticate(r)
+	return FirstOf(authorizer.cfg.Pages).Authenticate(r)
 }
 
 // ForAPI reports whether a request is for programs, not for browsers.

@@ -7,7 +7,7 @@ import (
 )
 
 // One host may not have all connections, unless others stand behind it.
-func TestGate_OneHostMayNotHaveAll(t *testing.T) {
+func TestConnections_OneHostMayNotHaveAll(t *testing.T) {
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.5/32")}
 	for name, tc := range map[string]struct {
 		from func(n int) string
@@ -20,11 +20,11 @@ func TestGate_OneHostMayNotHaveAll(t *testing.T) {
 		"a proxy":            {func(int) string { return "10.0.0.5:5000" }, 8},
 		"no two of one host": {func(n int) string { return "192.0.2." + string(rune('1'+n)) + ":5000" }, 8},
 	} {
-		g := newGate(nil, 8, true, proxies)
+		c := newConnections(nil, 8, true, proxies)
 		var open []func()
 		for n := range 9 {
 			addr := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(tc.from(n)))
-			if leave, ok := g.enter(addr); ok {
+			if leave, ok := c.enter(addr); ok {
 				open = append(open, leave)
 			}
 		}
@@ -34,8 +34,8 @@ func TestGate_OneHostMayNotHaveAll(t *testing.T) {
 		for _, leave := range open {
 			leave()
 		}
-		if g.open != 0 || len(g.by) != 0 {
-			t.Errorf("%s: %d are left: %v", name, g.open, g.by)
+		if c.open != 0 || len(c.by) != 0 {
+			t.Errorf("%s: %d are left: %v", name, c.open, c.by)
 		}
 	}
 }

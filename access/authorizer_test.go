@@ -35,14 +35,14 @@ func statusOf(err error) int {
 
 // admit is how a request for that route is answered, as a status.
 func admit(auth Authenticator, route string) int {
-	return admitAt(WallConfig{API: auth, Pages: auth, Audit: &memoryLog{}, Log: slog.New(slog.DiscardHandler)}, route, "/")
+	return admitAt(AuthorizerConfig{API: auth, Pages: auth, Audit: &memoryLog{}, Log: slog.New(slog.DiscardHandler)}, route, "/")
 }
 
-func admitAt(cfg WallConfig, route, path string) int {
-	wall := NewWall(cfg)
+func admitAt(cfg AuthorizerConfig, route, path string) int {
+	authorizer := NewAuthorizer(cfg)
 	r := httptest.NewRequest("GET", path, nil)
 	r.RemoteAddr = "10.1.2.3:4567"
-	ctx, _, err := wall.Admit(r, route)
+	ctx, _, err := authorizer.Admit(r, route)
 	switch {
 	case err != nil:
 		return statusOf(err)
@@ -97,7 +97,7 @@ func TestWall_WhatIsNotInTheTableDoesNotExist(t *testing.T) {
 		{holder{}, "", 401},
 	} {
 		for _, path := range []string{"/", "/api/v1/runs"} {
-			cfg := WallConfig{API: tc.auth, Pages: tc.auth, Audit: &memoryLog{}, Log: slog.New(slog.DiscardHandler)}
+			cfg := AuthorizerConfig{API: tc.auth, Pages: tc.auth, Audit: &memoryLog{}, Log: slog.New(slog.DiscardHandler)}
 			if got := admitAt(cfg, tc.route, path); got != tc.want {
 				t.Errorf("%v for %q at %s: %d, want %d", tc.auth, tc.route, path, got, tc.want)
 			}
@@ -118,7 +118,7 @@ func TestWall_PagesAndAPIKnowPeopleApart(t *testing.T) {
 		{admin, nobody, "/metrics", 200}, {nobody, admin, "/metrics", 401},
 		{admin, nobody, "/runs", 401}, {nobody, admin, "/runs", 200}, {admin, nil, "/runs", 401},
 	} {
-		cfg := WallConfig{API: FirstOf(tc.api), Pages: tc.pages, Audit: &memoryLog{}}
+		cfg := AuthorizerConfig{API: FirstOf(tc.api), Pages: tc.pages, Audit: &memoryLog{}}
 		if got := admitAt(cfg, "GET /api/v1/runs", tc.path); got != tc.want {
 			t.Errorf("%v, %v at %s: %d, want %d", tc.api, tc.pages, tc.path, got, tc.want)
 		}
@@ -127,9 +127,9 @@ func TestWall_PagesAndAPIKnowPeopleApart(t *testing.T) {
 
 func TestWall_TellsWhoWasDenied(t *testing.T) {
 	log := &memoryLog{}
-	wall := NewWall(WallConfig{API: holder{p: Principal{Name: "ann", Kind: KindToken, Grants: []Grant{{RoleViewer, "*"}}}}, Audit: log, Log: slog.New(slog.DiscardHandler)})
+	authorizer := NewAuthorizer(AuthorizerConfig{API: holder{p: Principal{Name: "ann", Kind: KindToken, Grants: []Grant{{RoleViewer, "*"}}}}, Audit: log, Log: slog.New(slog.DiscardHandler)})
 	for range 1000 {
-		_, who, err := wall.Admit(httptest.NewRequest("POST", "/api/v1/tokens", nil), "POST /api/v1/tokens")
+		_, who, err := authorizer.Admit(httptest.NewRequest("POST", "/api/v1/tokens", nil), "POST /api/v1/tokens")
 		if who != "token:ann" || lockstep.KindOf(err) != lockstep.KindForbidden {
 			t.Fatalf("%s, %v", who, err)
 		}

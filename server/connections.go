@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// gate is a listener that keeps no more than a number of connections open, and
+// connections is a listener that keeps no more than a number of connections open, and
 // no more than half of them from one address. One beyond that is told so, if it
 // is not encrypted, and closed.
-type gate struct {
+type connections struct {
 	net.Listener
 	most  int
 	plain bool
@@ -24,32 +24,32 @@ type gate struct {
 	telling chan struct{}
 }
 
-func newGate(l net.Listener, most int, plain bool, proxies []netip.Prefix) *gate {
-	return &gate{
+func newConnections(l net.Listener, most int, plain bool, proxies []netip.Prefix) *connections {
+	return &connections{
 		Listener: l, most: most, plain: plain, by: map[netip.Addr]int{}, telling: make(chan struct{}, 64),
 		many: append([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, proxies...),
 	}
 }
 
 // enter counts a connection, if it may be open; leave must be called then.
-func (g *gate) enter(from net.Addr) (leave func(), ok bool) {
+func (c *connections) enter(from net.Addr) (leave func(), ok bool) {
 	var host netip.Addr // the zero one is nobody's
-	if at, err := netip.ParseAddrPort(from.String()); err == nil && !trusted(g.many, at.Addr()) {
+	if at, err := netip.ParseAddrPort(from.String()); err == nil && !trusted(c.many, at.Addr()) {
 		host = oneHost(at.Addr())
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.open >= g.most || host.IsValid() && g.by[host] >= max(1, g.most/2) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open >= c.most || host.IsValid() && c.by[host] >= max(1, c.most/2) {
 		return nil, false
 	}
-	g.open++
-	g.by[host]++
+	c.open++
+	c.by[host]++
 	return func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.open--
-		if g.by[host]--; g.by[host] == 0 {
-			delete(g.by, host)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.open--
+		if c.by[host]--; c.by[host] == 0 {
+			delete(c.by, host)
 		}
 	}, true
 }
@@ -67,28 +67,28 @@ const fullAnswer = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: applicatio
 	`{"type":"urn:lockstep:problem:unavailable","title":"Service Unavailable","status":503,"detail":"too many connections are open","hint":"try again in a moment","kind":"unavailable"}` + "\n"
 
 // Accept implements net.Listener.
-func (g *gate) Accept() (net.Conn, error) {
+func (c *connections) Accept() (net.Conn, error) {
 	for {
-		conn, err := g.Listener.Accept()
+		conn, err := c.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if leave, ok := g.enter(conn.RemoteAddr()); ok {
-			return &gated{Conn: conn, leave: leave}, nil
+		if leave, ok := c.enter(conn.RemoteAddr()); ok {
+			return &counted{Conn: conn, leave: leave}, nil
 		}
-		g.refuse(conn)
+		c.refuse(conn)
 	}
 }
 
-func (g *gate) refuse(conn net.Conn) {
-	if !g.plain {
+func (c *connections) refuse(conn net.Conn) {
+	if !c.plain {
 		_ = conn.Close()
 		return
 	}
 	select {
-	case g.telling <- struct{}{}:
+	case c.telling <- struct{}{}:
 		go func() {
-			defer func() { <-g.telling }()
+			defer func() { <-c.telling }()
 			tell(conn)
 		}()
 	default:
@@ -115,15 +115,15 @@ func tell(conn net.Conn) {
 	}
 }
 
-// gated is a connection that counts until it is closed.
-type gated struct {
+// counted is a connection that counts until it is closed.
+type counted struct {
 	net.Conn
 	leave func()
 	once  sync.Once
 }
 
 // Close implements net.Conn.
-func (c *gated) Close() error {
+func (c *counted) Close() error {
 	c.once.Do(c.leave)
 	return c.Conn.Close()
 }
