@@ -60,7 +60,7 @@ func NewMetrics(version string, now Now) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(
-		m.runs, m.duration, m.stages, m.windows, m.scripts, m.notices, info, newPresent(now),
+		m.runs, m.duration, m.stages, m.windows, m.scripts, m.notices, info, newGauges(now),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m

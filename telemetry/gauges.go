@@ -44,18 +44,18 @@ var keptStates = []lockstep.DataState{
 // collectWithin bounds one collection.
 const collectWithin = 5 * time.Second
 
-// present collects the gauges of what is true now.
-type present struct {
+// gauges collects what is true now.
+type gauges struct {
 	now                                                  Now
 	locked, since, success, window, expected, size, open *prometheus.Desc
 	backups, half, missing, free                         *prometheus.Desc
 }
 
-func newPresent(now Now) *present {
+func newGauges(now Now) *gauges {
 	gauge := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("lockstep_"+name, help, labels, nil)
 	}
-	return &present{
+	return &gauges{
 		now:      now,
 		locked:   gauge("locked", "1 while anything of the deployment is or may be locked.", "deployment"),
 		since:    gauge("locked_since_timestamp_seconds", "When the oldest lock that is still held was taken; absent while nothing is locked.", "deployment"),
@@ -72,7 +72,7 @@ func newPresent(now Now) *present {
 }
 
 // Describe implements prometheus.Collector.
-func (p *present) Describe(to chan<- *prometheus.Desc) {
+func (p *gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{p.locked, p.since, p.success, p.window, p.expected, p.size, p.open, p.backups, p.half, p.missing, p.free} {
 		to <- d
 	}
@@ -80,7 +80,7 @@ func (p *present) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector. What cannot be read is an invalid
 // metric, never a number: nothing is guessed from a listing that failed.
-func (p *present) Collect(to chan<- prometheus.Metric) {
+func (p *gauges) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectWithin)
 	defer cancel()
 	deployments, err := p.now.Deployments(ctx)
@@ -108,7 +108,7 @@ func (p *present) Collect(to chan<- prometheus.Metric) {
 	p.collectKept(ctx, to, deployments)
 }
 
-func (p *present) collectKept(ctx context.Context, to chan<- prometheus.Metric, deployments []lockstep.DeploymentInfo) {
+func (p *gauges) collectKept(ctx context.Context, to chan<- prometheus.Metric, deployments []lockstep.DeploymentInfo) {
 	kept, err := p.now.Kept(ctx)
 	if err != nil {
 		to <- value(p.missing, 1)
@@ -149,7 +149,7 @@ func namesOf(deployments []lockstep.DeploymentInfo, held []lockstep.Hold) []stri
 	return names
 }
 
-func (p *present) collectLocks(to chan<- prometheus.Metric, name string, held []lockstep.Hold) {
+func (p *gauges) collectLocks(to chan<- prometheus.Metric, name string, held []lockstep.Hold) {
 	var since time.Time
 	for _, h := range held {
 		if h.Deployment == name && (since.IsZero() || h.Since.Before(since)) {
@@ -164,7 +164,7 @@ func (p *present) collectLocks(to chan<- prometheus.Metric, name string, held []
 	to <- value(p.since, seconds(since), name)
 }
 
-func (p *present) collectOpen(to chan<- prometheus.Metric, name string, running []lockstep.RunSummary) {
+func (p *gauges) collectOpen(to chan<- prometheus.Metric, name string, running []lockstep.RunSummary) {
 	var alive, abandoned float64
 	for _, r := range running {
 		switch {
@@ -179,7 +179,7 @@ func (p *present) collectOpen(to chan<- prometheus.Metric, name string, running 
 	to <- value(p.open, abandoned, name, "abandoned")
 }
 
-func (p *present) collectLast(ctx context.Context, to chan<- prometheus.Metric, name string) {
+func (p *gauges) collectLast(ctx context.Context, to chan<- prometheus.Metric, name string) {
 	for _, op := range []lockstep.Operation{lockstep.OperationBackup, lockstep.OperationRestore, lockstep.OperationCheck} {
 		runs, err := p.now.Runs(ctx, lockstep.RunFilter{Deployment: name, Operation: op, State: lockstep.RunSucceeded, Limit: 1})
 		if err != nil {
@@ -207,7 +207,7 @@ func (p *present) collectLast(ctx context.Context, to chan<- prometheus.Metric, 
 // looked for.
 const lastWindows = 10
 
-func (p *present) collectSizes(ctx context.Context, to chan<- prometheus.Metric, name string) {
+func (p *gauges) collectSizes(ctx context.Context, to chan<- prometheus.Metric, name string) {
 	if every := p.now.ExpectedInterval(ctx, name); every > 0 {
 		to <- value(p.expected, every.Seconds(), name)
 	}
