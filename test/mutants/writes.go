@@ -104,7 +104,7 @@ var writeMutants = []mutant{
 	{
 		Name: "restic: the first rotten blob of a range hides the others", File: "repository/restic/vault/load.go", Test: "./repository/restic/vault -run AllRottenBlobsOfARange",
 		Why: "nine of ten blobs under a bad sector count as stored, and each later backup of their content is damaged",
-		Old: "			first = cmp.Or(first, v.rotten(w, err))\n			continue\n", New: "			return v.rotten(w, err)\n",
+		Old: "			first = cmp.Or(first, err)\n			continue\n", New: "			return err\n",
 	},
 	{
 		Name: "restic: a bad sector is none of a blob", File: "repository/restic/vault/load.go", Test: "./repository/restic/vault -run AllRottenBlobsOfARange",
