@@ -140,7 +140,7 @@ var provokedMessages = []struct {
 		{"a certificate that is not there", "printf 'server: {listen: \"127.0.0.1:0\", tls: {cert_file: no.pem, key_file: no.key}}\\n' >>lockstep.yaml", "lockstep serve"},
 	}},
 	{"Ctrl-C", []provoked{
-		{"while a backup script runs", "put db/jobs/postgres/bin/backup '#!/bin/sh\necho begun >\"${0%/jobs/*}/begun\"\nexec sleep 20'", "lockstep backup shop & until [ -e shop/db/begun ]; do sleep 0.05; done; kill -TERM $!; wait $!"},
+		{"while a backup script runs", "rm shop/files/jobs/blobs/bin/backup; put db/jobs/postgres/bin/backup '#!/bin/sh\necho begun >\"${0%/jobs/*}/begun\"\nexec sleep 20'", "lockstep backup shop & until [ -e shop/db/begun ]; do sleep 0.05; done; kill -TERM $!; wait $!"},
 	}},
 }
 
