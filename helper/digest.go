@@ -97,5 +97,6 @@ func (d *digester) work() {
 func (d *digester) close() {
 	if d.jobs != nil {
 		close(d.jobs)
+		d.jobs = nil
 	}
 }

@@ -43,31 +43,30 @@ func (w *walk) file(dir int, name string, seen *unix.Stat_t) error {
 
 // content reads an open file, once.
 func (w *walk) content(fd int, st *unix.Stat_t) error {
-	data := dataOf(fd, st)
+	data := []extent{{0, st.Size}}
 	if w.archive {
+		data = dataOf(fd, st, w.seek)
 		w.out.putHead(w.memberOf(st, "", data))
 	}
 	w.sum.begin(st.Size)
 	pos := int64(0)
 	for _, d := range data {
-		w.sum.zeros(d.off - pos)
-		if err := w.read(fd, d); err != nil {
+		err := w.hole(fd, extent{pos, d.off - pos})
+		if err == nil {
+			err = w.read(fd, d)
+		}
+		if err != nil {
 			return failed("read", w.shown(), err)
 		}
 		pos = d.off + d.len
 	}
-	w.sum.zeros(st.Size - pos)
+	if err := w.hole(fd, extent{pos, st.Size - pos}); err != nil {
+		return failed("read", w.shown(), err)
+	}
 	if w.archive {
 		w.out.pad()
 	}
 	sum := w.sum.end()
-	var after unix.Stat_t
-	if err := stat(fd, &after); err != nil {
-		return failed("look again at", w.shown(), err)
-	}
-	if after.Ctim != st.Ctim || after.Size != st.Size {
-		w.changed("file changed as we read it")
-	}
 	return w.told(st, "", hex.EncodeToString(sum[:]))
 }
 
@@ -100,16 +99,21 @@ func (w *walk) read(fd int, d extent) error {
 
 // entry takes in what has no content, or whose digest is known: path is set.
 func (w *walk) entry(st *unix.Stat_t, link, sum string) error {
-	if w.archive && st.Mode&unix.S_IFMT != unix.S_IFSOCK { // no archive has a socket
+	if w.archive && !w.again && st.Mode&unix.S_IFMT != unix.S_IFSOCK { // no archive has a socket
 		w.out.putHead(w.memberOf(st, link, nil))
 	}
 	return w.told(st, link, sum)
 }
 
-// told puts an entry into the list.
+// told puts an entry into the list. In a second look at what was archived, it only notes
+// what it is.
 func (w *walk) told(st *unix.Stat_t, link, sum string) error {
 	if w.n++; w.n > maxEntries {
 		return errMany
+	}
+	w.note(st)
+	if w.again {
+		return nil
 	}
 	path := string(w.path)
 	if n := len(path); n > 0 && path[n-1] == '/' {

@@ -94,6 +94,9 @@ func pack(o *output, stderr io.Writer) (bool, error) {
 	if err := w.all(); err != nil {
 		return false, err
 	}
+	if err := w.lookAgain(); err != nil {
+		return false, err
+	}
 	o.endArchive()
 	return w.touched, o.end()
 }

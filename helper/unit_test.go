@@ -46,6 +46,34 @@ func TestKnownAsLongAsItIsUntouched(t *testing.T) {
 	}
 }
 
+// TestASecondLook sees whatever is not as it was.
+func TestASecondLook(t *testing.T) {
+	t.Parallel()
+	is := func(change func(w *walk, st *unix.Stat_t)) uint64 {
+		w := newWalk(&output{})
+		w.archive, w.path = true, []byte("a/b")
+		st := unix.Stat_t{Dev: 1, Ino: 2, Size: 3, Nlink: 4, Ctim: unix.Timespec{Sec: 5, Nsec: 6}}
+		change(w, &st)
+		w.note(&st)
+		return w.looked.Sum64()
+	}
+	same := is(func(*walk, *unix.Stat_t) {})
+	if is(func(*walk, *unix.Stat_t) {}) != same {
+		t.Error("the same is not the same")
+	}
+	for name, change := range map[string]func(w *walk, st *unix.Stat_t){
+		"path":   func(w *walk, _ *unix.Stat_t) { w.path[0] = 'c' },
+		"inode":  func(_ *walk, st *unix.Stat_t) { st.Ino++ },
+		"size":   func(_ *walk, st *unix.Stat_t) { st.Size++ },
+		"second": func(_ *walk, st *unix.Stat_t) { st.Ctim.Sec++ },
+		"moment": func(_ *walk, st *unix.Stat_t) { st.Ctim.Nsec++ },
+	} {
+		if is(change) == same {
+			t.Errorf("another %s is not seen", name)
+		}
+	}
+}
+
 // TestSmallHolesAreContent: of more parts than readers take, the nearest are joined.
 func TestSmallHolesAreContent(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,10 @@
 package helper
 
 import (
+	"encoding/binary"
 	"errors"
+	"hash"
+	"hash/fnv"
 	"io"
 	"slices"
 
@@ -30,7 +33,11 @@ type walk struct {
 	warn    io.Writer // of an archive: what changed
 	known   *digests  // or nil
 	sum     digester
+	seek    seeker // lseek
+	zeros   []byte // where holes are read to
 	touched bool
+	again   bool        // a second look, at what was archived
+	looked  hash.Hash64 // of all that was looked at: see note
 	n       int
 	path    []byte           // of what is looked at, without "./"; a folder's ends with a slash
 	open    []int            // the folders of path that are open; the first is the working directory
@@ -43,7 +50,7 @@ type inode struct{ dev, ino uint64 }
 func inodeOf(st *unix.Stat_t) inode { return inode{st.Dev, st.Ino} }
 
 func newWalk(o *output) *walk {
-	return &walk{out: o, sum: newDigester(), first: map[inode]string{}}
+	return &walk{out: o, sum: newDigester(), first: map[inode]string{}, seek: seek, zeros: make([]byte, 64<<10), looked: fnv.New64a()}
 }
 
 func (w *walk) all() error {
@@ -53,6 +60,38 @@ func (w *walk) all() error {
 		return failed("open", ".", err)
 	}
 	return w.folder(root, 0)
+}
+
+// lookAgain goes through the folder once more, when all has been read: what has changed
+// since it was first looked at, before its own turn, in it or after it, is found by its
+// ctime. What is as it was comes in the same order, so nothing is remembered but a sum.
+func (w *walk) lookAgain() error {
+	if w.touched {
+		return nil
+	}
+	before := w.looked.Sum64()
+	w.looked.Reset()
+	w.again, w.n = true, 0
+	if err := w.all(); err != nil {
+		return err
+	}
+	if w.looked.Sum64() != before && !w.touched {
+		w.changed("something in it changed as we read it")
+	}
+	return nil
+}
+
+// note takes in what changes with anything that becomes of an entry.
+func (w *walk) note(st *unix.Stat_t) {
+	if !w.archive {
+		return
+	}
+	var b [48]byte
+	for i, n := range []uint64{st.Dev, st.Ino, uint64(st.Size), uint64(st.Ctim.Sec), uint64(st.Ctim.Nsec), uint64(st.Nlink)} {
+		binary.NativeEndian.PutUint64(b[8*i:], n)
+	}
+	_, _ = w.looked.Write(b[:])
+	_, _ = w.looked.Write(append(w.path, 0))
 }
 
 // shown is path as tar calls it.
@@ -82,22 +121,10 @@ func (w *walk) folder(fd, depth int) error {
 		_ = unix.Close(fd)
 		return failed("list", w.shown(), err)
 	}
-	if fd, err = w.each(fd, depth, &st, names); err != nil {
+	if fd, err = w.each(fd, depth, &st, names); fd >= 0 {
 		_ = unix.Close(fd)
-		return err
 	}
-	before := st.Ctim
-	if fd, err = w.reopen(fd, depth, &st); err == nil {
-		err = stat(fd, &st)
-	}
-	_ = unix.Close(fd)
-	if err != nil {
-		return failed("look again at", w.shown(), err)
-	}
-	if st.Ctim != before {
-		w.changed("file changed as we read it")
-	}
-	return w.out.err
+	return err
 }
 
 // each takes in a folder's entries. It gives the folder, or -1 where it was closed.
@@ -154,6 +181,9 @@ func (w *walk) child(dir, depth int, name string) (int, error) {
 		}
 		return dir, w.folder(fd, depth+1)
 	case unix.S_IFREG:
+		if w.again {
+			return dir, w.told(&st, "", "")
+		}
 		return dir, w.file(dir, name, &st)
 	case unix.S_IFLNK:
 		to, err := readLink(dir, name)

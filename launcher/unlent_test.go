@@ -20,7 +20,7 @@ import (
 
 // TestWhereNoHelperCanBe: the shell does all, nothing is left, and it is not tried again.
 //
-//fault:helper-refused the run folder is mounted noexec, has no room, the machine is of another kind, or the helper is changed on its way | the shell reads and writes the artifact, as without a helper; a line of the journal says why
+//fault:helper-refused the run folder is mounted noexec, has no room, the machine is of another kind, or the helper is changed on its way, or cannot be digested | the shell reads and writes the artifact, as without a helper; a line of the journal says why
 func TestWhereNoHelperCanBe(t *testing.T) {
 	small := func(t *testing.T, i *instance, options string) {
 		at := filepath.Join(i.dir, "run")
@@ -37,6 +37,11 @@ func TestWhereNoHelperCanBe(t *testing.T) {
 		"no room":          {"there is no room in", func(t *testing.T, i *instance) { small(t, i, "size=3m") }},
 		"changed on its way": {"changed on its way", func(_ *testing.T, i *instance) {
 			i.Client.target = swapped{i.target, packed(t, []byte("#!/bin/sh\necho lockstep-helper 1\n"))}
+		}},
+		"that cannot be digested": {"cannot be digested", func(t *testing.T, i *instance) {
+			bin := t.TempDir()
+			i.ok(os.WriteFile(filepath.Join(bin, "sha256sum"), []byte("#!/bin/sh\n[ \"$(stat -L -c %s /dev/stdin)\" -gt 1000000 ] || exec /usr/bin/sha256sum \"$@\"\nexit 1\n"), 0o755))
+			i.Client.target = login{i.target, "PATH=" + bin + ":$PATH; export PATH; "}
 		}},
 		"cut off": {"did not arrive", func(_ *testing.T, i *instance) {
 			i.Client.target = swapped{i.target, helpertest.Packed(t)[:100<<10]}
