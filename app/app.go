@@ -80,6 +80,7 @@ type App struct {
 
 	mu     sync.Mutex
 	inbox  map[lockstep.RunID]chan lockstep.EventData
+	driven map[lockstep.DeploymentKey]driven
 	active sync.WaitGroup
 	// leaving: this process drives nothing any more; see LetGo.
 	leaving atomic.Bool
@@ -103,7 +104,7 @@ func New(cfg Config) *App {
 	a := &App{
 		cfg:   cfg,
 		owner: fmt.Sprintf("%s pid %d since %s", host, os.Getpid(), time.Now().UTC().Format(time.RFC3339)),
-		inbox: map[lockstep.RunID]chan lockstep.EventData{},
+		inbox: map[lockstep.RunID]chan lockstep.EventData{}, driven: map[lockstep.DeploymentKey]driven{},
 	}
 	a.hub = newHub(func(ctx context.Context, run lockstep.RunID, after uint64) ([]lockstep.Event, error) {
 		return a.cfg.Journal.Events(ctx, run, after)

@@ -67,7 +67,7 @@ func (a *App) begun(ctx context.Context, req lockstep.Request) (bool, error) {
 // begin makes this process the driver of the deployment's key, and opens the
 // run.
 func (a *App) begin(ctx context.Context, src source.Source, req lockstep.Request) (lockstep.RunID, error) {
-	release, err := a.cfg.Journal.Own(ctx, src.Info().Key, a.owner)
+	release, err := a.own(ctx, src.Info().Key)
 	if err != nil {
 		return "", ownedError(req, err)
 	}
@@ -76,7 +76,9 @@ func (a *App) begin(ctx context.Context, src source.Source, req lockstep.Request
 		release()
 		return "", err
 	}
+	gone := a.drives(src.Info().Key, r.run.ID)
 	a.active.Go(func() {
+		defer gone()
 		defer release()
 		defer a.forgetInbox(r.run.ID)
 		r.toItsEnd(context.WithoutCancel(ctx))

@@ -168,4 +168,14 @@ var copyMutants = []mutant{
 		Old: "	if a.cfg.Elsewhere == \"\" || run.Opened.Operation", New: "	if a.cfg.Elsewhere != \"never\" || run.Opened.Operation",
 		Test: "./app -run TestABackupIsNotSettledByAnotherRepository",
 	},
+	{
+		Name: "app: the next run is refused while the ended one is tidied up", File: "app/own.go", Test: "./app -run TestTheNextRunBegins",
+		Why: "a script that does one after the other over a server fails now and then",
+		Old: "	case <-d.gone:\n		return a.cfg.Journal.Own(ctx, key, a.owner)\n", New: "	case <-d.gone:\n",
+	},
+	{
+		Name: "app: a run that goes on is waited for", File: "app/own.go", Test: "./app -run TestARunThatGoesOn",
+		Why: "whoever asks for a second run hears nothing, and gets one that nobody expects any more",
+		Old: " || !a.over(ctx, string(d.run)) {", New: " {",
+	},
 }
