@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"lockstep/launcher"
 	"lockstep/target"
 )
 
@@ -13,12 +14,14 @@ import (
 const collectTries = 3
 
 // anew decides whether a transfer that failed is begun again. One that lost its
-// connection is, a few times. Where nobody answers any more, as after the way to an
-// instance broke, it is asked again until patience is over: what carried the connection
-// is on its way back.
+// connection is, a few times; one whose helper was killed, or is not there any more, once.
+// Where nobody answers any more, as after the way to an instance broke, it is asked again
+// until patience is over: what carried the connection is on its way back.
 type anew struct {
 	patience time.Duration
 	losses   int
+	killed   int // helpers
+	unlent   int // tries that found none
 	pause    time.Duration
 	silent   time.Time // since when nobody answers
 }
@@ -31,6 +34,12 @@ func (a *anew) again(ctx context.Context, err error) bool {
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return false
+	case errors.Is(err, launcher.ErrHelperKilled): // the shell does it now
+		a.killed++
+		return a.killed == 1
+	case errors.Is(err, launcher.ErrUnlent):
+		a.unlent++
+		return a.unlent == 1
 	case errors.Is(err, target.ErrLost):
 		a.losses++
 		a.silent, a.pause = time.Time{}, 0

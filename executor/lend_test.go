@@ -84,6 +84,23 @@ func TestTheHelperIsLentWhereItIsWorthIt(t *testing.T) {
 	}
 }
 
+// placed keeps what was collected, removes it from the instance, and places it there.
+func (w *world) placed(t *testing.T, a *lockstep.Artifact) lockstep.StepFinished {
+	t.Helper()
+	manifest := lockstep.Backup{V: 1, ID: "shop_1", Deployment: "shop", Data: lockstep.DataVerified, Artifacts: []lockstep.Artifact{*a}}
+	commit := w.task(lockstep.StageCommit, nil)
+	commit.Manifest = &manifest
+	if f := w.do(commit); !f.Outcome.OK() {
+		t.Fatalf("%+v", f)
+	}
+	if err := os.RemoveAll(filepath.Join(w.root, "store/pg")); err != nil {
+		t.Fatal(err)
+	}
+	place := w.task(lockstep.StagePlace, nil)
+	place.Manifest, place.Artifact = &manifest, a
+	return w.do(place)
+}
+
 // TestARestoreGoesOnWithoutItsHelper: it is gone when the first byte is to be placed;
 // the artifact is sent again.
 func TestARestoreGoesOnWithoutItsHelper(t *testing.T) {
@@ -94,12 +111,6 @@ func TestARestoreGoesOnWithoutItsHelper(t *testing.T) {
 	if !f.Outcome.OK() {
 		t.Fatalf("%+v", f)
 	}
-	manifest := lockstep.Backup{V: 1, ID: "shop_1", Deployment: "shop", Data: lockstep.DataVerified, Artifacts: []lockstep.Artifact{*f.Artifact}}
-	commit := w.task(lockstep.StageCommit, nil)
-	commit.Manifest = &manifest
-	if f := w.do(commit); !f.Outcome.OK() {
-		t.Fatalf("%+v", f)
-	}
 	files, _ := filepath.Glob(filepath.Join(w.root, "run/helper-*"))
 	if len(files) != 1 {
 		t.Fatalf("%q", files)
@@ -107,12 +118,7 @@ func TestARestoreGoesOnWithoutItsHelper(t *testing.T) {
 	if err := os.Remove(files[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(w.root, "store/pg")); err != nil {
-		t.Fatal(err)
-	}
-	place := w.task(lockstep.StagePlace, nil)
-	place.Manifest, place.Artifact = &manifest, f.Artifact
-	if f := w.do(place); !f.Outcome.OK() {
+	if f := w.placed(t, f.Artifact); !f.Outcome.OK() {
 		t.Fatalf("%+v", f)
 	}
 	if b, _ := os.ReadFile(filepath.Join(w.root, "store/pg/f")); len(b) != 1<<20 {

@@ -65,7 +65,7 @@ func (e *Executor) place(ctx context.Context, t lockstep.Task) error {
 	e.lend(ctx, c, t, max(t.Artifact.Bytes, int64(t.Artifact.Entries)*roomOfFile))
 	var got *spill.List
 	for anew := e.anew(); ; {
-		if got, err = e.upload(ctx, c, t); !errors.Is(err, launcher.ErrUnlent) && !anew.again(ctx, err) {
+		if got, err = e.upload(ctx, c, t); !anew.again(ctx, err) {
 			break
 		}
 		if undo := c.RemoveDir(ctx, artifactDir(t)); undo != nil {

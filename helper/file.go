@@ -3,6 +3,7 @@ package helper
 import (
 	"encoding/hex"
 	"errors"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,18 +21,12 @@ func (w *walk) file(dir int, name string, seen *unix.Stat_t) error {
 	if sum, ok := w.known.of(seen); ok {
 		return w.entry(seen, "", sum)
 	}
-	fd, err := openAt(dir, name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	var st unix.Stat_t
+	fd, err := openFile(dir, name, &st)
 	if err != nil {
 		return w.vanished("open", err)
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := stat(fd, &st); err != nil {
-		return failed("look at", w.shown(), err)
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return failed("read", w.shown(), errOther)
-	}
 	if inodeOf(&st) != inodeOf(seen) {
 		w.changed("file changed as we read it")
 		if _, ok := w.first[inodeOf(&st)]; ok && st.Nlink > 1 {
@@ -39,6 +34,28 @@ func (w *walk) file(dir int, name string, seen *unix.Stat_t) error {
 		}
 	}
 	return w.content(fd, &st)
+}
+
+// openFile opens what is a regular file, and nothing else, not even for a moment: to open
+// a device may do something. st is what it is.
+func openFile(dir int, name string, st *unix.Stat_t) (int, error) {
+	at, err := openAt(dir, name, unix.O_PATH, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(at)
+	if err := stat(at, st); err != nil {
+		return -1, err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return -1, errOther
+	}
+	fd := -1
+	err = again(func() (err error) {
+		fd, err = unix.Open("/proc/self/fd/"+strconv.Itoa(at), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	return fd, err
 }
 
 // content reads an open file, once.
@@ -119,10 +136,32 @@ func (w *walk) told(st *unix.Stat_t, link, sum string) error {
 	if n := len(path); n > 0 && path[n-1] == '/' {
 		path = path[:n-1]
 	}
-	if _, ok := w.first[inodeOf(st)]; !ok && st.Nlink > 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		w.first[inodeOf(st)] = path
+	if st.Nlink > 1 && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		if err := w.met(st, path); err != nil {
+			return failed("read", w.shown(), err)
+		}
 	}
 	w.out.list = appendEntry(w.out.list, st, path, link, sum)
 	w.out.listed(false)
 	return w.out.err
+}
+
+// met notes one name of what has several.
+func (w *walk) met(st *unix.Stat_t, path string) error {
+	it, ok := w.first[inodeOf(st)]
+	switch {
+	case !ok:
+		it = several{path, st.Nlink - 1}
+		if w.kept += len(path); w.kept > maxNames {
+			return errMany
+		}
+	case it.left > 1:
+		it.left--
+	default:
+		w.kept -= len(it.path)
+		delete(w.first, inodeOf(st))
+		return nil
+	}
+	w.first[inodeOf(st)] = it
+	return nil
 }

@@ -46,8 +46,15 @@ func ran(t testing.TB, c *exec.Cmd, dir string, in []byte) said {
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	s := said{exit: c.ProcessState.ExitCode(), stderr: stderr.String()}
-	rest, ok := bytes.CutPrefix(out.Bytes(), []byte(helper.Magic))
+	s := heard(t, out.Bytes())
+	s.exit, s.stderr = c.ProcessState.ExitCode(), stderr.String()
+	return s
+}
+
+// heard takes apart what the program said.
+func heard(t testing.TB, out []byte) (s said) {
+	t.Helper()
+	rest, ok := bytes.CutPrefix(out, []byte(helper.Magic))
 	if !ok {
 		return s
 	}

@@ -16,7 +16,6 @@ const maxKnown = 1 << 18
 // anything else is done to it.
 type digests struct {
 	all    []known
-	linked map[inode]unix.Timespec // their ctime since they got another name
 	sorted bool
 }
 
@@ -27,7 +26,7 @@ type known struct {
 	sum   [32]byte
 }
 
-func newDigests() *digests { return &digests{linked: map[inode]unix.Timespec{}} }
+func newDigests() *digests { return &digests{} }
 
 func (d *digests) add(st *unix.Stat_t, sum [32]byte) {
 	if len(d.all) < maxKnown {
@@ -35,10 +34,8 @@ func (d *digests) add(st *unix.Stat_t, sum [32]byte) {
 	}
 }
 
-// link notes that a file has got another name.
-func (d *digests) link(st *unix.Stat_t) { d.linked[inodeOf(st)] = st.Ctim }
-
-// of is the digest of a file, in hex, if it is as it was left.
+// of is the digest of a file, in hex, if it is as it was left. One that has got another
+// name since is not: nobody knows what else was done to it before.
 func (d *digests) of(st *unix.Stat_t) (string, bool) {
 	if d == nil {
 		return "", false
@@ -56,11 +53,7 @@ func (d *digests) of(st *unix.Stat_t) (string, bool) {
 		i++ // the last one: a file that was replaced may leave its number to another
 	}
 	k := d.all[i]
-	ctime := k.ctime
-	if later, ok := d.linked[k.inode]; ok {
-		ctime = later
-	}
-	if k.size != st.Size || ctime != st.Ctim {
+	if k.size != st.Size || k.ctime != st.Ctim {
 		return "", false
 	}
 	return hex.EncodeToString(k.sum[:]), true

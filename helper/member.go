@@ -22,7 +22,7 @@ type member struct {
 func (w *walk) memberOf(st *unix.Stat_t, link string, data []extent) *member {
 	m := &member{name: w.shown(), link: link, st: st}
 	if first, ok := w.first[inodeOf(st)]; ok && st.Nlink > 1 {
-		m.flag, m.link = tar.TypeLink, "./"+first
+		m.flag, m.link = tar.TypeLink, "./"+first.path
 		return m
 	}
 	switch st.Mode & unix.S_IFMT {

@@ -32,6 +32,8 @@ type placing struct {
 	sum   digester
 	ring  [buffers]buffer
 	turn  int
+	n     int // members
+	names int // bytes of theirs
 }
 
 // later is a folder, which gets its mode and time when all is in it.
@@ -123,6 +125,9 @@ func (p *placing) drain() error {
 
 // member places one.
 func (p *placing) member(h *tar.Header) error {
+	if p.n, p.names = p.n+1, p.names+len(h.Name); p.n > maxEntries || p.names > maxNames {
+		return errMany
+	}
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
 	}
@@ -234,17 +239,10 @@ func (p *placing) link(dir int, name string, h *tar.Header) error {
 	}
 	defer unix.Close(from)
 	var st unix.Stat_t
-	if err := statAt(from, old, &st); err != nil {
+	if err := statAt(from, old, &st); err != nil { // before what has the name now is removed
 		return err
 	}
-	if err := instead(dir, name, func() error { return unix.Linkat(from, old, dir, name, 0) }); err != nil {
-		return err
-	}
-	if err := statAt(dir, name, &st); err != nil {
-		return err
-	}
-	p.known.link(&st)
-	return nil
+	return instead(dir, name, func() error { return unix.Linkat(from, old, dir, name, 0) })
 }
 
 // finish gives the folders what they are to have, the deepest first.

@@ -3,8 +3,10 @@ package helper
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -35,15 +37,66 @@ func TestKnownAsLongAsItIsUntouched(t *testing.T) {
 			t.Errorf("%s is known", name)
 		}
 	}
-	later := st
-	later.Ctim.Sec++
-	d.link(&later)
-	if _, ok := d.of(&later); !ok {
-		t.Error("it is not known any more when it has got another name")
+}
+
+// TestNamesAreForgotten when all of a file's were met: what is remembered is bounded.
+func TestNamesAreForgotten(t *testing.T) {
+	t.Parallel()
+	w := newWalk(&output{})
+	st := &unix.Stat_t{Ino: 1, Nlink: 3}
+	for i, path := range []string{"a", "bc", "def"} {
+		if err := w.met(st, path); err != nil || (len(w.first) == 1) != (i < 2) || (w.kept == 1) != (i < 2) {
+			t.Errorf("%s: %v, %v, %d bytes", path, err, w.first, w.kept)
+		}
 	}
-	if _, ok := d.of(&st); ok {
-		t.Error("it is known at an earlier time")
+	w.kept = maxNames - 3
+	for ino, good := range []bool{true, false} {
+		if err := w.met(&unix.Stat_t{Ino: uint64(ino), Nlink: 2}, "123"); (err == nil) != good {
+			t.Errorf("%d bytes: %v", w.kept, err)
+		}
 	}
+}
+
+// TestMembersAreBounded, and their names.
+func TestMembersAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, p := range map[string]*placing{"members": {n: maxEntries}, "names": {names: maxNames}} {
+		if err := p.member(&tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: "g"}); !errors.Is(err, errMany) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestOnlyFilesAreOpened, and nothing else, though it was a file a moment ago.
+func TestOnlyFilesAreOpened(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := errors.Join(unix.Mkfifo("fifo", 0o600), os.Symlink("file", "link"), os.WriteFile("file", nil, 0o600), os.Mkdir("dir", 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	note, err := unix.InotifyInit1(unix.IN_NONBLOCK)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(note)
+	if _, err := unix.InotifyAddWatch(note, dir, unix.IN_OPEN); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"fifo", "link", "dir"} {
+		var st unix.Stat_t
+		if _, err := openFile(unix.AT_FDCWD, name, &st); !errors.Is(err, errOther) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if n, err := unix.Read(note, make([]byte, 4096)); err != unix.EAGAIN {
+		t.Errorf("something was opened: %d bytes, %v", n, err)
+	}
+	var st unix.Stat_t
+	fd, err := openFile(unix.AT_FDCWD, "file", &st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(fd)
 }
 
 // TestASecondLook sees whatever is not as it was.

@@ -12,17 +12,18 @@ import (
 )
 
 const (
-	// maxEntries and maxPath bound a walk: an artifact has no more, and the kernel
-	// takes no longer path.
+	// maxEntries, maxNames and maxPath bound a walk, as the launcher bounds what it is
+	// told: an artifact has no more, and no more bytes of names.
 	maxEntries = 1_000_000
-	maxPath    = 4096
+	maxNames   = 256 << 20
+	maxPath    = 64 << 10
 	// held is up to which depth folders stay open while those in them are walked.
 	held = 64
 )
 
 var (
-	errMany  = errors.New("there are more than a million entries")
-	errDeep  = errors.New("its path is longer than the system takes")
+	errMany  = errors.New("there are more than a million entries, or 256 MiB of names")
+	errDeep  = errors.New("its path is longer than 64 KiB")
 	errMoved = errors.New("it was moved while it was read")
 )
 
@@ -39,10 +40,16 @@ type walk struct {
 	again   bool        // a second look, at what was archived
 	looked  hash.Hash64 // of all that was looked at: see note
 	n       int
-	path    []byte           // of what is looked at, without "./"; a folder's ends with a slash
-	open    []int            // the folders of path that are open; the first is the working directory
-	first   map[inode]string // of what has several names: the one that came first
-	names   []byte           // of what was read of folders
+	path    []byte            // of what is looked at, without "./"; a folder's ends with a slash
+	open    []int             // the folders of path that are open; the first is the working directory
+	first   map[inode]several // of what has several names, until all of them were met
+	kept    int               // bytes of first
+}
+
+// several is what has more than one name.
+type several struct {
+	path string // that came first
+	left uint64 // how many are still to come
 }
 
 type inode struct{ dev, ino uint64 }
@@ -50,7 +57,7 @@ type inode struct{ dev, ino uint64 }
 func inodeOf(st *unix.Stat_t) inode { return inode{st.Dev, st.Ino} }
 
 func newWalk(o *output) *walk {
-	return &walk{out: o, sum: newDigester(), first: map[inode]string{}, seek: seek, zeros: make([]byte, 64<<10), looked: fnv.New64a()}
+	return &walk{out: o, sum: newDigester(), first: map[inode]several{}, seek: seek, zeros: make([]byte, 64<<10), looked: fnv.New64a()}
 }
 
 func (w *walk) all() error {

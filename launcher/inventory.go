@@ -81,7 +81,7 @@ func (c *Client) inventory(ctx context.Context, dir string, each func(Item)) err
 	}
 	if done, err := c.helped(ctx, each, nil, func(o *helperOutput, digest string) error {
 		return c.stream(ctx, "lent-list", target.Streams{Stdout: o}, digest, word)
-	}); done {
+	}); done && !errors.Is(err, ErrHelperKilled) {
 		return err
 	}
 	return listed(ctx, (*gathering).takeAll, each, func(w io.Writer) error {

@@ -20,6 +20,13 @@ const lendWithin = 30 * time.Second
 // ErrUnlent: the instance has no helper; errors.Is finds it in those of Lend.
 var ErrUnlent = errors.New("the instance has no helper")
 
+// ErrHelperKilled: somebody killed the helper, as a kernel does that has no memory left.
+// The client has none then. What was to be done may be tried again, and goes by the shell.
+var ErrHelperKilled = errors.New("the helper was killed")
+
+// exitKilled is how a shell tells of a program that SIGKILL ended.
+const exitKilled = 128 + 9
+
 // lending is what a client knows of the helper on its instance.
 type lending struct {
 	asking sync.Mutex // held while it is lent
@@ -102,16 +109,27 @@ func (c *Client) lend(ctx context.Context) (string, error) {
 }
 
 // byHelper runs a verb of the helper. done is false where there is none any more, and
-// nothing was said (ErrUnlent): then the shell may do it.
+// nothing was said (ErrUnlent): then the shell may do it. One that was killed is not
+// asked again (ErrHelperKilled).
 func (c *Client) byHelper(ctx context.Context, to *helperOutput, run func(digest string) error) (done bool, err error) {
 	digest := c.lending.has()
 	if digest == "" {
 		return false, ErrUnlent
 	}
 	err = run(digest)
-	if errors.Is(err, ErrUnlent) && !to.began {
+	var end *ended
+	switch {
+	case errors.Is(err, ErrUnlent) && !to.began:
 		c.lending.lost(err)
 		return false, err
+	case errors.Is(err, ErrUnlent):
+		err = fmt.Errorf("the helper said something, and then that it is not there: %v", err) // is not ErrUnlent
+		c.lending.lost(err)
+		return true, err
+	case errors.As(err, &end) && end.exit.Code == exitKilled:
+		err = fmt.Errorf("%w: %w", ErrHelperKilled, err)
+		c.lending.lost(err)
+		return true, err
 	}
 	if err == nil || errors.Is(err, ErrTouched) {
 		if bad := to.whole(); bad != nil {

@@ -213,7 +213,15 @@ func (c *Client) stream(ctx context.Context, verb string, streams target.Streams
 		return fmt.Errorf("%w: %s", ErrUnlent, strings.TrimSpace(stderr.String()))
 	}
 	if !exit.OK() {
-		return fmt.Errorf("%v: %s", exit, strings.TrimSpace(stderr.String()))
+		return &ended{exit, strings.TrimSpace(stderr.String())}
 	}
 	return nil
 }
+
+// ended is how a verb ended that did not do what it should.
+type ended struct {
+	exit target.Exit
+	said string
+}
+
+func (e *ended) Error() string { return e.exit.String() + ": " + e.said }

@@ -18,7 +18,7 @@ lks_survey() {
 lks_odd() {
 	lks_W=$(lks_mounted "$1") || return 1
 	[ -z "$lks_W" ] || printf '%s\n' "$lks_W" | sed 's/^/mount /'
-	cd "$1" && lks_W=$(du -s -B1 .) || return 1
+	cd -P -- "$1" && lks_W=$(du -s -B1 .) || return 1
 	echo "used ${lks_W%%[!0-9]*}"
 	lks_any_odd || return 0
 	# What find cannot look into fails the inventory, which says it better. What cannot be kept before what is left out: there may be many of either.
@@ -41,7 +41,7 @@ lks_any_odd() {
 # mode and time. tar knows of all but flags, and does not read contents for nobody.
 lks_traits() {
 	lks_dec "$2"
-	lks_tell "$1" "$(cd "$lks_W" && {
+	lks_tell "$1" "$(cd -P -- "$lks_W" && {
 		tar --xattrs --xattrs-include='*' --acls --numeric-owner --quoting-style=escape -cvvvf /dev/null . |
 			sed -n 's/^  x: [0-9]* //p'
 		! command -v lsattr >/dev/null ||

@@ -5,7 +5,7 @@
 # lines of sha256sum, one at least for every regular file, by any of its names, then
 # "done".
 lks_inventory() {
-	cd "$1" && lks_listing && lks_digests && echo 'done'
+	cd -P -- "$1" && lks_listing && lks_digests && echo 'done'
 }
 
 # lks_listing: the entries; "kinds" gets a letter of lks_kinds_of for each of some.

@@ -42,7 +42,7 @@ lks_helper_in() {
 # and nothing was said.
 lks_lent() {
 	lks_has_helper "$2" || return 98
-	cd "$1" || return 1
+	cd -P -- "$1" || return 1
 	lks_W=$lks_RUN/helper-$2
 	shift 2
 	"$lks_W" "$@"
@@ -72,7 +72,7 @@ lks_lent_deal() {
 # lks_drop_helper: it goes with the run.
 lks_drop_helper() {
 	set +f
-	for lks_r in "$lks_RUN"/helper-*; do
+	for lks_r in "$lks_RUN"/helper-* "$lks_RUN"/new-helper-*; do
 		set -f
 		[ ! -e "$lks_r" ] || rm -f "$lks_r"
 	done

@@ -25,7 +25,7 @@ var helperMutants = []mutant{
 	{
 		Name: "helper: what was written is taken for what is there", File: "helper/known.go", Test: "./helper -run KnownAsLongAs",
 		Why: "a file that somebody changed after it was placed counts as the backup's",
-		Old: "k.size != st.Size || ctime != st.Ctim", New: "k.size != st.Size || false && ctime != st.Ctim",
+		Old: "k.size != st.Size || k.ctime != st.Ctim", New: "k.size != st.Size || false && k.ctime != st.Ctim",
 	},
 	{
 		Name: "helper: its words need no end", File: "launcher/helperoutput.go", Test: "./launcher -run HelperOutput",
@@ -71,6 +71,46 @@ var helperMutants = []mutant{
 		Name: "helper: what was read is not looked at again", File: "helper/walk.go", Test: "./helper -run WhatChangesBehindItsBack",
 		Why: "a file that was written when it had been read is of another moment than the next one, and nobody says so",
 		Old: "	if w.looked.Sum64() != before && !w.touched {\n", New: "	if w.looked.Sum64() != before && false {\n",
+	},
+	{
+		Name: "helper: names are kept for ever", File: "helper/file.go", Test: "./helper -run NamesAreForgotten",
+		Why: "a folder of many hard links takes the instance's memory",
+		Old: "w.kept > maxNames {", New: "w.kept > maxNames<<20 {",
+	},
+	{
+		Name: "helper: members are not counted", File: "helper/place.go", Test: "./helper -run MembersAreBounded",
+		Why: "an archive of folders without end takes the instance's memory",
+		Old: "p.n > maxEntries || p.names > maxNames {", New: "p.names > maxNames {",
+	},
+	{
+		Name: "helper: a device is opened", File: "helper/file.go", Test: "./helper -run OnlyFilesAreOpened",
+		Why: "to open what a name was given to a moment ago does something",
+		Old: "openAt(dir, name, unix.O_PATH, 0)", New: "openAt(dir, name, unix.O_RDONLY|unix.O_NONBLOCK, 0)",
+	},
+	{
+		Name: "helper: one that has spoken is taken for none", File: "launcher/lend.go", Test: "./launcher -run SaysThatItIsGone",
+		Why: "a restore is begun anew for ever",
+		Old: "	case errors.Is(err, ErrUnlent):\n", New: "	case errors.Is(err, ErrUnlent) && false:\n",
+	},
+	{
+		Name: "helper: one that was killed is asked again", File: "launcher/lend.go", Test: "./launcher -run AHelperThatIsKilled",
+		Why: "where memory is short, no try of a transfer comes to its end",
+		Old: "err = fmt.Errorf(\"%w: %w\", ErrHelperKilled, err)\n		c.lending.lost(err)\n", New: "err = fmt.Errorf(\"%w: %w\", ErrHelperKilled, err)\n",
+	},
+	{
+		Name: "helper: no try goes on by the shell", File: "executor/anew.go", Test: "./executor -run GoesOnByTheShell",
+		Why: "a backup fails for want of memory that the shell does not need",
+		Old: "		return a.killed == 1\n", New: "		return false\n",
+	},
+	{
+		Name: "helper: none is heard of for ever", File: "executor/anew.go", Test: "./executor -run NoHelperForEver",
+		Why: "a restore goes round in a circle",
+		Old: "		return a.unlent == 1\n", New: "		return true\n",
+	},
+	{
+		Name: "helper: a part of a push stays", File: "launcher/sh/68-helper.sh", Test: "./launcher -run FoldersOfOddNames",
+		Why: "a program of ours is left on the instance",
+		Old: " \"$lks_RUN\"/new-helper-*; do", New: "; do",
 	},
 	{
 		Name: "helper: room for records is not left", File: "launcher/sh/68-helper.sh", Test: "./launcher -run WhereNoHelperCanBe",
