@@ -25,7 +25,9 @@ it, for lockstep and for stock restic alike.
 
 To change the password: add a new one, put it into the configuration's password
 file, remove the old one. Whoever knew a password may have copied what it opens: a
-removed one does not open the repository, but what was read before stays read.`
+removed one does not open the repository, but what was read before stays read. Under
+object lock it is removed at once, too, for all but those who may read earlier versions
+of the bucket: for them it stays until its date.`
 
 func (i *invocation) repositoryKeysCommand() *cobra.Command {
 	return i.groupCommand("keys", "Look after the passwords that open the repository", repositoryKeysHelp,

@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"lockstep"
 	"lockstep/repository/repositorytest"
+	"lockstep/repository/restic/format"
 	"lockstep/repository/restic/store"
 	"lockstep/repository/restic/store/file"
 	"lockstep/repository/restic/store/storetest"
+	"lockstep/repository/restic/vault"
 )
 
 const month = 30 * 24 * time.Hour
@@ -191,20 +194,57 @@ func TestLocksAreNotKept(t *testing.T) {
 	}
 }
 
-// TestAKeyThatIsKept: a password is removed only after its time.
-func TestAKeyThatIsKept(t *testing.T) {
+// TestAPasswordIsRemovedAtOnce: whoever comes through the listing cannot use it, however
+// many backups are made, and what it was goes at its date.
+//
+//fault:object-lock-password a password is removed under object lock while backups are made | it opens nothing from then on, and no backup moves its date on
+func TestAPasswordIsRemovedAtOnce(t *testing.T) {
 	t.Parallel()
-	r, s := keeping(t)
+	_, s := keeping(t)
+	purging := &purged{Retaining: s}
+	r := keepingAt(purging)
 	key, err := r.AddKey(t.Context(), "another")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.RemoveKey(t.Context(), key); lockstep.KindOf(err) != lockstep.KindRetained {
-		t.Errorf("before its time: %v", err)
-	}
-	s.Wait(s.Now().Add(month))
+	backupOf(t, r, shop, noise(1))
 	if err := r.RemoveKey(t.Context(), key); err != nil {
-		t.Error(err)
+		t.Fatal(err)
+	}
+	other := New(Options{Store: s, Password: func(context.Context) (string, error) { return "another", nil }, KDF: quick})
+	if _, err := other.Vault(t.Context()); !errors.Is(err, format.ErrWrongPassword) {
+		t.Errorf("the removed one: %v", err)
+	}
+	backupOf(t, r, shop+"_2", noise(2))
+	if until, err := s.Retained(t.Context(), "keys/"+key); err != nil || !until.IsZero() {
+		t.Errorf("a backup keeps it anew, until %s, %v", until, err)
+	}
+	if _, err := r.Prune(t.Context(), yes); err != nil || !slices.Equal(purging.folders, folders) {
+		t.Errorf("a prune frees hidden versions of %v, %v; hidden ones may be in %v", purging.folders, err, folders)
+	}
+}
+
+// purged notes what is purged.
+type purged struct {
+	*storetest.Retaining
+	folders []string
+}
+
+func (p *purged) Purge(_ context.Context, folder string) error {
+	p.folders = append(p.folders, folder)
+	return nil
+}
+
+// TestAKeyOfAMakingThatLost: of several that make a repository at once the others' keys go,
+// though they are kept: else each backup would keep what opens nothing.
+func TestAKeyOfAMakingThatLost(t *testing.T) {
+	t.Parallel()
+	_, s := keeping(t)
+	if _, err := vault.Init(t.Context(), s, "other", quick); !errors.Is(err, store.ErrExists) {
+		t.Fatal(err)
+	}
+	if keys, err := s.List(t.Context(), "keys"); err != nil || len(keys) != 1 {
+		t.Errorf("%d keys are left, %v", len(keys), err)
 	}
 }
 

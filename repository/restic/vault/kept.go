@@ -46,7 +46,7 @@ func createKept(ctx context.Context, s store.Store, name string, data []byte) er
 	return err
 }
 
-// hide removes a file that nothing needs any more, for all that read the repository, even
+// hide removes a file that nothing needs any more, or nobody must use any more, for all that read the repository, even
 // while it must be kept.
 func (v *Vault) hide(ctx context.Context, name string) error {
 	if r, ok := v.store.(store.Retaining); ok {

@@ -127,8 +127,10 @@ func (v *Vault) AddKey(ctx context.Context, password string, kdf format.KDF) (st
 
 // RemoveKey makes a password, by the first digits of its key's ID, open the
 // repository no more. The one that it was opened with cannot be removed, so one
-// that is known always remains. Whoever had the password may have kept what it
-// opens: the repository's own key stays as it is.
+// that is known always remains. Where the store keeps files the key is hidden: whoever
+// may read what is hidden can use it until its date, which no backup moves on any more.
+// Whoever had the password may have kept what it opens: the repository's own key stays
+// as it is.
 func (v *Vault) RemoveKey(ctx context.Context, prefix string) error {
 	op := fmt.Sprintf("remove key %q", prefix)
 	keys, err := v.Keys(ctx)
@@ -150,5 +152,8 @@ func (v *Vault) RemoveKey(ctx context.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
-	return stays(op, v.store.Remove(ctx, fileName(keysDir, id)))
+	if err := v.hide(ctx, fileName(keysDir, id)); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	return nil
 }

@@ -17,7 +17,7 @@ func (p *pruner) tidy(ctx context.Context) error {
 		return err
 	}
 	if r, ok := p.vault.store.(store.Retaining); ok {
-		for _, folder := range []string{dataDir, indexDir, snapshotsDir, locksDir, notesDir} {
+		for _, folder := range []string{keysDir, dataDir, indexDir, snapshotsDir, locksDir, notesDir} {
 			if err := r.Purge(ctx, folder); err != nil {
 				return err
 			}

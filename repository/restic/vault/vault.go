@@ -152,7 +152,7 @@ func Init(ctx context.Context, s store.Store, password string, kdf format.KDF) (
 	if ours, isErr := v.Is(ctx); isErr == nil && ours {
 		return v, nil
 	} else if isErr == nil {
-		_ = s.Remove(ctx, fileName(keysDir, v.keyID)) // it opens nothing
+		_ = v.hide(ctx, fileName(keysDir, v.keyID)) // it opens nothing
 	}
 	return nil, making(s, err)
 }
