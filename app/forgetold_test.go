@@ -78,6 +78,22 @@ func TestRulesAfterABackup(t *testing.T) {
 	}
 }
 
+// TestRulesLeaveWhatIsDamaged: that goes only when a person says so. A disk that was away
+// for an hour makes all damaged that was verified then.
+//
+//fault:rules-and-damage the rules of what to keep would delete damaged backups after a backup | they are left for a person, and the note beside the run names them
+func TestRulesLeaveWhatIsDamaged(t *testing.T) {
+	t.Parallel()
+	a, repo, ids := ruled(t, twoInstances(t))
+	if err := repo.RecordVerify(t.Context(), ids[2], lockstep.Verification{Problems: []string{"content differs"}}); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, a, lockstep.Request{Operation: lockstep.OperationBackup})
+	if !slices.Equal(repo.deleted, ids[1:2]) || !told(r, "info", "left 1 that are damaged") || !told(r, "info", string(ids[2])) {
+		t.Errorf("deleted %v, %+v", repo.deleted, r.Notes)
+	}
+}
+
 // TestRulesNeverSpoilABackup: whatever goes wrong when they are applied, the backup is as
 // good as without.
 //

@@ -39,6 +39,9 @@ func TestForget(t *testing.T) {
 		"kept all 2": {decisions(2), nil, nil},
 		"kept 1, forgot 2: a, gone, and object lock still keeps 1: locked": {decisions(1, "a", "locked", "gone"), nil, []lockstep.BackupID{"a"}},
 		"kept 0, and object lock still keeps 1: locked":                    {decisions(0, "locked"), nil, nil},
+		"kept 1, forgot 1: a, and left 1 that are damaged for a person to look at (`lockstep backups show ID`, then `backups forget ID`): d": {
+			append(decisions(1, "a"), Decision{Backup: lockstep.Backup{ID: "d", Data: lockstep.DataDamaged}}), nil, []lockstep.BackupID{"a"},
+		},
 		"kept 1, forgot 1: a": {decisions(1, "a", "broken", "b"), broken, []lockstep.BackupID{"a"}},
 		"kept 0, forgot 12: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more": {decisions(0, many...), nil, many},
 	} {
