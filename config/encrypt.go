@@ -27,8 +27,12 @@ func (f *fileRepository) encrypt(d *decoder) *Encrypt {
 	x := f.Encrypt.value
 	e := &Encrypt{IdentityFile: x.IdentityFile.value}
 	for _, r := range x.Recipients.value {
-		if !strings.HasPrefix(r.value, "age1") {
-			d.problem(r.at, "%q is not a recipient of age; write for example: age1…, which age-keygen prints", r.value)
+		// What stands there is not quoted: it may be a secret.
+		switch {
+		case strings.HasPrefix(strings.ToUpper(r.value), "AGE-SECRET-KEY"):
+			d.problem(r.at, "that is an identity, a secret; it belongs into identity_file, and here what `age-keygen -y` prints of it: age1…")
+		case !strings.HasPrefix(r.value, "age1"):
+			d.problem(r.at, "this is not a recipient of age; write for example: age1…, which age-keygen prints")
 		}
 		e.Recipients = append(e.Recipients, r.value)
 	}

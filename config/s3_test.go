@@ -85,11 +85,14 @@ func TestEncryptIsShown(t *testing.T) {
 		"{dir: b, encrypt: {identity_file: k}}":                                     "",
 		"{dir: b, encrypt: {}}":                                                     "neither for whom nor what opens it",
 		"{dir: b, encrypt: {recipients: [ssh-ed25519]}}":                            "is not a recipient",
+		"{dir: b, encrypt: {recipients: [AGE-SECRET-KEY-14HCC06]}}":                 "belongs into identity_file",
+		"{dir: b, encrypt: {recipients: [age-secret-key-14hcc06]}}":                 "belongs into identity_file",
+		"{dir: b, encrypt: {recipients: ['key: AGE-SECRET-KEY-14HCC06']}}":          "is not a recipient",
 		"{restic: {location: b, password_file: p}, encrypt: {recipients: [age1x]}}": "encrypt is for dir",
 	} {
 		c, err := Parse("/x.yaml", []byte("repository: "+text+"\ncopies: {usb: "+text+"}\nstate_dir: s\ndeployments: {}"), testEnv)
 		if want != "" {
-			if err == nil || !strings.Contains(err.Error(), want) {
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "14HCC06") {
 				t.Errorf("%s: %v", text, err)
 			}
 			continue
