@@ -159,9 +159,12 @@ type StepOutput struct {
 
 // VerifyReport is what reading a backup again found.
 type VerifyReport struct {
-	Backup BackupID  `json:"backup"`
-	OK     bool      `json:"ok"`
-	Data   DataState `json:"data"`
+	Backup BackupID `json:"backup"`
+	OK     bool     `json:"ok"`
+	// Damaged: something in it is not what was recorded. Neither OK nor Damaged: it could
+	// not be read to the end, and nothing is known of it.
+	Damaged bool      `json:"damaged" doc:"something in it is not what was recorded; with ok false too it could not be verified, and may be whole"`
+	Data    DataState `json:"data"`
 	// Problems name what is wrong, one sentence each.
 	Problems  []string  `json:"problems"`
 	Bytes     int64     `json:"bytes"`

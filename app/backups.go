@@ -107,9 +107,8 @@ func (a *App) Verify(ctx context.Context, id lockstep.BackupID) (lockstep.Verify
 		return lockstep.VerifyReport{}, err
 	}
 	rep := lockstep.VerifyReport{Backup: id, Problems: []string{}, At: time.Now().UTC(), Proof: b.Proof}
-	damaged := false
 	if b.Proof != nil && b.Proof.Wrong != "" {
-		rep.Problems, damaged = append(rep.Problems, b.Proof.Wrong), true
+		rep.Problems, rep.Damaged = append(rep.Problems, b.Proof.Wrong), true
 	}
 	for _, art := range b.Artifacts {
 		n, err := repository.Verify(ctx, a.cfg.Repository, id, art, nil)
@@ -123,16 +122,16 @@ func (a *App) Verify(ctx context.Context, id lockstep.BackupID) (lockstep.Verify
 		}
 		if err != nil {
 			rep.Problems = append(rep.Problems, err.Error())
-			damaged = damaged || repository.Damage(err)
+			rep.Damaged = rep.Damaged || repository.Damage(err)
 		}
 	}
 	rep.OK = len(rep.Problems) == 0
-	if rep.OK || damaged {
+	if rep.OK || rep.Damaged {
 		if err := a.keepVerify(ctx, &rep); err != nil {
 			return rep, err
 		}
 	}
-	if damaged {
+	if rep.Damaged {
 		a.findDamage(ctx, &rep)
 	}
 	if after, err := a.Backup(ctx, "", id); err == nil {

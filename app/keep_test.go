@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,7 +115,7 @@ func TestAFailedVerifyIsRemembered(t *testing.T) {
 	}
 	flip := func(b []byte) []byte { b[len(b)/3] ^= 1; return b }
 	k.change(id, "a.tar", flip)
-	if rep, err := k.Verify(t.Context(), id); err != nil || rep.OK || rep.Data != lockstep.DataDamaged {
+	if rep, err := k.Verify(t.Context(), id); err != nil || rep.OK || !rep.Damaged || rep.Data != lockstep.DataDamaged {
 		t.Fatalf("verify: %+v, %v", rep, err)
 	}
 	check := func(when string) {
@@ -179,6 +180,31 @@ func TestAVerifyThatFoundDamageLooksForAllOfIt(t *testing.T) {
 	if len(rep.Notes) != 1 || !strings.Contains(rep.Notes[0], "the disk is gone") {
 		t.Errorf("notes %q", rep.Notes)
 	}
+}
+
+// TestWhatCannotBeReadIsNotDamaged: neither the report says so nor what is kept of it.
+func TestWhatCannotBeReadIsNotDamaged(t *testing.T) {
+	t.Parallel()
+	k := newKeeper(t)
+	id := k.commit("22", "a=new")
+	k.cfg.Repository = &unreadable{k.repo, nil}
+	rep, err := k.Verify(t.Context(), id)
+	if err != nil || rep.OK || rep.Damaged || rep.Data != lockstep.DataVerified || len(rep.Problems) == 0 {
+		t.Errorf("%+v, %v", rep, err)
+	}
+}
+
+// unreadable is a repository whose artifacts cannot be opened.
+type unreadable struct {
+	*dir.Repository
+	before func() // if set, it is called when one is opened
+}
+
+func (u *unreadable) Open(context.Context, lockstep.BackupID, string) (io.ReadCloser, error) {
+	if u.before != nil {
+		u.before()
+	}
+	return nil, errors.New("no identity opens it")
 }
 
 // forge replaces an artifact by another, with all digests that somebody who can

@@ -55,8 +55,11 @@ func (t *task) validate(ctx context.Context, o Orchestrator) error {
 	if err != nil {
 		return fmt.Errorf("Could not validate backup: %w", err)
 	}
-	if !rep.OK {
+	switch {
+	case rep.Damaged:
 		return &lockstep.Error{Op: "Backup is corrupted", Hint: strings.Join(rep.Problems, "\n")}
+	case !rep.OK:
+		return fmt.Errorf("Could not validate backup: %s", strings.Join(rep.Problems, "\n"))
 	}
 	return nil
 }

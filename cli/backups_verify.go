@@ -26,6 +26,10 @@ recorded when it was taken. Do it from time to time: disks forget.
 newest first, then those that were read the longest ago. Done again and again it
 comes to all of them. A schedule does it by itself: lockstep schedules set.
 
+Where a backup cannot be read to the end, for want of an identity for example, it is
+unknown whether it is damaged: it could not be verified, and stays what it was. In
+JSON, ok and damaged are both false then.
+
 Exit codes: 0 everything is as it was · 1 something is not, or error · 2 usage.`
 
 func (i *invocation) backupsVerifyCommand() *cobra.Command {
@@ -111,7 +115,7 @@ func (i *invocation) verify(ctx context.Context, svc lockstep.Service, ids []loc
 		}
 		reports = append(reports, rep)
 		if !rep.OK {
-			failed = append(failed, damaged(rep))
+			failed = append(failed, notOK(rep))
 		}
 	}
 	if i.JSON() {
@@ -124,9 +128,15 @@ func (i *invocation) verify(ctx context.Context, svc lockstep.Service, ids []loc
 	return errors.Join(failed...)
 }
 
-// damaged says that a backup is not what was proven when it was taken. What is
-// wrong with it stands in the table.
-func damaged(rep lockstep.VerifyReport) error {
+// notOK says that a backup is not what was proven when it was taken, or that nobody can
+// tell. What is wrong stands in the table.
+func notOK(rep lockstep.VerifyReport) error {
+	if !rep.Damaged {
+		return &lockstep.Error{
+			Op: "verify backup " + string(rep.Backup), Err: fmt.Errorf("it could not be verified, and may be whole: %s", strings.Join(rep.Problems, "\n")),
+			Hint: "put right what is said there, then verify it again: `lockstep backups verify " + string(rep.Backup) + "`",
+		}
+	}
 	return &lockstep.Error{
 		Op: "verify backup " + string(rep.Backup), Err: fmt.Errorf("it is damaged: %s", strings.Join(rep.Problems, "\n")),
 		Hint: "it is not taken as latest any more, and does not count as one to keep; look at the disk of the repository, and at the others: `lockstep backups verify --all`",
@@ -141,8 +151,11 @@ func (i *invocation) verifyTable(reports []lockstep.VerifyReport) {
 	t := show.NewTable("BACKUP", "RESULT", "DATA", ">SIZE", ">ARTIFACTS")
 	for _, r := range reports {
 		result := show.Cell{Text: "ok", Paint: i.Out.Good}
-		if !r.OK {
+		switch {
+		case r.Damaged:
 			result = show.Cell{Text: show.Plural(len(r.Problems), "problem"), Paint: i.Out.Bad}
+		case !r.OK:
+			result = show.Cell{Text: "unknown", Paint: i.Out.Warn}
 		}
 		t.Add(r.Backup, result, show.Cell{Text: string(r.Data), Paint: i.Out.State}, show.Size(r.Bytes), r.Artifacts)
 	}

@@ -147,7 +147,7 @@ func (f *fakeService) Backup(_ context.Context, _ string, id lockstep.BackupID) 
 func (f *fakeService) Verify(_ context.Context, id lockstep.BackupID) (lockstep.VerifyReport, error) {
 	rep := lockstep.VerifyReport{Backup: id, OK: true, Data: lockstep.DataVerified, Problems: []string{}, Bytes: 129399398, Artifacts: 2, At: showtest.Begin}
 	if p := f.bad[id]; p != "" {
-		rep.OK, rep.Problems = false, []string{p}
+		rep.OK, rep.Damaged, rep.Problems = false, true, []string{p}
 	}
 	return rep, nil
 }

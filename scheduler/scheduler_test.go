@@ -291,11 +291,18 @@ func TestVerifyAndForget(t *testing.T) {
 			t.Errorf("forget: %+v", r)
 		}
 		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {
-			return lockstep.VerifyReport{Problems: []string{"artifact db is damaged"}}, nil
+			return lockstep.VerifyReport{Damaged: true, Problems: []string{"artifact db is damaged"}}, nil
 		}
 		time.Sleep(24 * time.Hour)
-		if r := w.latest("verify"); r.State != lockstep.SlotFailed || !strings.Contains(r.Reason, "artifact db is damaged") {
+		if r := w.latest("verify"); r.State != lockstep.SlotFailed || !strings.Contains(r.Reason, "is not what it was: artifact db is damaged") {
 			t.Errorf("a damaged one: %+v", r)
+		}
+		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {
+			return lockstep.VerifyReport{Problems: []string{"no identity opens it"}}, nil
+		}
+		time.Sleep(24 * time.Hour)
+		if r := w.latest("verify"); r.State != lockstep.SlotFailed || r.Reason != "backup e could not be verified: no identity opens it" {
+			t.Errorf("one that nobody can tell of: %+v", r)
 		}
 		// A long one is cut short by a shutdown, and begun again.
 		began := 0
@@ -314,7 +321,7 @@ func TestVerifyAndForget(t *testing.T) {
 		_, stop = w.run()
 		time.Sleep(time.Minute)
 		stop()
-		if r := w.latest("verify"); r.State != lockstep.SlotDone || began != 2 || r.Slot.Day() != 4 {
+		if r := w.latest("verify"); r.State != lockstep.SlotDone || began != 2 || r.Slot.Day() != 5 {
 			t.Errorf("begun again: %+v, %d times", r, began)
 		}
 	})

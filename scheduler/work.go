@@ -114,7 +114,11 @@ func (s *Scheduler) verifySample(ctx context.Context, d lockstep.Schedule) (stri
 	return fmt.Sprintf("%d of %d backups are what they were: %d bytes", len(sample), len(all), bytes), nil
 }
 
+// notWhatItWas says whether that is so, or is not known.
 func notWhatItWas(id lockstep.BackupID, report lockstep.VerifyReport) error {
+	if !report.Damaged {
+		return fmt.Errorf("backup %s could not be verified: %s", id, strings.Join(report.Problems, "; "))
+	}
 	return fmt.Errorf("backup %s is not what it was: %s", id, strings.Join(report.Problems, "; "))
 }
 

@@ -72,4 +72,44 @@ var repositoryMutants = []mutant{
 		Why: "nothing is forgotten any more, and every night a slot fails",
 		Old: "		case kind == lockstep.KindRetained:\n", New: "		case false:\n",
 	},
+	{
+		Name: "rules: a damaged backup goes with nobody looking", File: "retention/forget.go", Test: "./retention -run TestForget",
+		Why: "a disk that was away while all was verified costs every backup that was on it",
+		Old: "		if d.Backup.Data == lockstep.DataDamaged {\n", New: "		if false {\n",
+	},
+	{
+		Name: "object lock: a removed password is kept anew by every backup", File: "repository/restic/vault/keys.go", Test: "./repository/restic -run TestAPasswordIsRemovedAtOnce",
+		Why: "a leaked password opens the repository for as long as backups are made",
+		Old: "	if err := v.hide(ctx, fileName(keysDir, id)); err != nil {\n", New: "	if err := v.store.Remove(ctx, fileName(keysDir, id)); err != nil {\n",
+	},
+	{
+		Name: "object lock: a removed password's version is never freed", File: "repository/restic/vault/tidy.go", Test: "./repository/restic -run TestAPasswordIsRemovedAtOnce",
+		Why: "whoever may read versions opens the repository for ever",
+		Old: "[]string{keysDir, dataDir, indexDir, snapshotsDir, locksDir, notesDir}", New: "[]string{dataDir, indexDir, snapshotsDir, locksDir, notesDir}",
+	},
+	{
+		Name: "object lock: the key of a making that lost stays", File: "repository/restic/vault/vault.go", Test: "./repository/restic -run TestAKeyOfAMakingThatLost",
+		Why: "each backup keeps anew what opens nothing",
+		Old: "		_ = v.hide(ctx, fileName(keysDir, v.keyID)) // it opens nothing\n", New: "		_ = s.Remove(ctx, fileName(keysDir, v.keyID))\n",
+	},
+	{
+		Name: "age: an identity is not known as one", File: "config/encrypt.go", Test: "./config -run TestEncryptIsShown",
+		Why: "who pasted the wrong line is not told which one belongs there",
+		Old: "strings.HasPrefix(strings.ToUpper(r.value), \"AGE-SECRET-KEY\")", New: "strings.HasPrefix(r.value, \"AGE-SECRET-KEY\")",
+	},
+	{
+		Name: "age: what is pasted as a recipient is printed", File: "config/encrypt.go", Test: "./config -run TestEncryptIsShown",
+		Why: "a secret identity stands in the log of whoever checked the configuration",
+		Old: "d.problem(r.at, \"this is not a recipient of age;", New: "d.problem(r.at, r.value+\" is not a recipient of age;",
+	},
+	{
+		Name: "verify: what could not be read is damaged", File: "app/backups.go", Test: "./app -run TestWhatCannotBeReadIsNotDamaged",
+		Why: "all backups are damaged because a file with an identity is not there",
+		Old: "			rep.Damaged = rep.Damaged || repository.Damage(err)\n", New: "			rep.Damaged = true\n",
+	},
+	{
+		Name: "verify on a schedule: what could not be read is not what it was", File: "scheduler/work.go", Test: "./scheduler -run TestVerifyAndForget",
+		Why: "somebody is woken for damage that is not there",
+		Old: "	if !report.Damaged {\n", New: "	if false {\n",
+	},
 }
