@@ -247,7 +247,9 @@ func (r *Repository) Delete(ctx context.Context, id lockstep.BackupID) error {
 		if errors.Is(err, repository.ErrNotFound) && v != nil {
 			if snapshot, _, ok, damagedErr := damagedSnapshot(ctx, v, id); ok || damagedErr != nil {
 				if ok {
-					damagedErr = v.RemoveSnapshot(ctx, snapshot)
+					// It may have to be kept. But what cannot be read restores nothing, and
+					// a prune refuses while it is listed.
+					damagedErr = v.HideSnapshot(ctx, snapshot)
 				}
 				return trouble("delete backup", id, damagedErr)
 			}

@@ -22,16 +22,21 @@ type Retaining interface {
 	// so: no call shortens it. One that is not there is ErrNotFound.
 	Retain(ctx context.Context, name string, until time.Time) error
 
-	// Retained is until when a file cannot be removed, or the zero time if it can.
+	// Retained is until when a file cannot be removed, or the zero time if it can; Held
+	// where that is until somebody says otherwise.
 	Retained(ctx context.Context, name string) (time.Time, error)
 
 	// Hide has everybody find the file no more, even while it is kept: for what nothing
 	// needs any longer. One that is not there is ErrNotFound.
 	Hide(ctx context.Context, name string) error
 
-	// Purge frees the space of what is hidden below a folder and is kept no more.
+	// Purge frees the space of what is hidden below a folder and is kept no more. What
+	// must still be kept is not an error, anything else that cannot be freed is.
 	Purge(ctx context.Context, folder string) error
 }
+
+// Held is the time that Retained gives for a file under a legal hold: no date ends that.
+var Held = time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC)
 
 // RetainedError is that of Remove for a file that must be kept. It is matched with
 // errors.As.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path"
 	"slices"
 	"time"
 
@@ -68,9 +69,18 @@ func (v *Vault) retain(ctx context.Context, r store.Retaining, tree format.ID, u
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(retainsAtOnce)
 	for _, name := range names {
-		group.Go(func() error { return r.Retain(ctx, name, until) })
+		group.Go(func() error { return v.goneKey(name, r.Retain(ctx, name, until)) })
 	}
 	return group.Wait()
+}
+
+// goneKey forgives that a key is not there which somebody has removed meanwhile: the
+// repository is opened with another one.
+func (v *Vault) goneKey(name string, err error) error {
+	if errors.Is(err, store.ErrNotFound) && path.Dir(name) == keysDir && name != fileName(keysDir, v.keyID) {
+		return nil
+	}
+	return err
 }
 
 // needed are the files without which a tree cannot be read. Of indexes those are all:

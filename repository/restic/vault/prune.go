@@ -232,11 +232,27 @@ func (p *pruner) wasteful() (ids []format.ID) {
 // retain leaves a pack as it is, because the store keeps it.
 func (p *pruner) retain(id format.ID, until time.Time) {
 	p.keep = append(p.keep, id)
+	p.stays(p.waste(id), until)
+}
+
+// stays counts a pack that the store keeps.
+func (p *pruner) stays(bytes int64, until time.Time) {
 	p.Retained++
-	p.RetainedBytes += p.waste(id)
-	if until.After(p.RetainedUntil) {
+	p.RetainedBytes += bytes
+	if until.After(p.RetainedUntil) && !until.Equal(store.Held) {
 		p.RetainedUntil = until
 	}
+}
+
+// cannot takes off what was counted as freed a pack that the store keeps after all.
+func (p *pruner) cannot(id format.ID, until time.Time) {
+	if p.needed[id] == 0 {
+		p.Removed--
+		p.Free -= p.packs[id]
+	} else {
+		p.Free -= p.waste(id)
+	}
+	p.stays(p.packs[id], until)
 }
 
 // decide says what becomes of each pack: those with the largest unused part are
@@ -433,8 +449,12 @@ func (p *pruner) removeAll(ctx context.Context, folder string, ids []format.ID, 
 		for _, id := range some {
 			err := remove(ctx, fileName(folder, id))
 			var kept *store.RetainedError
-			if err != nil && !errors.As(err, &kept) { // kept since it was looked at: the next prune's
+			switch {
+			case err == nil:
+			case !errors.As(err, &kept):
 				return err
+			case folder == dataDir: // kept since it was looked at: the next prune's
+				p.cannot(id, kept.Until)
 			}
 		}
 	}

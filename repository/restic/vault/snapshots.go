@@ -123,7 +123,7 @@ func (v *Vault) RemoveSnapshot(ctx context.Context, id format.ID) error {
 	return stays("remove snapshot "+id.Short(), ignoreMissing(v.store.Remove(ctx, fileName(snapshotsDir, id))))
 }
 
-// HideSnapshot removes one that no backup is, even while it must be kept. One that is
+// HideSnapshot removes one that no backup is, or can be read as, even while it must be kept. One that is
 // not there is not an error.
 func (v *Vault) HideSnapshot(ctx context.Context, id format.ID) error {
 	return ignoreMissing(v.hide(ctx, fileName(snapshotsDir, id)))

@@ -67,16 +67,25 @@ func (s *Store) notLocking(op string, err error) error {
 	}
 }
 
-// Retain implements store.Retaining. What the mode is already, compliance stays.
+// Retain implements store.Retaining. Compliance stays compliance.
 func (s *Store) Retain(ctx context.Context, name string, until time.Time) error {
 	for try := 1; ; try++ {
 		state, err := s.stat(ctx, "keep", name)
-		if err != nil || !state.until.Before(until) {
+		if err != nil {
 			return err
 		}
+		if s.o.Lock.Compliance && !state.compliance && s.comply(ctx, name, state, until) == nil {
+			return nil
+		}
+		if !state.until.Before(until) {
+			return nil
+		}
 		mode := s.o.Lock.mode()
-		if state.compliance {
+		switch {
+		case state.compliance:
 			mode = minio.Compliance
+		case !state.until.IsZero():
+			mode = minio.Governance
 		}
 		retention := minio.PutObjectRetentionOptions{Mode: &mode, RetainUntilDate: &until, VersionID: state.version}
 		err = s.asked(ctx, "keep", name, func(ctx context.Context) error {
@@ -90,11 +99,32 @@ func (s *Store) Retain(ctx context.Context, name string, until time.Time) error 
 	}
 }
 
+// comply makes governance compliance, until the later of the two dates. Some services let
+// only those do it who may bypass governance; then it stays what it is until its date,
+// and no backup fails for that. So it is tried once.
+func (s *Store) comply(ctx context.Context, name string, was state, until time.Time) error {
+	if was.until.IsZero() {
+		return errors.New("it is not kept at all")
+	}
+	if was.until.After(until) {
+		until = was.until
+	}
+	ctx, stop := bounded(ctx, 0)
+	defer stop()
+	mode := minio.Compliance
+	return s.core.PutObjectRetention(ctx, s.o.Bucket, s.key(name), minio.PutObjectRetentionOptions{Mode: &mode, RetainUntilDate: &until, VersionID: was.version})
+}
+
 // Retained implements store.Retaining.
 func (s *Store) Retained(ctx context.Context, name string) (time.Time, error) {
 	state, err := s.stat(ctx, "look at", name)
-	if err != nil || !state.until.After(time.Now()) {
+	switch {
+	case err != nil:
 		return time.Time{}, err
+	case state.held:
+		return store.Held, nil
+	case !state.until.After(time.Now()):
+		return time.Time{}, nil
 	}
 	return state.until, nil
 }
@@ -116,13 +146,19 @@ func (s *Store) stat(ctx context.Context, op, name string) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	out := state{
+	out, err := stateOf(info)
+	return out, s.trouble(ctx, op, name, err)
+}
+
+// stateOf reads it from the headers of an answer.
+func stateOf(info minio.ObjectInfo) (out state, err error) {
+	out = state{
 		version: info.VersionID, held: info.Metadata.Get("X-Amz-Object-Lock-Legal-Hold") == "ON",
 		compliance: info.Metadata.Get("X-Amz-Object-Lock-Mode") == minio.Compliance.String(),
 	}
 	if text := info.Metadata.Get("X-Amz-Object-Lock-Retain-Until-Date"); text != "" {
 		if out.until, err = time.Parse(time.RFC3339, text); err != nil {
-			return out, s.trouble(ctx, op, name, fmt.Errorf("until when it is kept: %w", err))
+			return out, fmt.Errorf("until when it is kept: %w", err)
 		}
 	}
 	return out, nil
@@ -183,11 +219,15 @@ func (s *Store) purge(ctx context.Context, prefix, only string) error {
 		return s.trouble(ctx, "list versions of", prefix, err)
 	}
 	for key, marker := range markers {
-		if s.removeVersions(ctx, older[key]) == nil {
-			_ = s.removeVersions(ctx, []minio.ObjectInfo{marker}) // a later purge does it again
+		left, oneErr := s.removeVersions(ctx, older[key])
+		if oneErr == nil && !left {
+			_, oneErr = s.removeVersions(ctx, []minio.ObjectInfo{marker})
+		}
+		if err == nil { // one says it for all
+			err = oneErr
 		}
 	}
-	return ctx.Err()
+	return errors.Join(err, ctx.Err())
 }
 
 // hidden lists markers that are what a key has now, and all that no key has now. A service
@@ -210,10 +250,33 @@ func (s *Store) hidden(ctx context.Context, prefix, only string) (markers map[st
 	return markers, older, ctx.Err()
 }
 
-// removeVersions removes those that the service lets go, and gives an error if one is left.
-func (s *Store) removeVersions(ctx context.Context, versions []minio.ObjectInfo) (err error) {
+// removeVersions removes those that the service lets go. left says that one must still be
+// kept; that one cannot be removed for another reason is an error.
+func (s *Store) removeVersions(ctx context.Context, versions []minio.ObjectInfo) (left bool, err error) {
 	for _, o := range versions {
-		err = errors.Join(err, s.core.RemoveObject(ctx, s.o.Bucket, o.Key, minio.RemoveObjectOptions{VersionID: o.VersionID}))
+		gone := s.core.RemoveObject(ctx, s.o.Bucket, o.Key, minio.RemoveObjectOptions{VersionID: o.VersionID})
+		switch {
+		case gone == nil:
+		case s.stillKept(ctx, o):
+			left = true
+		case err == nil:
+			err = s.trouble(ctx, "remove a hidden version of", o.Key, gone)
+		}
 	}
-	return err
+	return left, err
+}
+
+// clockSkew is by how much a service's clock may be another than ours: S3 refuses whoever
+// is further away.
+const clockSkew = 15 * time.Minute
+
+// stillKept reports whether the service keeps a version. Services refuse to remove such a
+// one each with its own error, some with the one for missing permissions.
+func (s *Store) stillKept(ctx context.Context, o minio.ObjectInfo) bool {
+	info, err := s.core.StatObject(ctx, s.o.Bucket, o.Key, minio.StatObjectOptions{VersionID: o.VersionID})
+	if err != nil {
+		return false
+	}
+	state, err := stateOf(info)
+	return err == nil && (state.held || state.until.After(time.Now().Add(-clockSkew)))
 }
