@@ -73,4 +73,6 @@ type CopyReport struct {
 	Artifacts int       `json:"artifacts"`
 	// Bytes were copied, and read again there.
 	Bytes int64 `json:"bytes"`
+	// Unencrypted: the original is encrypted with age, and the copy is not.
+	Unencrypted bool `json:"unencrypted,omitempty"`
 }

@@ -126,6 +126,9 @@ func (a *App) Verify(ctx context.Context, id lockstep.BackupID) (lockstep.Verify
 		}
 	}
 	rep.OK = len(rep.Problems) == 0
+	if err := a.gone(ctx, id); !rep.OK && err != nil {
+		return lockstep.VerifyReport{}, err
+	}
 	if rep.OK || rep.Damaged {
 		if err := a.keepVerify(ctx, &rep); err != nil {
 			return rep, err
@@ -139,6 +142,15 @@ func (a *App) Verify(ctx context.Context, id lockstep.BackupID) (lockstep.Verify
 	}
 	rep.Data = b.Data
 	return rep, nil
+}
+
+// gone is the error for a backup that is not there any more. What could not be read of one
+// that was deleted meanwhile is not damage.
+func (a *App) gone(ctx context.Context, id lockstep.BackupID) error {
+	if _, err := a.cfg.Repository.Get(ctx, id); errors.Is(err, repository.ErrNotFound) {
+		return &lockstep.Error{Kind: lockstep.KindNotFound, Op: fmt.Sprintf("read backup %q", id), Err: fmt.Errorf("it was deleted meanwhile: %w", err)}
+	}
+	return nil
 }
 
 // maxProblems bounds how many problems of a verify are kept.

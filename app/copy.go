@@ -71,7 +71,24 @@ func (a *App) CopyBackup(ctx context.Context, id lockstep.BackupID, to string, p
 	if rep.AlreadyThere, err = c.There(ctx); err != nil || rep.AlreadyThere {
 		return rep, err
 	}
-	return rep, a.copying(ctx, c, &rep)
+	if rep.Unencrypted, err = unencrypted(ctx, a.cfg.Repository, there, id); err != nil {
+		return rep, err
+	}
+	err = a.copying(ctx, c, &rep)
+	if gone := a.gone(ctx, id); err != nil && gone != nil {
+		err = gone
+	}
+	return rep, err
+}
+
+// unencrypted reports whether a backup is encrypted where it is, and will not be there.
+func unencrypted(ctx context.Context, from, to repository.Repository, id lockstep.BackupID) (bool, error) {
+	f, ok := from.(repository.Encrypting)
+	t, plain := to.(repository.Encrypting)
+	if !ok || !plain || t.Encrypts() {
+		return false, nil
+	}
+	return f.IsEncrypted(ctx, id)
 }
 
 // CopyNew implements lockstep.Copies; to may be a location too.
@@ -91,6 +108,9 @@ func (a *App) CopyNew(ctx context.Context, deployment, to string) ([]lockstep.Co
 	var done []lockstep.CopyReport
 	for _, b := range newerThan(mine, theirs) {
 		rep, err := a.CopyBackup(ctx, b.ID, to, CopyProgress{})
+		if err != nil && a.gone(ctx, b.ID) != nil {
+			continue // rules, or a person, deleted it meanwhile
+		}
 		if err != nil {
 			return done, err
 		}

@@ -194,6 +194,45 @@ func TestWhatCannotBeReadIsNotDamaged(t *testing.T) {
 	}
 }
 
+// TestABackupThatGoesWhileItIsRead: what was deleted is not damaged, and nobody is told
+// that it is.
+//
+//fault:deleted-while-read rules delete a backup while it is verified or copied | it is not found; nothing is kept as damaged, and the other copies are made
+func TestABackupThatGoesWhileItIsRead(t *testing.T) {
+	t.Parallel()
+	k := newKeeper(t)
+	id := k.commit("22", "a=new")
+	k.cfg.Repository = &unreadable{k.repo, func() {
+		if err := k.repo.Delete(context.Background(), id); err != nil {
+			t.Error(err)
+		}
+	}}
+	if rep, err := k.Verify(t.Context(), id); lockstep.KindOf(err) != lockstep.KindNotFound {
+		t.Errorf("%+v, %v", rep, err)
+	}
+	if r, ok, err := k.cfg.Journal.Record(t.Context(), recordVerify, string(id)); ok || err != nil {
+		t.Errorf("kept is %s, %v", r.Data, err)
+	}
+	k.cfg.Repository = k.repo
+	old, next := k.commit("23", "a=old"), k.commit("24", "a=next")
+	to := k.second()
+	k.cfg.Repository = &unreadable{k.repo, func() {
+		if err := k.repo.Delete(context.Background(), next); err != nil {
+			t.Error(err)
+		}
+	}}
+	if rep, err := k.CopyBackup(t.Context(), next, "offsite", CopyProgress{}); lockstep.KindOf(err) != lockstep.KindNotFound {
+		t.Errorf("copied %+v, %v", rep, err)
+	}
+	next = k.commit("25", "a=next")
+	if done, err := k.CopyNew(t.Context(), "shop", "offsite"); err != nil || len(done) != 0 {
+		t.Errorf("copied %+v, %v", done, err)
+	}
+	if list, err := to.List(t.Context(), ""); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v; %s is not to be copied", list, err, old)
+	}
+}
+
 // unreadable is a repository whose artifacts cannot be opened.
 type unreadable struct {
 	*dir.Repository

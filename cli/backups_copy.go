@@ -129,6 +129,9 @@ func (i *invocation) copyBackup(ctx context.Context, k serve.Copier, b lockstep.
 // showCopies shows what became of copies.
 func (i *invocation) showCopies(reports []lockstep.CopyReport) error {
 	if i.JSON() {
+		for _, rep := range reports {
+			i.warnOfPlain(rep)
+		}
 		return i.WriteJSON(show.List(reports))
 	}
 	if len(reports) == 0 {
@@ -143,13 +146,23 @@ func (i *invocation) showCopies(reports []lockstep.CopyReport) error {
 // showCopy shows what became of the one copy that was asked for.
 func (i *invocation) showCopy(rep lockstep.CopyReport) error {
 	if i.JSON() {
+		i.warnOfPlain(rep)
 		return i.WriteJSON(rep)
 	}
 	i.copyLines(rep)
 	return nil
 }
 
+// warnOfPlain says that a copy can be read by whoever gets at it.
+func (i *invocation) warnOfPlain(rep lockstep.CopyReport) {
+	if rep.Unencrypted {
+		i.Log.Warn(fmt.Sprintf("%s is encrypted, and its copy in %s is not", rep.Backup, show.Line(rep.To)),
+			"hint", "name the place in copies, with encrypt and its recipients, and copy to that name")
+	}
+}
+
 func (i *invocation) copyLines(rep lockstep.CopyReport) {
+	i.warnOfPlain(rep)
 	if rep.AlreadyThere {
 		fmt.Fprintf(i.Stdout, "%s is in %s already: nothing was copied\n", rep.Backup, show.Line(rep.To))
 		return

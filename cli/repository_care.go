@@ -94,7 +94,12 @@ func (i *invocation) prune(ctx context.Context, k keeper, dryRun, yes bool) erro
 		would = "would free"
 	}
 	fmt.Fprintf(i.Stdout, "%s %s of %s: %d packs removed, %d rewritten, %s stay unused\n", would, show.Size(p.Free), show.Size(p.Bytes), p.Removed, p.Rewritten, show.Size(p.Unused))
-	if p.Retained > 0 {
+	switch {
+	case p.Retained == 0:
+	case p.RetainedUntil.IsZero():
+		fmt.Fprintf(i.Stdout, "a legal hold keeps %s in %s that nobody needs; prune again when it was lifted\n",
+			show.Size(p.RetainedBytes), counted(p.Retained, "pack"))
+	default:
 		fmt.Fprintf(i.Stdout, "object lock keeps %s in %s that nobody needs, the last of it until %s UTC; prune again then\n",
 			show.Size(p.RetainedBytes), counted(p.Retained, "pack"), p.RetainedUntil.UTC().Format(time.DateTime))
 	}

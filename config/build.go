@@ -19,7 +19,7 @@ import (
 // that all of a file's problems are told at once; the Config is of no use
 // then.
 func (f *fileConfig) build(d *decoder) *Config {
-	c := &Config{StateDir: f.StateDir.value, Repository: f.Repository.value.build(d), Copies: f.copies(d)}
+	c := &Config{StateDir: f.StateDir.value, Repository: f.Repository.value.build(d, true), Copies: f.copies(d)}
 	c.Server = f.Server.value.build(d)
 	c.Access = f.Access.value.build(d)
 	c.TransferMemory = int64(f.Memory.or(spill.DefaultBudget>>20)) << 20

@@ -11,13 +11,15 @@ type Encrypt struct {
 }
 
 type fileEncrypt struct {
-	Recipients   list[text] `key:"recipients" example:"[age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq]" doc:"for whom new backups are encrypted, as age-keygen prints them. Without any they are not"`
+	Recipients   list[text] `key:"recipients" example:"[age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq]" doc:"for whom new backups are encrypted, as age-keygen prints them. With an empty list they are not"`
 	IdentityFile path       `key:"identity_file" example:"backups.age-key" doc:"file of age-keygen whose identity opens what is encrypted: for verify, restore, and all that looks into backups. Backing up does without"`
 }
 
 const encryptExample = "encrypt: {recipients: [age1…], identity_file: backups.age-key}"
 
-func (f *fileRepository) encrypt(d *decoder) *Encrypt {
+// encrypt reads it. In the main repository an identity alone is refused: who thinks that it
+// encrypts would find out that it does not from a thief.
+func (f *fileRepository) encrypt(d *decoder, main bool) *Encrypt {
 	if !f.Encrypt.set {
 		return nil
 	}
@@ -39,9 +41,12 @@ func (f *fileRepository) encrypt(d *decoder) *Encrypt {
 	if len(e.Recipients) == 0 && e.IdentityFile == "" {
 		d.problem(f.Encrypt.at, "encrypt says neither for whom nor what opens it; write for example: %s", encryptExample)
 	}
+	if main && len(e.Recipients) == 0 && e.IdentityFile != "" && !x.Recipients.set {
+		d.problem(f.Encrypt.at, "encrypt does not say for whom: new backups would not be encrypted. Add recipients, as `age-keygen -y` prints them of the identity, or `recipients: []` where that is meant")
+	}
 	return e
 }
 
 func (e *Encrypt) show() *shown {
-	return mapping().addSet("recipients", e.Recipients).addSet("identity_file", e.IdentityFile)
+	return mapping().add("recipients", e.Recipients).addSet("identity_file", e.IdentityFile)
 }

@@ -34,8 +34,8 @@ type fileRestic struct {
 	PasswordCommand list[text]              `key:"password_command" example:"[pass, show, lockstep]" doc:"command that prints the password, in place of a file"`
 }
 
-func (f *fileRepository) build(d *decoder) Repository {
-	r := Repository{Dir: f.Dir.value, Encrypt: f.encrypt(d)}
+func (f *fileRepository) build(d *decoder, main bool) Repository {
+	r := Repository{Dir: f.Dir.value, Encrypt: f.encrypt(d, main)}
 	if f.Restic.set {
 		r.Restic = f.Restic.value.build(d, f.Restic.at)
 	}
@@ -121,7 +121,7 @@ func (f *fileConfig) copies(d *decoder) map[string]Repository {
 			d.problem(r.name.at, "%q is what the key repository goes by; write for example: offsite", MainRepository)
 		}
 		one := fileRepository{Dir: r.value.Dir, Restic: r.value.Restic, Encrypt: r.value.Encrypt}
-		all[r.name.value] = one.build(d)
+		all[r.name.value] = one.build(d, false)
 	}
 	return all
 }

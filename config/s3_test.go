@@ -82,7 +82,8 @@ func TestObjectLockIsShown(t *testing.T) {
 func TestEncryptIsShown(t *testing.T) {
 	for text, want := range map[string]string{
 		"{dir: b, encrypt: {recipients: [age1x, age1y], identity_file: k}}":         "",
-		"{dir: b, encrypt: {identity_file: k}}":                                     "",
+		"{dir: b, encrypt: {identity_file: k}}":                                     "new backups would not be encrypted",
+		"{dir: b, encrypt: {recipients: [], identity_file: k}}":                     "",
 		"{dir: b, encrypt: {}}":                                                     "neither for whom nor what opens it",
 		"{dir: b, encrypt: {recipients: [ssh-ed25519]}}":                            "is not a recipient",
 		"{dir: b, encrypt: {recipients: [AGE-SECRET-KEY-14HCC06]}}":                 "belongs into identity_file",
@@ -104,6 +105,14 @@ func TestEncryptIsShown(t *testing.T) {
 		if diff := cmp.Diff(c, again); err != nil || diff != "" {
 			t.Errorf("shown and read again: %v\n%s", err, diff)
 		}
+	}
+}
+
+// TestAnIdentityAloneOfACopy: what a copy is encrypted for, it may not be; it is only read.
+func TestAnIdentityAloneOfACopy(t *testing.T) {
+	c, err := Parse("/x.yaml", []byte("repository: {dir: a}\ncopies: {usb: {dir: b, encrypt: {identity_file: k}}}\nstate_dir: s\ndeployments: {}"), testEnv)
+	if err != nil || c.Copies["usb"].Encrypt.IdentityFile != "/k" {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

@@ -103,6 +103,14 @@ type Sharing interface {
 	FindDamage(ctx context.Context, id lockstep.BackupID) error
 }
 
+// Encrypting is implemented by repositories whose backups may be encrypted or not.
+type Encrypting interface {
+	// Encrypts reports whether new backups are.
+	Encrypts() bool
+	// IsEncrypted reports whether that backup is.
+	IsEncrypted(ctx context.Context, id lockstep.BackupID) (bool, error)
+}
+
 // Identified is implemented by repositories that can be told from one another
 // and from the empty place where one is missing, such as a disk that is not
 // mounted.

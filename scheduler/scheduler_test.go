@@ -327,6 +327,31 @@ func TestVerifyAndForget(t *testing.T) {
 	})
 }
 
+// TestASampleOfWhatGoes: a backup that was deleted since it was listed is no alarm.
+func TestASampleOfWhatGoes(t *testing.T) {
+	sample := nightly
+	sample.Name, sample.Operation, sample.Sample = "sample", lockstep.ScheduledVerify, 100
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sample)
+		_, stop := w.run()
+		defer stop()
+		for _, id := range []lockstep.BackupID{"a", "b"} {
+			w.service.backups = append(w.service.backups, lockstep.Backup{ID: id, Deployment: "shop", Artifacts: []lockstep.Artifact{{Bytes: 100}}})
+		}
+		n := 0
+		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {
+			if n++; n == 1 {
+				return lockstep.VerifyReport{}, &lockstep.Error{Kind: lockstep.KindNotFound, Op: "read backup"}
+			}
+			return lockstep.VerifyReport{OK: true, Bytes: 100}, nil
+		}
+		time.Sleep(4 * time.Hour)
+		if r := w.latest("sample"); r.State != lockstep.SlotDone || r.Reason != "1 of 2 backups are what they were: 100 bytes" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // A sample comes to all backups, and one that is damaged does not keep the others from
 // being read.
 func TestVerifyASample(t *testing.T) {

@@ -95,12 +95,15 @@ func (s *Scheduler) verifySample(ctx context.Context, d lockstep.Schedule) (stri
 	}
 	var errs []error
 	var bytes int64
+	gone := 0
 	sample := retention.Sample(all, d.Sample)
 	for _, b := range sample {
 		report, err := s.cfg.Service.Verify(ctx, b.ID)
 		switch {
 		case ctx.Err() != nil:
 			return "", ctx.Err()
+		case lockstep.KindOf(err) == lockstep.KindNotFound:
+			gone++ // rules, or a person, deleted it meanwhile
 		case err != nil:
 			errs = append(errs, fmt.Errorf("verify backup %s: %w", b.ID, err))
 		case !report.OK:
@@ -111,7 +114,7 @@ func (s *Scheduler) verifySample(ctx context.Context, d lockstep.Schedule) (stri
 	if len(errs) > 0 {
 		return "", errors.Join(errs...)
 	}
-	return fmt.Sprintf("%d of %d backups are what they were: %d bytes", len(sample), len(all), bytes), nil
+	return fmt.Sprintf("%d of %d backups are what they were: %d bytes", len(sample)-gone, len(all), bytes), nil
 }
 
 // notWhatItWas says whether that is so, or is not known.

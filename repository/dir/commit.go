@@ -70,7 +70,10 @@ func (r *Repository) commit(ctx context.Context, dir *folder, manifest lockstep.
 	if len(records) > 0 && records[0].sealed() {
 		h.Version = sealedVersion
 	}
-	if err := h.check(); err != nil { // such as staged before and after a change of the configuration
+	if err := h.ofOneKind(); err != nil {
+		return err
+	}
+	if err := h.check(); err != nil {
 		return err
 	}
 	if h.Version == formatVersion {
@@ -205,7 +208,9 @@ func writeManifest(w io.Writer, dir *folder, h *head) error {
 // tidy removes what only staging needed, and artifacts that the manifest does
 // not name. The backup exists: what fails here is left to Delete.
 func (r *Repository) tidy(dir *folder, h *head) {
-	keep := map[string]bool{manifestFile: true, metadataFile: true, specFile: true}
+	// A commit that died, before the configuration was changed, may have left a metadata
+	// file, which tells the names that are encrypted now.
+	keep := map[string]bool{manifestFile: true, metadataFile: h.Version == formatVersion, specFile: true}
 	for _, rec := range h.Files {
 		keep[rec.File], keep[rec.ListFile] = true, true
 	}

@@ -66,6 +66,26 @@ func (r *Repository) Encrypted(e *Encryption) *Repository {
 	return r
 }
 
+// Encrypts implements repository.Encrypting.
+func (r *Repository) Encrypts() bool { return r.encryption != nil && len(r.encryption.recipients) > 0 }
+
+// IsEncrypted implements repository.Encrypting.
+func (r *Repository) IsEncrypted(_ context.Context, id lockstep.BackupID) (bool, error) {
+	dir, err := r.folder(id)
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	if s, err := dir.is(stateCommitted, stateForeign); err != nil || s == stateForeign {
+		return false, err
+	}
+	h, err := dir.head()
+	if err != nil {
+		return false, r.reading(id, err)
+	}
+	return h.Version == sealedVersion, nil
+}
+
 // sealing is the encryption of one file.
 type sealing struct {
 	to   []age.Recipient
@@ -130,6 +150,20 @@ func (plainWriter) Close() error { return nil }
 
 // sealed reports whether the artifact's files are encrypted.
 func (rec record) sealed() bool { return rec.ListFile != "" }
+
+// ofOneKind refuses artifacts of which some are encrypted.
+func (h *head) ofOneKind() error {
+	for _, rec := range h.Files {
+		if rec.sealed() != h.Files[0].sealed() {
+			return &lockstep.Error{
+				Kind: lockstep.KindConflict, Op: fmt.Sprintf("commit backup %q", h.Manifest.ID),
+				Err:  errors.New("its artifacts were staged partly before repository.encrypt was changed, and partly after: some are encrypted, some are not"),
+				Hint: "back up again",
+			}
+		}
+	}
+	return nil
+}
 
 // size is how long the artifact's file is.
 func (rec record) size() int64 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -195,6 +196,35 @@ func TestEncryptedBesidePlain(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(to[sealed.ID].path, string(sealed.ID), "db"+tarSuffix)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestACommitAfterAChangeOfEncryption: what is staged of both kinds is refused by its name,
+// and what a commit that died left in the clear goes.
+func TestACommitAfterAChangeOfEncryption(t *testing.T) {
+	t.Parallel()
+	recipient, file := newIdentity(t, false)
+	r := open(t)
+	id := repositorytest.Begin(t, r, night)
+	one := repositorytest.Put(t, r, id, "db", repositorytest.Sample(t, "x"))
+	encrypted(t, r, file, recipient)
+	two := repositorytest.Put(t, r, id, "web", repositorytest.Sample(t, "y"))
+	err := r.Commit(t.Context(), repositorytest.Manifest(id, one, two))
+	if lockstep.KindOf(err) != lockstep.KindConflict || errors.Is(err, repository.ErrCorrupt) || !strings.Contains(err.Error(), "repository.encrypt") {
+		t.Errorf("staged partly encrypted: %v", err)
+	}
+	id = repositorytest.Begin(t, r, night+"_2")
+	only := repositorytest.Put(t, r, id, "db", repositorytest.Sample(t, "x"))
+	left := filepath.Join(r.path, string(id), metadataFile)
+	if err := os.WriteFile(left, []byte("passwords"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	repositorytest.Commit(t, r, repositorytest.Manifest(id, only))
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a metadata file is beside what is encrypted: %v", err)
+	}
+	if is, err := r.IsEncrypted(t.Context(), id); !is || err != nil {
+		t.Errorf("it is encrypted: %v, %v", is, err)
 	}
 }
 
