@@ -112,4 +112,89 @@ var repositoryMutants = []mutant{
 		Why: "somebody is woken for damage that is not there",
 		Old: "	if !report.Damaged {\n", New: "	if false {\n",
 	},
+	{
+		Name: "object lock: a password that goes meanwhile fails a backup", File: "repository/restic/vault/kept.go", Test: "./repository/restic -run TestAPasswordThatGoesDuringACommit",
+		Why: "a good backup is not committed because somebody removed a password",
+		Old: "	if errors.Is(err, store.ErrNotFound) && path.Dir(name) == keysDir && name != fileName(keysDir, v.keyID) {\n", New: "	if false {\n",
+	},
+	{
+		Name: "object lock: the own key may go", File: "repository/restic/vault/kept.go", Test: "./repository/restic -run TestAPasswordThatGoesDuringACommit",
+		Why: "a backup is committed that its password does not open",
+		Old: " && name != fileName(keysDir, v.keyID) {", New: " && name != \"\" {",
+	},
+	{
+		Name: "object lock: a damaged snapshot stays until its date", File: "repository/restic/read.go", Test: "./repository/restic -run TestADamagedSnapshotThatIsKept",
+		Why: "no prune works for a month because one file rotted",
+		Old: "					damagedErr = v.HideSnapshot(ctx, snapshot)\n", New: "					damagedErr = v.RemoveSnapshot(ctx, snapshot)\n",
+	},
+	{
+		Name: "object lock: what a prune could not remove counts as freed", File: "repository/restic/vault/prune.go", Test: "./repository/restic -run TestAPruneCountsWhatIsGone",
+		Why: "an operator waits for space that does not come",
+		Old: "				p.cannot(id, kept.Until)\n", New: "",
+	},
+	{
+		Name: "object lock: a legal hold is a date", File: "repository/restic/vault/prune.go", Test: "./repository/restic -run TestAPruneUnderALegalHold",
+		Why: "a prune names the year 9999",
+		Old: " && !until.Equal(store.Held) {", New: " {",
+	},
+	{
+		Name: "object lock: a legal hold keeps nothing", File: "repository/restic/store/s3/lock.go", Test: "./repository/restic/store/s3 -run TestALegalHoldIsKept",
+		Why: "a prune says that it frees what is held",
+		Old: "		return store.Held, nil\n", New: "		return time.Time{}, nil\n",
+	},
+	{
+		Name: "object lock: what cannot be freed is not said", File: "repository/restic/store/s3/lock.go", Test: "./repository/restic/store/s3 -run TestWhatCannotBeFreedIsSaid",
+		Why: "a bucket grows for ever because a permission is missing, and every prune is well",
+		Old: "		case err == nil:\n			err = s.trouble(ctx, \"remove a hidden", New: "		case false:\n			err = s.trouble(ctx, \"remove a hidden",
+	},
+	{
+		Name: "object lock: what must be kept fails a prune", File: "repository/restic/store/s3/lock.go", Test: "./repository/restic/store/s3 -run TestWhatCannotBeFreedIsSaid",
+		Why: "every prune fails until the last date has passed",
+		Old: "		case s.stillKept(ctx, o):\n", New: "		case false:\n",
+	},
+	{
+		Name: "object lock: governance stays governance", File: "repository/restic/store/s3/lock.go", Test: "./repository/restic/store/s3 -run TestGovernanceBecomesCompliance",
+		Why: "what is configured as compliance can be removed by those who may bypass governance",
+		Old: "		if s.o.Lock.Compliance && !state.compliance &&", New: "		if false &&",
+	},
+	{
+		Name: "object lock: compliance comes with an earlier date", File: "repository/restic/store/s3/lock.go", Test: "./repository/restic/store/s3 -run TestGovernanceBecomesCompliance",
+		Why: "the service refuses it, and governance stays",
+		Old: "	if was.until.After(until) {\n", New: "	if false {\n",
+	},
+	{
+		Name: "age: an identity alone is taken for encryption", File: "config/encrypt.go", Test: "./config -run TestEncryptIsShown",
+		Why: "backups are in the clear though somebody has configured encrypt",
+		Old: "	if main && len(e.Recipients) == 0", New: "	if false && len(e.Recipients) == 0",
+	},
+	{
+		Name: "age: a metadata file stays beside what is encrypted", File: "repository/dir/commit.go", Test: "./repository/dir -run TestACommitAfterAChangeOfEncryption",
+		Why: "whoever has the disk reads the names of what was encrypted",
+		Old: "metadataFile: h.Version == formatVersion,", New: "metadataFile: true,",
+	},
+	{
+		Name: "age: artifacts of both kinds count as damage", File: "repository/dir/commit.go", Test: "./repository/dir -run TestACommitAfterAChangeOfEncryption",
+		Why: "who changed the configuration during a backup looks for a broken disk",
+		Old: "	if err := h.ofOneKind(); err != nil {\n		return err\n	}\n", New: "",
+	},
+	{
+		Name: "age: a copy in the clear is not told", File: "app/copy.go", Test: "./cli -run TestScripts$/^encrypted$",
+		Why: "what is encrypted here lies open on a USB disk",
+		Old: "	return f.IsEncrypted(ctx, id)\n", New: "	return false, nil\n",
+	},
+	{
+		Name: "verify: a backup that was deleted meanwhile is damaged", File: "app/backups.go", Test: "./app -run TestABackupThatGoesWhileItIsRead",
+		Why: "somebody is woken for a backup that the rules deleted",
+		Old: "	if err := a.gone(ctx, id); !rep.OK && err != nil {\n", New: "	if err := error(nil); !rep.OK && err != nil {\n",
+	},
+	{
+		Name: "copy: a backup that was deleted meanwhile ends it", File: "app/copy.go", Test: "./app -run TestABackupThatGoesWhileItIsRead",
+		Why: "newer backups are not copied that night",
+		Old: "		if err != nil && a.gone(ctx, b.ID) != nil {\n", New: "		if false {\n",
+	},
+	{
+		Name: "verify on a schedule: a backup that was deleted meanwhile is an alarm", File: "scheduler/work.go", Test: "./scheduler -run TestASampleOfWhatGoes",
+		Why: "somebody is woken for a backup that the rules deleted",
+		Old: "		case lockstep.KindOf(err) == lockstep.KindNotFound:\n", New: "		case false:\n",
+	},
 }
