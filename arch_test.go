@@ -48,7 +48,9 @@ var rooms = map[string][]string{
 	// What all journals that are databases keep, and know of themselves outside.
 	"journal/stored": {"", "journal", "internal/rowsum"},
 	"journal/heads":  {""},
-	"state/*":        {"", "state", "internal/*"},
+	"state/*":        {"", "state", "state/sqlstore", "internal/*"},
+	// The state in tables, whichever database it is.
+	"state/sqlstore": {"", "state"},
 	"notify/*":       {"", "notify", "internal/*"},
 	// The sources that open targets, and the targets whose exit statuses come in
 	// band: the exceptions among adapters.

@@ -112,7 +112,7 @@ var accessMutants = []mutant{
 		Old: "	req.Backup, req.PlanDigest = x.Request.Backup, x.PlanDigest\n", New: "	req.Backup = x.Request.Backup\n",
 	},
 	{
-		Name: "access: an approval is used twice", File: "state/sqlite/approvals.go", Test: "./state/sqlite",
+		Name: "access: an approval is used twice", File: "state/sqlstore/approvals.go", Test: "./state/sqlite",
 		Why: "one approval restores again and again",
 		Old: "		case run:\n			return nil\n		case \"\":\n", New: "		case run:\n			return nil\n		default:\n",
 	},

@@ -92,7 +92,7 @@ var writeMutants = []mutant{
 		Old: "	r.NoHead = len(own)\n", New: "	r.NoHead = 0 * len(own)\n", Test: "./auditlog -run TestVerify_TellsOfWhatIsNoHead",
 	},
 	{
-		Name: "state: rows have no sum", File: "state/sqlite/sqlite.go",
+		Name: "state: rows have no sum", File: "state/sqlstore/store.go",
 		Why: "a flipped bit revives a token, or gives an approval",
 		Old: "	if err == nil && !intact {\n", New: "	if err == nil && !intact && false {\n", Test: "./state/sqlite -run TestChangedRowsAreRefused",
 	},

@@ -1,9 +1,9 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"math"
 	"time"
 
 	"lockstep/state"
@@ -13,8 +13,8 @@ const approvalColumns = `id, deployment, request, plan, plan_run, reason, asked_
 
 // AddApproval implements state.Approvals.
 func (s *Store) AddApproval(ctx context.Context, a state.Approval) error {
-	err := s.insert(ctx, `INSERT OR IGNORE INTO state_approvals (id, deployment, request, plan, plan_run, reason, asked_by, asked, expires)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	err := s.insert(ctx, `INSERT INTO state_approvals (id, deployment, request, plan, plan_run, reason, asked_by, asked, expires)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		a.ID, a.Deployment, a.Request, a.Plan, a.PlanRun, a.Reason, a.AskedBy, nanos(a.AskedAt), nanos(a.ExpiresAt))
 	return about("keep approval", a.ID, err)
 }
@@ -31,7 +31,7 @@ func (s *Store) Approval(ctx context.Context, id string) (state.Approval, error)
 // Approvals implements state.Approvals.
 func (s *Store) Approvals(ctx context.Context, before string, limit int) ([]state.Approval, error) {
 	if limit <= 0 {
-		limit = -1
+		limit = math.MaxInt32
 	}
 	list, err := many(ctx, s, scanApproval, `SELECT `+withSum(approvalColumns)+` FROM state_approvals
 		WHERE ?1 = '' OR n < (SELECT n FROM state_approvals WHERE id = ?1) ORDER BY n DESC LIMIT ?2`, before, limit)
@@ -40,7 +40,7 @@ func (s *Store) Approvals(ctx context.Context, before string, limit int) ([]stat
 
 // DecideApproval implements state.Approvals.
 func (s *Store) DecideApproval(ctx context.Context, id string, d state.Decision) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *Tx) error {
 		err := found(tx.ExecContext(ctx, `UPDATE state_approvals SET approved = ?, decided_by = ?, decided = ?, expires = ? WHERE id = ? AND decided = 0`,
 			d.Approved, d.By, nanos(d.At), nanos(d.ExpiresAt), id))
 		if !errors.Is(err, state.ErrNotFound) {
@@ -57,7 +57,7 @@ func (s *Store) DecideApproval(ctx context.Context, id string, d state.Decision)
 
 // UseApproval implements state.Approvals.
 func (s *Store) UseApproval(ctx context.Context, id, run string, at time.Time) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *Tx) error {
 		a, err := scanApproval(tx.QueryRowContext(ctx, `SELECT `+withSum(approvalColumns)+` FROM state_approvals WHERE id = ?`, id))
 		switch {
 		case err != nil:
@@ -78,7 +78,7 @@ func (s *Store) UseApproval(ctx context.Context, id, run string, at time.Time) e
 
 // ReleaseApproval implements state.Approvals.
 func (s *Store) ReleaseApproval(ctx context.Context, id, run string) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE state_approvals SET run = '', used = 0 WHERE id = ? AND run = ?`, id, run)
 		return err
 	})

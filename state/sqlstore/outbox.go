@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 // What a delivery is, and whether neither its row nor its notice's was changed.
 const (
 	deliveryColumns = `d.n, d.receiver, d.state, m.body, d.tries, d.next_try, d.ended, d.error, ` + deliveryIntact + ` AND ` + noticeIntact
-	deliveryIntact  = `d.sum IS row_sum(d.n, d.notice, d.receiver, d.alarm, d.state, d.tries, d.next_try, d.ended, d.error)`
-	noticeIntact    = `m.sum IS row_sum(m.n, m.dedup, m.made, m.body)`
+	deliveryIntact  = `d.sum IS NOT DISTINCT FROM row_sum(d.n, d.notice, d.receiver, d.alarm, d.state, d.tries, d.next_try, d.ended, d.error)`
+	noticeIntact    = `m.sum IS NOT DISTINCT FROM row_sum(m.n, m.dedup, m.made, m.body)`
 )
 
 // AddNotice implements state.Outbox.
@@ -25,19 +25,18 @@ func (s *Store) AddNotice(ctx context.Context, key string, n lockstep.Notice, re
 	if err != nil {
 		return false, err
 	}
-	err = s.change(ctx, func(tx *sql.Tx) error {
-		done, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO state_notices (dedup, made, body) VALUES (?, ?, ?)`, key, nanos(n.Time), body)
-		if err != nil {
-			return err
+	err = s.change(ctx, func(tx *Tx) error {
+		added = false // in an earlier attempt it may have been
+		var notice int64
+		err := tx.QueryRowContext(ctx, `INSERT INTO state_notices (dedup, made, body) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING n`,
+			key, nanos(n.Time), body).Scan(&notice)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
 		}
-		if rows, err := done.RowsAffected(); err != nil || rows == 0 {
+		if err != nil {
 			return err
 		}
 		added = true
-		notice, err := done.LastInsertId()
-		if err != nil {
-			return err
-		}
 		for _, receiver := range receivers {
 			if err := addDelivery(ctx, tx, notice, n, receiver, limit); err != nil {
 				return err
@@ -48,7 +47,7 @@ func (s *Store) AddNotice(ctx context.Context, key string, n lockstep.Notice, re
 	return added, about("keep notice", key, err)
 }
 
-func addDelivery(ctx context.Context, tx *sql.Tx, notice int64, n lockstep.Notice, receiver string, limit int) error {
+func addDelivery(ctx context.Context, tx *Tx, notice int64, n lockstep.Notice, receiver string, limit int) error {
 	var pending int
 	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM state_deliveries WHERE receiver = ? AND state = 'pending'`, receiver).Scan(&pending)
 	if err != nil {
@@ -72,9 +71,9 @@ func addDelivery(ctx context.Context, tx *sql.Tx, notice int64, n lockstep.Notic
 }
 
 // displace drops the newest pending delivery that is not an alarm, if there is one.
-func displace(ctx context.Context, tx *sql.Tx, receiver string, at time.Time) (bool, error) {
+func displace(ctx context.Context, tx *Tx, receiver string, at time.Time) (bool, error) {
 	err := found(tx.ExecContext(ctx, `UPDATE state_deliveries SET state = 'dropped', next_try = 0, ended = ? WHERE n =
-		(SELECT max(n) FROM state_deliveries WHERE receiver = ? AND state = 'pending' AND alarm = 0)`, nanos(at), receiver))
+		(SELECT max(n) FROM state_deliveries WHERE receiver = ? AND state = 'pending' AND NOT alarm)`, nanos(at), receiver))
 	if errors.Is(err, state.ErrNotFound) {
 		return false, nil
 	}
@@ -111,7 +110,7 @@ func (s *Store) NextDelivery(ctx context.Context, receiver string) (time.Time, e
 
 // SettleDelivery implements state.Outbox.
 func (s *Store) SettleDelivery(ctx context.Context, d lockstep.Delivery) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *Tx) error {
 		return found(tx.ExecContext(ctx, `UPDATE state_deliveries SET state = ?, tries = ?, next_try = ?, ended = ?, error = ? WHERE n = ?`,
 			string(d.State), d.Tries, nanos(d.NextTry), nanos(d.EndedAt), d.Error, d.N))
 	})
@@ -124,7 +123,7 @@ func (s *Store) Deliveries(ctx context.Context, f lockstep.DeliveryFilter) ([]lo
 		f.Limit = 100
 	}
 	list, err := many(ctx, s, scanDelivery, `SELECT `+deliveryColumns+` FROM state_deliveries d JOIN state_notices m ON m.n = d.notice
-		WHERE (?1 = '' OR d.receiver = ?1) AND (?2 = '' OR d.state = ?2) AND (?3 = 0 OR d.n < ?3) ORDER BY d.n DESC LIMIT ?4`,
+		WHERE (?1 = '' OR d.receiver = ?1) AND (?2 = '' OR d.state = ?2) AND (CAST(?3 AS BIGINT) = 0 OR d.n < ?3) ORDER BY d.n DESC LIMIT ?4`,
 		f.Receiver, string(f.State), f.Before, f.Limit)
 	return list, about("list deliveries", "", err)
 }
@@ -138,7 +137,7 @@ func (s *Store) CountDeliveries(ctx context.Context) ([]state.DeliveryCount, err
 
 // PruneNotices implements state.Outbox.
 func (s *Store) PruneNotices(ctx context.Context, before time.Time) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM state_notices WHERE made < ? AND NOT EXISTS
 			(SELECT 1 FROM state_deliveries d WHERE d.notice = state_notices.n AND d.state = 'pending')`, nanos(before))
 		return err
@@ -160,13 +159,14 @@ func (s *Store) Damaged(ctx context.Context) (n int, err error) {
 	if err := s.live(); err != nil {
 		return 0, err
 	}
-	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 'n', n FROM (`+damagedNotices+`) UNION SELECT 's', n FROM (`+damagedSlots+`))`).Scan(&n)
+	err = s.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 'n' AS kind, n FROM (`+damagedNotices+`) AS a
+		UNION SELECT 's' AS kind, n FROM (`+damagedSlots+`) AS b) AS c`).Scan(&n)
 	return n, about("look for damaged notices", "", err)
 }
 
 // DropDamaged implements state.Outbox.
 func (s *Store) DropDamaged(ctx context.Context) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *Tx) error {
 		for _, drop := range []string{
 			`DELETE FROM state_notices WHERE n IN (` + damagedNotices + `)`,
 			`DELETE FROM state_deliveries WHERE n IN (` + damagedDeliveries + `)`,

@@ -1,8 +1,7 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 
 	"lockstep"
@@ -14,7 +13,7 @@ const (
 	slotColumns     = `n, schedule, deployment, operation, slot, last, count, state, run, reason, manual, asked_by, decided`
 	// A slot that a disk changed is not listed, so that it stands in the way of no
 	// other; DropDamaged tells of it.
-	slotIntact = `sum IS row_sum(n, change, schedule, deployment, operation, slot, last, count, state, run, reason, manual, asked_by, decided)`
+	slotIntact = `sum IS NOT DISTINCT FROM row_sum(n, change, schedule, deployment, operation, slot, last, count, state, run, reason, manual, asked_by, decided)`
 )
 
 // PutSchedule implements state.Schedules.
@@ -24,11 +23,13 @@ func (s *Store) PutSchedule(ctx context.Context, sch state.Schedule, records ...
 		return nil, err
 	}
 	kept := make([]lockstep.SlotRecord, len(records))
-	err = s.change(ctx, func(tx *sql.Tx) error {
+	err = s.change(ctx, func(tx *Tx) error {
 		if err := unchanged(ctx, tx, sch); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO state_schedules (name, `+scheduleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		_, err := tx.ExecContext(ctx, `INSERT INTO state_schedules (name, `+scheduleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET version = excluded.version, definition = excluded.definition, decided = excluded.decided,
+			waiting = excluded.waiting, paused = excluded.paused, paused_by = excluded.paused_by, paused_at = excluded.paused_at`,
 			sch.Definition.Name, sch.Version+1, definition, nanos(sch.Decided), nanos(sch.Waiting), sch.Paused, sch.PausedBy, nanos(sch.PausedAt))
 		if err != nil {
 			return err
@@ -45,7 +46,7 @@ func (s *Store) PutSchedule(ctx context.Context, sch state.Schedule, records ...
 }
 
 // unchanged reports whether the schedule is kept as it was read.
-func unchanged(ctx context.Context, tx *sql.Tx, sch state.Schedule) error {
+func unchanged(ctx context.Context, tx *Tx, sch state.Schedule) error {
 	var version int64
 	err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM state_schedules WHERE name = ?`, sch.Definition.Name).Scan(&version)
 	if err == nil && version != sch.Version {
@@ -54,10 +55,10 @@ func unchanged(ctx context.Context, tx *sql.Tx, sch state.Schedule) error {
 	return err
 }
 
-func addSlot(ctx context.Context, tx *sql.Tx, r lockstep.SlotRecord) (int64, error) {
+func addSlot(ctx context.Context, tx *Tx, r lockstep.SlotRecord) (int64, error) {
 	if r.State != lockstep.SlotSkipped && !r.Manual {
 		var n int
-		err := tx.QueryRowContext(ctx, `SELECT count(*) FROM state_slots WHERE schedule = ? AND slot = ? AND state <> 'skipped' AND manual = 0`,
+		err := tx.QueryRowContext(ctx, `SELECT count(*) FROM state_slots WHERE schedule = ? AND slot = ? AND state <> 'skipped' AND NOT manual`,
 			r.Schedule, nanos(r.Slot)).Scan(&n)
 		if err != nil {
 			return 0, err
@@ -70,17 +71,15 @@ func addSlot(ctx context.Context, tx *sql.Tx, r lockstep.SlotRecord) (int64, err
 	if err != nil {
 		return 0, err
 	}
-	done, err := tx.ExecContext(ctx, `INSERT INTO state_slots (change, schedule, deployment, operation, slot, last, count, state, run, reason, manual, asked_by, decided)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	var n int64
+	err = tx.QueryRowContext(ctx, `INSERT INTO state_slots (change, schedule, deployment, operation, slot, last, count, state, run, reason, manual, asked_by, decided)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING n`,
 		change, r.Schedule, r.Deployment, string(r.Operation), nanos(r.Slot), nanos(r.Last), r.Count,
-		string(r.State), string(r.Run), r.Reason, r.Manual, r.By, nanos(r.DecidedAt))
-	if err != nil {
-		return 0, err
-	}
-	return done.LastInsertId()
+		string(r.State), string(r.Run), r.Reason, r.Manual, r.By, nanos(r.DecidedAt)).Scan(&n)
+	return n, err
 }
 
-func nextChange(ctx context.Context, tx *sql.Tx) (change int64, err error) {
+func nextChange(ctx context.Context, tx *Tx) (change int64, err error) {
 	err = tx.QueryRowContext(ctx, `UPDATE state_slot_changes SET last = last + 1 RETURNING last`).Scan(&change)
 	return change, err
 }
@@ -102,7 +101,7 @@ func (s *Store) Schedules(ctx context.Context) ([]state.Schedule, error) {
 
 // DeleteSchedule implements state.Schedules.
 func (s *Store) DeleteSchedule(ctx context.Context, name string) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM state_schedules WHERE name = ?`, name)
 		return err
 	})
@@ -111,7 +110,7 @@ func (s *Store) DeleteSchedule(ctx context.Context, name string) error {
 
 // SettleSlot implements state.Schedules.
 func (s *Store) SettleSlot(ctx context.Context, n int64, to lockstep.SlotState, reason string) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *Tx) error {
 		change, err := nextChange(ctx, tx)
 		if err != nil {
 			return err
@@ -124,7 +123,7 @@ func (s *Store) SettleSlot(ctx context.Context, n int64, to lockstep.SlotState, 
 // Slots implements state.Schedules.
 func (s *Store) Slots(ctx context.Context, schedule string, before int64, limit int) ([]lockstep.SlotRecord, error) {
 	list, err := many(ctx, s, scanSlot, `SELECT `+slotColumns+` FROM state_slots
-		WHERE `+slotIntact+` AND (?1 = '' OR schedule = ?1) AND (?2 = 0 OR n < ?2) ORDER BY n DESC LIMIT ?3`, schedule, before, limit)
+		WHERE `+slotIntact+` AND (?1 = '' OR schedule = ?1) AND (CAST(?2 AS BIGINT) = 0 OR n < ?2) ORDER BY n DESC LIMIT ?3`, schedule, before, limit)
 	return list, about("list slots of schedule", schedule, err)
 }
 
@@ -142,9 +141,9 @@ func (s *Store) SlotChanges(ctx context.Context, after int64, limit int) ([]stat
 
 // PruneSlots implements state.Schedules.
 func (s *Store) PruneSlots(ctx context.Context, keep int) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM state_slots WHERE state <> 'claimed' AND n IN (
-			SELECT n FROM (SELECT n, row_number() OVER (PARTITION BY schedule ORDER BY n DESC) AS age FROM state_slots) WHERE age > ?)`, keep)
+			SELECT n FROM (SELECT n, row_number() OVER (PARTITION BY schedule ORDER BY n DESC) AS age FROM state_slots) AS x WHERE age > ?)`, keep)
 		return err
 	})
 	return about("prune slots", "", err)

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -15,7 +15,7 @@ func (s *Store) Setting(ctx context.Context, name string) ([]byte, error) {
 	}
 	var value []byte
 	var intact bool
-	err := s.read.QueryRowContext(ctx, `SELECT value, sum IS row_sum(name, value, changed) FROM state_settings WHERE name = ?`, name).Scan(&value, &intact)
+	err := s.read.QueryRowContext(ctx, `SELECT value, sum IS NOT DISTINCT FROM row_sum(name, value, changed) FROM state_settings WHERE name = ?`, name).Scan(&value, &intact)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -27,8 +27,9 @@ func (s *Store) Setting(ctx context.Context, name string) ([]byte, error) {
 
 // SetSetting implements state.Settings.
 func (s *Store) SetSetting(ctx context.Context, name string, value []byte, at time.Time) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO state_settings (name, value, changed) VALUES (?, ?, ?)`, name, value, nanos(at))
+	err := s.change(ctx, func(tx *Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO state_settings (name, value, changed) VALUES (?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed = excluded.changed`, name, value, nanos(at))
 		return err
 	})
 	if err != nil {

@@ -1,8 +1,7 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -12,17 +11,17 @@ import (
 // KeepRunKey implements state.RunKeys.
 func (s *Store) KeepRunKey(ctx context.Context, key state.RunKey, at, olderThan time.Time) (state.RunKey, error) {
 	kept := state.RunKey{Principal: key.Principal, Key: key.Key}
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM state_run_keys WHERE kept < ?`, nanos(olderThan)); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT OR IGNORE INTO state_run_keys (principal, key, digest, run, kept) VALUES (?, ?, ?, ?, ?)`,
+		_, err := tx.ExecContext(ctx, `INSERT INTO state_run_keys (principal, key, digest, run, kept) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 			key.Principal, key.Key, key.Digest, string(key.Run), nanos(at))
 		if err != nil {
 			return err
 		}
 		var intact bool
-		err = tx.QueryRowContext(ctx, `SELECT digest, run, sum IS row_sum(principal, key, digest, run, kept) FROM state_run_keys WHERE principal = ? AND key = ?`,
+		err = tx.QueryRowContext(ctx, `SELECT digest, run, sum IS NOT DISTINCT FROM row_sum(principal, key, digest, run, kept) FROM state_run_keys WHERE principal = ? AND key = ?`,
 			key.Principal, key.Key).Scan(&kept.Digest, &kept.Run, &intact)
 		return damaged("idempotency key "+key.Key, intact, err)
 	})

@@ -1,8 +1,7 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"lockstep/state"
@@ -12,7 +11,7 @@ const sessionColumns = `hash, principal, token, begun, seen, expires`
 
 // AddSession implements state.Sessions.
 func (s *Store) AddSession(ctx context.Context, x state.Session) error {
-	err := s.insert(ctx, `INSERT OR IGNORE INTO state_sessions (`+sessionColumns+`) VALUES (?, ?, ?, ?, ?, ?)`,
+	err := s.insert(ctx, `INSERT INTO state_sessions (`+sessionColumns+`) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		x.Hash, x.Principal, x.Token, nanos(x.BegunAt), nanos(x.SeenAt), nanos(x.ExpiresAt))
 	return about("keep session", "", err)
 }
@@ -33,7 +32,7 @@ func (s *Store) Session(ctx context.Context, hash []byte) (state.Session, error)
 
 // TouchSession implements state.Sessions.
 func (s *Store) TouchSession(ctx context.Context, hash []byte, at time.Time) error {
-	return s.sessions(ctx, "note use of session", `UPDATE state_sessions SET seen = max(seen, ?) WHERE hash = ?`, nanos(at), hash)
+	return s.sessions(ctx, "note use of session", `UPDATE state_sessions SET seen = ?1 WHERE hash = ?2 AND seen < ?1`, nanos(at), hash)
 }
 
 // EndSession implements state.Sessions.
@@ -47,7 +46,7 @@ func (s *Store) SweepSessions(ctx context.Context, seenBefore, now time.Time) er
 }
 
 func (s *Store) sessions(ctx context.Context, what, query string, args ...any) error {
-	return about(what, "", s.change(ctx, func(tx *sql.Tx) error {
+	return about(what, "", s.change(ctx, func(tx *Tx) error {
 		_, err := tx.ExecContext(ctx, query, args...)
 		return err
 	}))

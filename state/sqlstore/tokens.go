@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -14,7 +14,7 @@ const tokenColumns = `id, name, hash, grants, created_by, created, expires, revo
 
 // AddToken implements state.Tokens.
 func (s *Store) AddToken(ctx context.Context, t state.Token) error {
-	err := s.insert(ctx, `INSERT OR IGNORE INTO state_tokens (`+tokenColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	err := s.insert(ctx, `INSERT INTO state_tokens (`+tokenColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
 		t.ID, t.Name, t.Hash, t.Grants, t.CreatedBy, nanos(t.CreatedAt), nanos(t.ExpiresAt), nanos(t.RevokedAt), nanos(t.UsedAt))
 	return about("keep token", t.ID, err)
 }
@@ -36,16 +36,16 @@ func (s *Store) Tokens(ctx context.Context) ([]state.Token, error) {
 
 // RevokeToken implements state.Tokens.
 func (s *Store) RevokeToken(ctx context.Context, id string, at time.Time) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
-		return found(tx.ExecContext(ctx, `UPDATE state_tokens SET revoked = iif(revoked = 0, ?, revoked) WHERE id = ?`, nanos(at), id))
+	err := s.change(ctx, func(tx *Tx) error {
+		return found(tx.ExecContext(ctx, `UPDATE state_tokens SET revoked = CASE WHEN revoked = 0 THEN ? ELSE revoked END WHERE id = ?`, nanos(at), id))
 	})
 	return about("revoke token", id, err)
 }
 
 // TouchToken implements state.Tokens.
 func (s *Store) TouchToken(ctx context.Context, id string, at time.Time) error {
-	err := s.change(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE state_tokens SET used = max(used, ?) WHERE id = ?`, nanos(at), id)
+	err := s.change(ctx, func(tx *Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE state_tokens SET used = ?1 WHERE id = ?2 AND used < ?1`, nanos(at), id)
 		return err
 	})
 	return about("note use of token", id, err)
@@ -63,10 +63,10 @@ func scanToken(row scanner) (state.Token, error) {
 	return t, damaged("token "+t.ID, intact, err)
 }
 
-// insert adds one row, or fails with ErrExists where an INSERT OR IGNORE
-// ignored it.
+// insert adds one row, or fails with ErrExists where ON CONFLICT DO
+// NOTHING did nothing.
 func (s *Store) insert(ctx context.Context, query string, values ...any) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *Tx) error {
 		err := found(tx.ExecContext(ctx, query, values...))
 		if errors.Is(err, state.ErrNotFound) {
 			return state.ErrExists
@@ -94,7 +94,7 @@ func many[T any](ctx context.Context, s *Store, scan func(scanner) (T, error), q
 	}
 	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return nil, s.dialect.explain(err)
 	}
 	defer rows.Close()
 	var list []T
@@ -105,7 +105,7 @@ func many[T any](ctx context.Context, s *Store, scan func(scanner) (T, error), q
 		}
 		list = append(list, x)
 	}
-	return list, rows.Err()
+	return list, s.dialect.explain(rows.Err())
 }
 
 // about says what an error is of.
