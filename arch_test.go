@@ -82,7 +82,7 @@ var rooms = map[string][]string{
 	"outbox":    {"", "notify", "schedule", "state", "journal", "internal/faultpoint"},
 	"telemetry": {"", "journal"},
 
-	"config":     {"", "access", "schedule", "spill", "internal/redact"},
+	"config":     {"", "access", "schedule", "spill", "internal/redact", "internal/pgdb"},
 	"api":        {"", "access", "auditlog", "state"},
 	"api/client": {"", "api", "internal/redact"},
 	"ui":         {"", "access", "auditlog", "browse", "internal/*"},

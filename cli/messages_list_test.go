@@ -39,6 +39,8 @@ var provokedMessages = []struct {
 		{"local instances and SSH at once", "add 'ssh: {user: ops}'", "lockstep config validate"},
 		{"a value of two kinds", "sed -i 's/^repository: .*/repository: backups/' lockstep.yaml", "lockstep config validate"},
 		{"a key file that is not there", "ssh_config 'identity_file: key, known_hosts: hosts' 127.0.0.1", "lockstep config validate"},
+		{"a password in the configuration", "sed -i '1i state: {postgres: {url: \"postgres://u:secret@127.0.0.1/d\"}}' lockstep.yaml", "lockstep config validate"},
+		{"a PostgreSQL server that does not answer", "sed -i '1i state: {postgres: {url: \"postgres://u@127.0.0.1:1/d\"}}' lockstep.yaml", "lockstep backup shop"},
 		{"jobs that lock one another", "sed -i 's/^      web: .*/      web: {lock_before: [postgres]}\\n      postgres: {lock_before: [web]}/' lockstep.yaml", "lockstep plan shop"},
 	}},
 	{"Names", []provoked{

@@ -107,6 +107,9 @@ func untilExists(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// stateSection is where the shop's facts are kept; "" is SQLite in the state folder.
+var stateSection = func() (string, error) { return "", nil }
+
 // shopConfig describes three instances that are folders of this machine.
 const shopConfig = `state_dir: state
 repository: {dir: backups}
@@ -166,5 +169,9 @@ func layOutShop(work string) error {
 			}
 		}
 	}
-	return os.WriteFile(filepath.Join(work, "lockstep.yaml"), []byte(shopConfig), 0o600)
+	section, err := stateSection()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(work, "lockstep.yaml"), []byte(section+shopConfig), 0o600)
 }

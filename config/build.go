@@ -20,6 +20,7 @@ import (
 // then.
 func (f *fileConfig) build(d *decoder) *Config {
 	c := &Config{StateDir: f.StateDir.value, Repository: f.Repository.value.build(d, true), Copies: f.copies(d)}
+	c.State = f.state(d)
 	c.Server = f.Server.value.build(d)
 	c.Access = f.Access.value.build(d)
 	c.TransferMemory = int64(f.Memory.or(spill.DefaultBudget>>20)) << 20

@@ -15,7 +15,9 @@ type Config struct {
 	// Path is the absolute path of the file that it was read from.
 	Path string
 	// StateDir is the folder of the journal; absolute. It need not exist.
-	StateDir   string
+	StateDir string
+	// State says where the facts are kept, if not in StateDir.
+	State      State
 	Repository Repository
 	// Copies are other repositories, by name; nil where there are none.
 	Copies map[string]Repository

@@ -9,6 +9,7 @@ import "go.yaml.in/yaml/v3"
 
 type fileConfig struct {
 	StateDir    path                        `key:"state_dir" example:"./state" doc:"folder of the journal; default $XDG_STATE_HOME/lockstep, else ~/.local/state/lockstep. Not on a network file system"`
+	State       section[fileState]          `key:"state" example:"{postgres: {url: \"postgres://lockstep@db.example.com/lockstep\"}}" doc:"where the journal, schedules, tokens and notices are kept, if not in state_dir"`
 	Repository  section[fileRepository]     `key:"repository" example:"{dir: ./backups}" required:"true" doc:"where backups are kept"`
 	Copies      table[fileCopy]             `key:"copies" example:"{offsite: {restic: {location: \"s3:https://s3.example.com/bucket/folder\", password_file: offsite.password}}}" doc:"other repositories, by name, into which backups are copied with lockstep backups copy"`
 	Deployments table[fileDeployment]       `key:"deployments" example:"{shop: {ssh: {user: ops}, instance_groups: [{name: db, instances: [{id: \"0\", host: 10.0.0.11}]}]}}" required:"true" doc:"what is backed up and restored, by name"`

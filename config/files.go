@@ -23,6 +23,7 @@ func (c *Config) CheckFiles() error {
 			}
 		}
 	}
+	check("the state", c.State.files())
 	check("the repository", c.Repository.files())
 	for _, d := range c.Deployments {
 		of := fmt.Sprintf("deployment %q", d.Name)

@@ -26,8 +26,11 @@ func Values(c *Config) (map[string]any, error) {
 // gives the same Config, but for Path.
 func Show(c *Config) string {
 	root := mapping().
-		add("state_dir", c.StateDir).
-		add("repository", c.Repository.show())
+		add("state_dir", c.StateDir)
+	if c.State.Postgres != nil {
+		root.add("state", c.State.show())
+	}
+	root.add("repository", c.Repository.show())
 	if c.Copies != nil {
 		copies := mapping()
 		for _, name := range sortedKeys(c.Copies) {

@@ -13,10 +13,9 @@ import (
 	"lockstep/api/client"
 	"lockstep/auditlog"
 	"lockstep/config"
-	journal "lockstep/journal/sqlite"
 	"lockstep/outbox"
 	"lockstep/scheduler"
-	"lockstep/state/sqlite"
+	"lockstep/state"
 )
 
 // Manage makes what looks after access: a server's, or that of the state
@@ -48,7 +47,7 @@ type here struct {
 	options Options
 	closers []func() error
 	tokens  *access.Tokens
-	store   *sqlite.Store
+	store   state.Store
 	audit   auditlog.Recorder
 }
 
@@ -75,12 +74,12 @@ func (h *here) open(ctx context.Context) (context.Context, *access.Tokens, error
 	if h.tokens != nil {
 		return ctx, h.tokens, nil
 	}
-	j, err := journal.Open(ctx, journal.Options{Dir: h.cfg.StateDir})
+	j, err := openJournal(ctx, h.cfg, h.options)
 	if err != nil {
 		return ctx, nil, err
 	}
 	h.closers = append(h.closers, j.Close)
-	store, err := sqlite.Open(ctx, h.cfg.StateDir)
+	store, err := openState(ctx, h.cfg)
 	if err != nil {
 		return ctx, nil, err
 	}

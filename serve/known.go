@@ -18,7 +18,6 @@ import (
 	"lockstep/app"
 	"lockstep/config"
 	"lockstep/journal"
-	"lockstep/journal/sqlite"
 	"lockstep/source"
 )
 
@@ -41,14 +40,14 @@ func (d described) record() (journal.Record, error) {
 
 // memory is what a journal knows of deployments that files describe.
 type memory struct {
-	journal *sqlite.Journal
+	journal journal.Journal
 	options Options
 }
 
 // recognized are the configured sources with the keys under which the journal
 // knows their deployments: a file may have been renamed, or moved, since. A journal
 // that cannot be read keeps nobody from unlocking.
-func recognized(ctx context.Context, cfg *config.Config, o Options, j *sqlite.Journal, sources []source.Source) []source.Source {
+func recognized(ctx context.Context, cfg *config.Config, o Options, j journal.Journal, sources []source.Source) []source.Source {
 	m := memory{j, o}
 	out := slices.Clone(sources)
 	for i, d := range cfg.Deployments {
@@ -348,9 +347,9 @@ func Moved(ctx context.Context, o Options, name, from string) (key lockstep.Depl
 	case d.Identity != "":
 		return "", "", refused("it has an identity, by which it is known wherever its file lies", "remove `identity`, if that is not what is meant")
 	}
-	j, err := sqlite.Open(ctx, sqlite.Options{Dir: cfg.StateDir})
+	j, err := openJournal(ctx, cfg, o)
 	if err != nil {
-		return "", "", fmt.Errorf("open journal in %s: %w", cfg.StateDir, err)
+		return "", "", err
 	}
 	defer func() { err = errors.Join(err, j.Close()) }()
 	m := memory{j, o}

@@ -15,7 +15,7 @@ import (
 	"lockstep/access"
 	"lockstep/config"
 	"lockstep/internal/egress"
-	"lockstep/journal/sqlite"
+	"lockstep/journal"
 	"lockstep/notify"
 	"lockstep/notify/chat"
 	"lockstep/notify/email"
@@ -48,7 +48,7 @@ const ownerOfBackground lockstep.DeploymentKey = "lockstep serve"
 type backgroundParts struct {
 	service    lockstep.Service
 	gate       *gate
-	journal    *sqlite.Journal
+	journal    journal.Journal
 	store      state.Store
 	monitoring *monitoring
 }
@@ -64,7 +64,7 @@ func openBackground(ctx context.Context, s Serving, cfg *config.Config, p backgr
 	if err != nil {
 		return nil, &lockstep.Error{
 			Kind: lockstep.KindConflict, Op: "serve from " + cfg.StateDir, Err: err,
-			Hint: "one server works with a state folder; stop the other one, or name another state_dir",
+			Hint: "one server works with a state folder, or with a database; stop the other one, or name another state_dir or database",
 		}
 	}
 	b := &background{release: release, log: s.Logger}
@@ -80,6 +80,10 @@ func openBackground(ctx context.Context, s Serving, cfg *config.Config, p backgr
 		Service: p.service, Store: p.store, Receivers: p.monitoring.counted(senders), Schedules: b.scheduler, OverdueAfter: overdueOf(cfg),
 		RemindEvery: cfg.RemindEvery, PublicURL: cfg.Server.PublicURL, Log: s.Logger,
 	})
+	// So that whoever asks as soon as it is ready is told of them.
+	if err := b.scheduler.Adopt(ctx); err != nil {
+		s.Logger.Error("the schedules of the configuration are not taken over yet", "error", err)
+	}
 	ctx, b.silence = context.WithCancel(context.WithoutCancel(ctx))
 	b.working.Go(func() { b.outbox.Run(ctx) })
 	return b, nil

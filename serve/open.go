@@ -3,7 +3,6 @@ package serve
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 
 	"lockstep"
@@ -12,7 +11,6 @@ import (
 	"lockstep/auditlog"
 	"lockstep/config"
 	"lockstep/internal/heap"
-	"lockstep/journal/sqlite"
 	"lockstep/repository"
 	"lockstep/source"
 	"lockstep/spill"
@@ -43,7 +41,7 @@ func Open(ctx context.Context, o Options) (Orchestrator, error) {
 
 // assemble makes the use cases over what the configuration names. Whoever asks
 // closes both: the App first. observe is told of each event.
-func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(lockstep.Event)) (*app.App, *sqlite.Journal, error) {
+func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(lockstep.Event)) (*app.App, facts, error) {
 	sources, err := sourcesOf(cfg, o)
 	if err != nil {
 		return nil, nil, err
@@ -55,9 +53,9 @@ func assemble(ctx context.Context, cfg *config.Config, o Options, observe func(l
 	if err != nil {
 		return nil, nil, err
 	}
-	journal, err := sqlite.Open(ctx, sqlite.Options{Dir: cfg.StateDir})
+	journal, err := openJournal(ctx, cfg, o)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open journal in %s: %w", cfg.StateDir, err)
+		return nil, nil, err
 	}
 	sources = recognized(ctx, cfg, o, journal, sources)
 	key, err := auditlog.LoadKey(filepath.Join(cfg.StateDir, access.AuditFolder), cfg.Repository.TrustedKeys)

@@ -21,7 +21,7 @@ import (
 	"lockstep/internal/build"
 	"lockstep/journal"
 	"lockstep/server"
-	"lockstep/state/sqlite"
+	"lockstep/state"
 	"lockstep/ui"
 )
 
@@ -43,10 +43,11 @@ func Run(ctx context.Context, s Serving) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, facts.Close()) }()
+	tellStandby(s, facts)
 	if err := logLost(ctx, s.Logger, facts); err != nil {
 		return err
 	}
-	store, err := sqlite.Open(ctx, cfg.StateDir)
+	store, err := openState(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func logLost(ctx context.Context, log *slog.Logger, j journal.Journal) error {
 // parts are what a server is the face of.
 type parts struct {
 	app        *app.App
-	store      *sqlite.Store
+	store      state.Store
 	gate       *gate
 	background *background
 	monitoring *monitoring

@@ -73,7 +73,7 @@ var hints = map[string]string{
 	"28000": "the server lets this user in from here under no such name: look at the user in the connection string and at pg_hba.conf",
 	"3D000": "there is no such database; make it with: createdb --encoding UTF8 --template template0 NAME",
 	"53300": "the server has no connection left: raise max_connections, or stop what holds them (select * from pg_stat_activity)",
-	"53100": "the disk of the PostgreSQL server is full: free some space there. To unlock before that, remove `state` from the configuration and run: lockstep cleanup DEPLOYMENT",
+	"53100": "the disk of the PostgreSQL server is full: free some space there. To unlock before that, remove `state` from the configuration, set another state_dir, and run: lockstep cleanup DEPLOYMENT",
 	"42501": "the user may not do this: its role must own the tables, or be the one that made them",
 	"42P01": "a table is missing: it is not a database of lockstep, or search_path names another schema",
 	"57P03": "the server is starting or stopping; try again in a moment",
@@ -99,7 +99,7 @@ func Explain(err error) error {
 	case code == "" && Away(err):
 		return &Problem{
 			Err:  fmt.Errorf("the PostgreSQL server does not answer: %w", last1(err)),
-			Hint: "look whether it runs and can be reached from here: pg_isready -h HOST -p PORT. To unlock without it, remove `state` from the configuration and run: lockstep cleanup DEPLOYMENT",
+			Hint: "look whether it runs and can be reached from here: pg_isready -h HOST -p PORT. To unlock without it, remove `state` from the configuration, set another state_dir, and run: lockstep cleanup DEPLOYMENT",
 		}
 	}
 	return err

@@ -13,9 +13,9 @@ import (
 	"lockstep"
 )
 
-// prepareFolder makes the state folder if there is none, refuses one that is
+// PrepareFolder makes the state folder if there is none, refuses one that is
 // not safe to keep a journal in, and returns its absolute path.
-func prepareFolder(dir string) (string, error) {
+func PrepareFolder(dir string) (string, error) {
 	op := fmt.Sprintf("open state folder %q", dir)
 	if dir == "" {
 		return "", &lockstep.Error{Kind: lockstep.KindInvalid, Op: "open state folder", Err: errors.New("it has no name"), Hint: "set state_dir in the configuration"}

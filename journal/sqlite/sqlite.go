@@ -71,7 +71,7 @@ var _ journal.Journal = (*Journal)(nil)
 // need be. Errors that an operator can act on are *lockstep.Error: a folder
 // that is not safe, a database that is damaged or of a newer program.
 func Open(ctx context.Context, opts Options) (*Journal, error) {
-	dir, err := prepareFolder(opts.Dir)
+	dir, err := PrepareFolder(opts.Dir)
 	if err != nil {
 		return nil, err
 	}
