@@ -81,6 +81,8 @@ var rooms = map[string][]string{
 	"scheduler": {"", "schedule", "retention", "state", "journal", "internal/faultpoint"},
 	"outbox":    {"", "notify", "schedule", "state", "journal", "internal/faultpoint"},
 	"telemetry": {"", "journal"},
+	// All facts from one database to another.
+	"move": {"", "journal", "journal/stored", "internal/pgdb"},
 
 	"config":     {"", "access", "schedule", "spill", "internal/redact", "internal/pgdb"},
 	"api":        {"", "access", "auditlog", "state"},

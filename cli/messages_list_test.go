@@ -41,6 +41,9 @@ var provokedMessages = []struct {
 		{"a key file that is not there", "ssh_config 'identity_file: key, known_hosts: hosts' 127.0.0.1", "lockstep config validate"},
 		{"a password in the configuration", "sed -i '1i state: {postgres: {url: \"postgres://u:secret@127.0.0.1/d\"}}' lockstep.yaml", "lockstep config validate"},
 		{"a PostgreSQL server that does not answer", "sed -i '1i state: {postgres: {url: \"postgres://u@127.0.0.1:1/d\"}}' lockstep.yaml", "lockstep backup shop"},
+		{"facts to move, and nowhere to go", "", "lockstep state migrate --to postgres"},
+		{"facts to move, and no word where to", "", "lockstep state migrate"},
+		{"a database, and runs that are not there", "backup; sed -i '1i state: {postgres: {url: \"postgres://u@127.0.0.1:1/d\"}}' lockstep.yaml", "lockstep status"},
 		{"jobs that lock one another", "sed -i 's/^      web: .*/      web: {lock_before: [postgres]}\\n      postgres: {lock_before: [web]}/' lockstep.yaml", "lockstep plan shop"},
 	}},
 	{"Names", []provoked{

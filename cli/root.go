@@ -103,7 +103,7 @@ func (i *invocation) addCommands(root *cobra.Command) {
 		"look": {i.statusCommand(), i.runsCommand(), i.backupsCommand(), i.repositoryCommand(), i.schedulesCommand(), i.notifyCommand()},
 		"may":  {i.tokensCommand(), i.approvalsCommand(), i.auditCommand()},
 		"self": {
-			i.serveCommand(), i.configCommand(), i.kubernetesCommand(), i.demoCommand(), i.diagnosticCommand(), i.versionCommand(), i.completionCommand(),
+			i.serveCommand(), i.configCommand(), i.stateCommand(), i.kubernetesCommand(), i.demoCommand(), i.diagnosticCommand(), i.versionCommand(), i.completionCommand(),
 		},
 	}
 	for id, commands := range groups {

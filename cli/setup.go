@@ -21,6 +21,8 @@ type Setup struct {
 	Serve func(ctx context.Context, s serve.Serving) error
 	// Manage makes what looks after tokens, approvals and the audit log.
 	Manage func(ctx context.Context, o serve.Options) (serve.Management, error)
+	// Move moves all facts to another database: "postgres" or "sqlite".
+	Move func(ctx context.Context, o serve.Options, to string) (serve.MoveReport, error)
 	// Moved notes that a deployment is the one that another file described.
 	Moved func(ctx context.Context, o serve.Options, deployment, from string) (key lockstep.DeploymentKey, was string, err error)
 	// Demo runs the demonstration.

@@ -36,6 +36,9 @@ func openJournal(ctx context.Context, cfg *config.Config, o Options) (facts, err
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseLeftBehind(ctx, dir); err != nil {
+		return nil, err
+	}
 	db, err := database(cfg)
 	if err != nil {
 		return nil, err

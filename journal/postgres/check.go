@@ -15,6 +15,27 @@ import (
 	"lockstep/journal/stored"
 )
 
+// refuseMoved refuses a database whose facts were moved to another one.
+func (j *Journal) refuseMoved(ctx context.Context) error {
+	c, err := j.db.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	var marked bool
+	if err := c.QueryRow(ctx, `SELECT to_regclass('lockstep_moved') IS NOT NULL`).Scan(&marked); err != nil || !marked {
+		return err
+	}
+	var to string
+	if err := c.QueryRow(ctx, `SELECT coalesce(max(destination), 'another database') FROM lockstep_moved`).Scan(&to); err != nil {
+		return err
+	}
+	return &lockstep.Error{
+		Kind: lockstep.KindRefused, Err: fmt.Errorf("its facts were moved to %s, and are kept there", to),
+		Hint: "remove `state` from the configuration; to bring them here once more, name an empty database and type: lockstep state migrate --to postgres",
+	}
+}
+
 // check compares what this host remembers of runs with what the database has: it may
 // have been set back by a fail-over or from a backup of its own. What is lost is kept
 // as losses.

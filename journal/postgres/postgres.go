@@ -105,6 +105,9 @@ func (j *Journal) open(ctx context.Context) error {
 	if err := j.db.Update(ctx, migrations, versionTable); err != nil {
 		return err
 	}
+	if err := j.refuseMoved(ctx); err != nil {
+		return err
+	}
 	if err := j.heads.Make(); err != nil {
 		return fmt.Errorf("make the folder of heads: %w", err)
 	}
@@ -214,7 +217,9 @@ func (j *Journal) explain(op string, err error) error {
 	err = pgdb.Explain(err)
 	e := &lockstep.Error{Kind: lockstep.KindOf(err), Op: op + " in " + j.db.Name, Err: err}
 	var p *pgdb.Problem
+	var said *lockstep.Error
 	switch {
+	case errors.As(err, &said):
 	case errors.Is(err, journal.ErrConflict):
 		e.Kind = lockstep.KindConflict
 	case errors.As(err, &p) && p.Refused:

@@ -35,7 +35,10 @@ func makeReady(ctx context.Context, dir string) error {
 	if err := makeDatabase(dir); err != nil {
 		return err
 	}
-	return migrate(ctx, dir, migrations)
+	if err := migrate(ctx, dir, migrations); err != nil {
+		return err
+	}
+	return refuseMoved(ctx, dir)
 }
 
 // migrate brings the database to the last of those migrations. A database

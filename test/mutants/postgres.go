@@ -15,6 +15,26 @@ var postgresMutants = []mutant{
 		Old: "err := pgdb.CheckURL(url); err != nil {", New: "err := pgdb.CheckURL(url); err != nil && false {",
 	},
 	{
+		Name: "move: what was written is not compared", File: "move/move.go", Test: "./move",
+		Why: "facts that another database keeps otherwise replace those that were right",
+		Old: "		if there != r.Tables[i] {\n", New: "		if there.Name != r.Tables[i].Name {\n",
+	},
+	{
+		Name: "move: damaged events are moved", File: "move/check.go", Test: "./move",
+		Why: "what a disk changed is believed in the other database",
+		Old: "		_, err := at.Follow(uint64(seq), body, link)\n		return err\n", New: "		_, _ = at.Follow(uint64(seq), body, link)\n		return nil\n",
+	},
+	{
+		Name: "move: what was left is used on", File: "move/move.go", Test: "./move",
+		Why: "two databases go on with the same runs, and neither knows what the other has locked",
+		Old: "	if err := from.mark(ctx, source, to.Name); err != nil {\n", New: "	if err := error(nil); err != nil {\n",
+	},
+	{
+		Name: "move: into a database that is not empty", File: "move/check.go", Test: "./move",
+		Why: "facts of two installations are mixed",
+		Old: "		if n > 0 {\n			return fmt.Errorf(\"%w: table %s has", New: "		if n < 0 {\n			return fmt.Errorf(\"%w: table %s has",
+	},
+	{
 		Name: "postgres: commits are not waited for", File: "internal/pgdb/pgdb.go", Test: inPGDB,
 		Why: "a lock that was recorded is forgotten when the server loses power",
 		Old: "\"synchronous_commit\": \"on\"", New: "\"synchronous_commit\": \"off\"",
