@@ -75,12 +75,13 @@ var rooms = map[string][]string{
 		"engine", "launcher", "discover", "executor", "internal/faultpoint"},
 
 	// What an orchestrator has beside its runs; see docs/adr/0008.
-	"access":    {"", "auditlog", "state"},
-	"access/*":  {}, // accesstest
-	"auditlog":  {""},
-	"scheduler": {"", "schedule", "retention", "state", "journal", "internal/faultpoint"},
-	"outbox":    {"", "notify", "schedule", "state", "journal", "internal/faultpoint"},
-	"telemetry": {"", "journal"},
+	"access":     {"", "auditlog", "state"},
+	"access/*":   {}, // accesstest
+	"auditlog":   {""},
+	"auditlog/*": {"", "auditlog", "internal/*"},
+	"scheduler":  {"", "schedule", "retention", "state", "journal", "internal/faultpoint"},
+	"outbox":     {"", "notify", "schedule", "state", "journal", "internal/faultpoint"},
+	"telemetry":  {"", "journal"},
 	// All facts from one database to another.
 	"move": {"", "journal", "journal/stored", "internal/pgdb"},
 
@@ -110,7 +111,7 @@ var rooms = map[string][]string{
 // import them.
 var wires = []string{"bbr/wire.go"}
 
-var adapterPorts = []string{"target/", "source/", "repository/", "journal/", "state/", "notify/"}
+var adapterPorts = []string{"target/", "source/", "repository/", "journal/", "state/", "notify/", "auditlog/"}
 
 func TestArchitecture(t *testing.T) {
 	for _, dir := range packageDirs(t) {

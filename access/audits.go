@@ -6,15 +6,15 @@ import (
 	"lockstep/auditlog"
 )
 
-// Audits let auditors read the audit log in a folder.
-type Audits struct{ Dir string }
+// Audits let auditors read the audit log.
+type Audits struct{ Log auditlog.Reader }
 
 // Read is a page of the log, for whoever has AuditRead server-wide.
 func (a Audits) Read(ctx context.Context, q auditlog.Query) (auditlog.Page, error) {
 	if _, err := serverWide(ctx, AuditRead); err != nil {
 		return auditlog.Page{}, err
 	}
-	return auditlog.Read(ctx, a.Dir, q)
+	return a.Log.Read(ctx, q)
 }
 
 // Verify reads all of it.
@@ -22,5 +22,5 @@ func (a Audits) Verify(ctx context.Context, trust auditlog.Trust) (auditlog.Repo
 	if _, err := serverWide(ctx, AuditRead); err != nil {
 		return auditlog.Report{}, err
 	}
-	return auditlog.Verify(ctx, a.Dir, trust)
+	return a.Log.Verify(ctx, trust)
 }

@@ -156,7 +156,7 @@ func TestGuardSchedules_ListsHoldWhatMayBeSeen(t *testing.T) {
 func TestAudits_AreForAuditors(t *testing.T) {
 	for _, role := range Roles() {
 		for _, pattern := range []string{"*", "shop"} {
-			_, err := Audits{Dir: t.TempDir()}.Read(as(Grant{role, pattern}), auditlog.Query{})
+			_, err := Audits{Log: auditlog.Folder(t.TempDir())}.Read(as(Grant{role, pattern}), auditlog.Query{})
 			if may := pattern == "*" && role.Permits(AuditRead); may != (err == nil) {
 				t.Errorf("%s@%s: %v", role, pattern, err)
 			}

@@ -91,7 +91,7 @@ func (s *shop) serve() {
 	s.api, err = New(Config{
 		Service: access.Guard(access.GuardConfig{Service: s.app, Audit: s.audit, Approvals: approvals}), Keys: s.store, Version: "1.2.3",
 		Tokens:    access.NewTokens(access.TokensConfig{Store: s.store, Pepper: access.NewPepper(), Audit: s.audit}),
-		Approvals: approvals, Audits: &access.Audits{Dir: s.auditDir()},
+		Approvals: approvals, Audits: &access.Audits{Log: auditlog.Folder(s.auditDir())},
 		Schedules: access.GuardSchedules(scheduler.New(scheduler.Config{Service: s.app, Store: s.store}), s.audit, nil),
 		Notices: access.GuardNotices(outbox.New(outbox.Config{Store: s.store, Receivers: []outbox.Receiver{
 			{Name: "ops", Kinds: outbox.DefaultKinds(), Deployments: []string{"*"}, Sender: deaf{}},

@@ -16,6 +16,7 @@ import (
 // With the tag pgtest each chapter has a database of its own in a real PostgreSQL, so
 // that all of them are tried over it; test/postgres/run says where it is.
 func init() {
+	overPostgres = true
 	stateSection = func() (string, error) {
 		server := os.Getenv("LOCKSTEP_TEST_POSTGRES")
 		if server == "" {

@@ -110,6 +110,9 @@ func untilExists(ts *testscript.TestScript, neg bool, args []string) {
 // stateSection is where the shop's facts are kept; "" is SQLite in the state folder.
 var stateSection = func() (string, error) { return "", nil }
 
+// overPostgres: it is in PostgreSQL.
+var overPostgres bool
+
 // shopConfig describes three instances that are folders of this machine.
 const shopConfig = `state_dir: state
 repository: {dir: backups}

@@ -46,8 +46,11 @@ func TestServerScripts(t *testing.T) {
 
 func runOverServer(t *testing.T, p testscript.Params) {
 	p.Condition = func(name string) (bool, error) {
-		if name == "server" {
+		switch name {
+		case "server":
 			return true, nil
+		case "postgres":
+			return overPostgres, nil
 		}
 		return false, fmt.Errorf("no condition %q", name)
 	}

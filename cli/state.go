@@ -54,6 +54,7 @@ func (i *invocation) stateMigrateCommand() *cobra.Command {
 			for _, t := range report.Tables {
 				fmt.Fprintf(i.Stdout, "%-20s %8d rows  sha256:%s\n", t.Name, t.Rows, t.SHA256)
 			}
+			fmt.Fprintf(i.Stdout, "%-20s %8d records, of one chain\n", "audit log", report.AuditRecords)
 			if to == "sqlite" {
 				fmt.Fprintln(i.Stdout, "Now remove `state` from the configuration.")
 			}

@@ -32,6 +32,8 @@ type Report struct {
 	From   string  `json:"from"`
 	To     string  `json:"to"`
 	Tables []Table `json:"tables"`
+	// AuditRecords are those that the audit log has in both places.
+	AuditRecords int64 `json:"audit_records"`
 }
 
 // ErrNotEmpty: something is kept in the destination.

@@ -84,7 +84,7 @@ func (h *here) open(ctx context.Context) (context.Context, *access.Tokens, error
 		return ctx, nil, err
 	}
 	h.closers = append(h.closers, store.Close)
-	log, err := auditlog.Open(h.auditDir(), auditlog.Options{Log: slog.New(warnings{h.options.Logger.Handler()})})
+	log, err := openAudit(ctx, h.cfg, slog.New(warnings{h.options.Logger.Handler()}))
 	if err != nil {
 		return ctx, nil, err
 	}
@@ -153,7 +153,17 @@ func (h *here) notices(ctx context.Context) (context.Context, lockstep.Notices, 
 	return ctx, access.GuardNotices(o, h.audit), nil
 }
 
-func (h *here) auditDir() string { return filepath.Join(h.cfg.StateDir, access.AuditFolder) }
+// reader reads the audit log, which a server may be writing.
+func (h *here) reader(ctx context.Context) (auditlog.Reader, error) {
+	if h.cfg.State.Postgres == nil {
+		return auditlog.Folder(auditDir(h.cfg)), nil
+	}
+	log, err := openAudit(ctx, h.cfg, slog.New(warnings{h.options.Logger.Handler()}))
+	if err == nil {
+		h.closers = append(h.closers, log.Close)
+	}
+	return log, err
+}
 
 func pepperFile(cfg *config.Config) string {
 	if cfg.Access.PepperFile != "" {
@@ -206,10 +216,14 @@ func (h *here) RevokeToken(ctx context.Context, id string) error {
 // AuditLog implements AuditReader.
 func (h *here) AuditLog(ctx context.Context, filter map[string]string, most int) ([]api.AuditRecord, error) {
 	q := auditlog.Query{By: filter["by"], Action: filter["action"], Deployment: filter["deployment"], Object: filter["object"]}
+	log, err := h.reader(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var all []api.AuditRecord
 	for {
 		q.Limit = most - len(all)
-		p, err := auditlog.Read(ctx, h.auditDir(), q)
+		p, err := log.Read(ctx, q)
 		if err != nil {
 			return nil, err
 		}
@@ -223,5 +237,9 @@ func (h *here) AuditLog(ctx context.Context, filter map[string]string, most int)
 
 // VerifyAuditLog implements AuditReader.
 func (h *here) VerifyAuditLog(ctx context.Context, req api.VerifyAudit) (api.AuditReport, error) {
-	return auditlog.Verify(ctx, h.auditDir(), auditlog.Trust{Key: req.Key, Heads: []byte(req.Heads)})
+	log, err := h.reader(ctx)
+	if err != nil {
+		return api.AuditReport{}, err
+	}
+	return log.Verify(ctx, auditlog.Trust{Key: req.Key, Heads: []byte(req.Heads)})
 }

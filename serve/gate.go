@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -38,8 +37,8 @@ func openGate(ctx context.Context, s Serving, cfg *config.Config, store state.Ac
 	if err != nil {
 		return nil, err
 	}
-	g := &gate{audits: &access.Audits{Dir: filepath.Join(cfg.StateDir, access.AuditFolder)}}
-	g.openAudit(ctx, s)
+	g := &gate{}
+	g.openAudit(ctx, s, cfg)
 	throttle := access.NewThrottle(nil)
 	g.tokens = access.NewTokens(access.TokensConfig{Store: store, Pepper: pepper, Audit: g.audit, Throttle: throttle, Log: s.Logger})
 	g.keepAdminToken(ctx, s, cfg.StateDir)
@@ -75,9 +74,10 @@ func (g *gate) close() {
 	}
 }
 
-func (g *gate) openAudit(ctx context.Context, s Serving) {
-	log, err := auditlog.Open(g.audits.Dir, auditlog.Options{Log: s.Logger})
+func (g *gate) openAudit(ctx context.Context, s Serving, cfg *config.Config) {
+	log, err := openAudit(ctx, cfg, s.Logger)
 	if err != nil {
+		g.audits = &access.Audits{Log: auditlog.Folder(auditDir(cfg))}
 		// What is locked must be unlocked all the same; everything else with an
 		// effect is refused.
 		s.Logger.Error("the audit log cannot be written: only unlocking is done: " + err.Error())
@@ -86,7 +86,7 @@ func (g *gate) openAudit(ctx context.Context, s Serving) {
 	}
 	signing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go log.Run(signing)
-	g.audit = log
+	g.audit, g.audits = log, &access.Audits{Log: log}
 	g.closers = append(g.closers, func() {
 		stop()
 		if err := log.Close(); err != nil {

@@ -5,11 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
 	"lockstep"
+	"lockstep/access"
+	"lockstep/auditlog"
+	pgaudit "lockstep/auditlog/postgres"
 	"lockstep/config"
 	"lockstep/internal/pgdb"
 	"lockstep/internal/sqlitedb"
@@ -46,7 +50,7 @@ func Move(ctx context.Context, o Options, to string) (move.Report, error) {
 	if err != nil {
 		return move.Report{}, err
 	}
-	m := mover{dir: dir, db: db}
+	m := mover{dir: dir, audit: filepath.Join(dir, access.AuditFolder), db: db}
 	report, err := m.to(ctx, to)
 	var said *lockstep.Error
 	if err != nil && !errors.As(err, &said) {
@@ -67,8 +71,9 @@ func moveHint(err error) string {
 
 // mover moves facts.
 type mover struct {
-	dir string
-	db  *pgdb.Database
+	dir   string // the state folder
+	audit string // the folder of the audit log
+	db    *pgdb.Database
 }
 
 func (m mover) to(ctx context.Context, to string) (move.Report, error) {
@@ -93,7 +98,7 @@ func (m mover) to(ctx context.Context, to string) (move.Report, error) {
 		return move.Report{}, err
 	}
 	defer dest.DB.Close()
-	return owned(ctx, j, from, dest, "SELECT DISTINCT key FROM runs")
+	return moving{j, from, dest, "SELECT DISTINCT key FROM runs"}.do(ctx, m.auditThere, func() error { return nil })
 }
 
 // toSQLite moves into a folder of its own, whose database then takes its place.
@@ -138,7 +143,7 @@ func (m mover) toSQLite(ctx context.Context) (move.Report, error) {
 	defer from.DB.Close()
 	dest.Name = filepath.Join(m.dir, "lockstep.db")
 	place := func() error { return errors.Join(dest.DB.Close(), takePlace(m.dir, work)) }
-	return ownedThen(ctx, j, from, dest, "SELECT DISTINCT key FROM journal_runs", place)
+	return moving{j, from, dest, "SELECT DISTINCT key FROM journal_runs"}.do(ctx, m.auditBack, place)
 }
 
 // takePlace puts a database in the place of the one of before, which stays beside it.
@@ -190,29 +195,58 @@ func (m mover) postgresSide(ctx context.Context) (move.Side, error) {
 	return move.Side{DB: m.db.Open(2), Postgres: true, Name: m.db.Name}, s.Close()
 }
 
-func owned(ctx context.Context, j journal.Journal, from, to move.Side, keys string) (move.Report, error) {
-	return ownedThen(ctx, j, from, to, keys, func() error { return nil })
+// moving is one move.
+type moving struct {
+	journal  journal.Journal // of the source
+	from, to move.Side
+	keys     string // the query of all keys
 }
 
-// ownedThen moves while this process owns every key, and what a server owns: so nothing
-// is driven, and nothing begins. then is called before anybody else may go on.
-func ownedThen(ctx context.Context, j journal.Journal, from, to move.Side, keys string, then func() error) (move.Report, error) {
-	all, err := keysOf(ctx, from.DB, keys)
+// do moves while this process owns every key, and what a server owns: so nothing is
+// driven, and nothing begins. first carries the audit log; then is called before anybody
+// else may go on.
+func (m moving) do(ctx context.Context, first func(context.Context) (int64, error), then func() error) (move.Report, error) {
+	all, err := keysOf(ctx, m.from.DB, m.keys)
 	if err != nil {
 		return move.Report{}, err
 	}
 	for _, key := range append(all, ownerOfBackground) {
-		release, err := j.Own(ctx, key, fmt.Sprintf("lockstep state migrate, process %d", os.Getpid()))
+		release, err := m.journal.Own(ctx, key, fmt.Sprintf("lockstep state migrate, process %d", os.Getpid()))
 		if err != nil {
 			return move.Report{}, err
 		}
 		defer release()
 	}
-	report, err := move.All(ctx, from, to)
+	records, err := first(ctx)
+	if err != nil {
+		return move.Report{}, fmt.Errorf("carry the audit log: %w", err)
+	}
+	report, err := move.All(ctx, m.from, m.to)
 	if err != nil {
 		return report, err
 	}
+	report.AuditRecords = records
 	return report, then()
+}
+
+// auditThere carries the audit log into the database. In the folder it stays.
+func (m mover) auditThere(ctx context.Context) (int64, error) {
+	lines, err := pgaudit.Open(ctx, m.db)
+	if err != nil {
+		return 0, err
+	}
+	defer lines.Close()
+	return auditlog.CarryTo(ctx, m.audit, lines)
+}
+
+// auditBack carries into the folder what was written in the database since.
+func (m mover) auditBack(ctx context.Context) (int64, error) {
+	lines, err := pgaudit.Open(ctx, m.db)
+	if err != nil {
+		return 0, err
+	}
+	defer lines.Close()
+	return auditlog.CarryBack(ctx, lines, m.audit, auditlog.Options{Log: slog.New(slog.DiscardHandler)})
 }
 
 func keysOf(ctx context.Context, db *sql.DB, query string) ([]lockstep.DeploymentKey, error) {

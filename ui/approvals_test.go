@@ -37,7 +37,7 @@ func twoPeopleWorld(t *testing.T) (*fakeService, *Pages) {
 	f, _ := fullWorld()
 	approvals := access.NewApprovals(access.ApprovalsConfig{Store: store, Audit: log, Deployments: []string{"shop"}})
 	guarded := access.Guard(access.GuardConfig{Service: f, Audit: log, Approvals: approvals})
-	return f, New(Config{Service: guarded, Approvals: approvals, Audits: &access.Audits{Dir: path.Join(dir, "audit")}})
+	return f, New(Config{Service: guarded, Approvals: approvals, Audits: &access.Audits{Log: auditlog.Folder(path.Join(dir, "audit"))}})
 }
 
 func person(h http.Handler, name string, roles ...access.Role) http.Handler {

@@ -53,7 +53,7 @@ func newGuardedWorld(t *testing.T) *guardedWorld {
 	approvals := access.NewApprovals(access.ApprovalsConfig{Store: store, Audit: log})
 	g.pages = New(Config{
 		Service:   access.Guard(access.GuardConfig{Service: f, Audit: log, Approvals: approvals}),
-		Schedules: access.GuardSchedules(g.schedules, log, nil), Approvals: approvals, Audits: &access.Audits{Dir: folder}, Tokens: g.tokens,
+		Schedules: access.GuardSchedules(g.schedules, log, nil), Approvals: approvals, Audits: &access.Audits{Log: auditlog.Folder(folder)}, Tokens: g.tokens,
 		Now: func() time.Time { return now },
 	})
 	return g

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"lockstep"
+	"lockstep/auditlog"
+	pgaudit "lockstep/auditlog/postgres"
 	"lockstep/internal/pgtest"
 	"lockstep/journal"
 	"lockstep/journal/journaltest"
@@ -107,6 +110,52 @@ func furnish(t *testing.T, j journal.Journal, s state.Store) *journaltest.Story 
 		t.Fatal(err)
 	}
 	return open
+}
+
+// fileLog adds records to the audit log in the state folder, and verifies it.
+func (h house) fileLog(t *testing.T, n int) int64 {
+	t.Helper()
+	ctx, dir := context.Background(), filepath.Join(h.dir, "audit")
+	l, err := auditlog.Open(dir, auditlog.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		if err := l.Record(ctx, auditlog.Entry{By: "token:ann", Action: "runs:backup", Result: auditlog.Allowed}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := auditlog.Verify(ctx, dir, auditlog.Trust{})
+	if err != nil || !r.OK || r.Signed != r.Records {
+		t.Errorf("the audit log in the folder: %+v, %v", r, err)
+	}
+	return r.Records
+}
+
+// sharedLog adds records to the one in the database, which has so many.
+func (h house) sharedLog(t *testing.T, has int64, n int) {
+	t.Helper()
+	ctx := context.Background()
+	lines, err := pgaudit.Open(ctx, pgtest.Parse(t, h.url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := auditlog.OpenShared(ctx, filepath.Join(h.dir, "audit"), lines, auditlog.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if r, err := l.Verify(ctx, auditlog.Trust{}); err != nil || !r.OK || r.Records != has || r.Heads < 2 {
+		t.Errorf("the audit log in the database: %+v, %v", r, err)
+	}
+	for range n {
+		if err := l.Record(ctx, auditlog.Entry{By: "token:ann", Action: "runs:backup", Result: auditlog.Allowed}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // said is what facts say, whichever database keeps them.
@@ -201,10 +250,15 @@ func TestMoveThereAndBack(t *testing.T) {
 	}
 	release()
 
+	local := h.fileLog(t, 70)
 	report, err := h.move("postgres")
 	if err != nil {
 		t.Fatal(err)
 	}
+	if report.AuditRecords != local {
+		t.Errorf("the audit log has %d records, want %d", report.AuditRecords, local)
+	}
+	h.sharedLog(t, local, 3)
 	rows := map[string]int64{}
 	for _, table := range report.Tables {
 		rows[table.Name] = table.Rows
@@ -232,9 +286,13 @@ func TestMoveThereAndBack(t *testing.T) {
 	goesOn(t, pj, ps, st, 1)
 	want = said(t, pj, ps)
 
-	if _, err := h.move("sqlite"); err != nil {
+	if report, err = h.move("sqlite"); err != nil {
 		t.Fatal(err)
 	}
+	if report.AuditRecords != local+3 {
+		t.Errorf("the audit log has %d records, want %d", report.AuditRecords, local+3)
+	}
+	h.fileLog(t, 1)
 	if err := ps.SetSetting(context.Background(), "cursor", nil, at); err == nil {
 		t.Error("a setting in the database that was left")
 	}
