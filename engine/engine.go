@@ -347,7 +347,15 @@ func (d *drive) journalFailed(cause error, facts []lockstep.EventData) error {
 	}
 	keep = append(keep, lockstep.RunFailed{
 		Error: fmt.Sprintf("write journal: %v", cause),
-		Hint:  "free space for the state folder, then run `lockstep recover`",
+		Hint:  journalHint(cause),
 	})
 	return d.record(keep...)
+}
+
+// journalHint says what to do about a journal that took no more.
+func journalHint(cause error) string {
+	if hint := lockstep.HintOf(cause); lockstep.KindOf(cause) == lockstep.KindUnavailable && hint != "" {
+		return hint + "; then run `lockstep recover`"
+	}
+	return "free space for the state folder, then run `lockstep recover`"
 }
