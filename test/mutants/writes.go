@@ -129,7 +129,7 @@ var writeMutants = []mutant{
 	{
 		Name: "verify: what is damaged beside the first is left", File: "app/backups.go", Test: "./app -run AVerifyThatFoundDamageLooksForAllOfIt",
 		Why: "the next backup shares what was not found, and is committed as verified",
-		Old: "	if damaged {\n		a.findDamage", New: "	if damaged && false {\n		a.findDamage",
+		Old: "	if rep.Damaged {\n		a.findDamage", New: "	if rep.Damaged && false {\n		a.findDamage",
 	},
 	{
 		Name: "restic: a folder that was replaced is damage", File: "repository/restic/store/file/file.go", Test: "./repository/restic -run TheFolderIsReplacedUnderAVerify",
