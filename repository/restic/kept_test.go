@@ -146,7 +146,11 @@ func TestAPruneLeavesWhatIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, until := range []time.Time{begun.Add(20*24*time.Hour + month), {}} {
-		p, err := r.Prune(t.Context(), yes)
+		var told lockstep.Pruning
+		p, err := r.Prune(t.Context(), func(p lockstep.Pruning) error { told = p; return nil })
+		if told.Free != p.Free || told.RetainedBytes != p.RetainedBytes || !told.RetainedUntil.Equal(p.RetainedUntil) {
+			t.Errorf("a prune says before it begins %+v, and after it %+v", told, p)
+		}
 		if err != nil || p.Free < 1<<20 || !p.RetainedUntil.Equal(until) || p.RetainedBytes < 1<<20 != until.IsZero() {
 			t.Errorf("a prune says %+v, %v; what is kept stays until %s", p, err, until)
 		}

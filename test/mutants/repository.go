@@ -180,7 +180,7 @@ var repositoryMutants = []mutant{
 	{
 		Name: "age: a copy in the clear is not told", File: "app/copy.go", Test: "./cli -run TestScripts$/^encrypted$",
 		Why: "what is encrypted here lies open on a USB disk",
-		Old: "	return f.IsEncrypted(ctx, id)\n", New: "	return false, nil\n",
+		Old: "	return f.IsEncrypted(ctx, id)\n", New: "	_ = f\n	return false, nil\n",
 	},
 	{
 		Name: "verify: a backup that was deleted meanwhile is damaged", File: "app/backups.go", Test: "./app -run TestABackupThatGoesWhileItIsRead",
