@@ -151,7 +151,7 @@ func (w *walk) met(st *unix.Stat_t, path string) error {
 	it, ok := w.first[inodeOf(st)]
 	switch {
 	case !ok:
-		it = several{path, st.Nlink - 1}
+		it = several{path, uint64(st.Nlink) - 1}
 		if w.kept += len(path); w.kept > maxNames {
 			return errMany
 		}
