@@ -34,6 +34,7 @@ fmt:
 
 vet:
 	$(GO) vet ./...
+	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./helper ./cmd/lockstep-helper # lent to such machines too
 
 test: ## All tests that need nothing but Go
 	$(GO) test -timeout 30m -vet=off ./...
