@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -257,13 +258,20 @@ func (s *Store) removeVersions(ctx context.Context, versions []minio.ObjectInfo)
 		gone := s.core.RemoveObject(ctx, s.o.Bucket, o.Key, minio.RemoveObjectOptions{VersionID: o.VersionID})
 		switch {
 		case gone == nil:
-		case s.stillKept(ctx, o):
+		case saidKept(gone) || s.stillKept(ctx, o):
 			left = true
 		case err == nil:
 			err = s.trouble(ctx, "remove a hidden version of", o.Key, gone)
 		}
 	}
 	return left, err
+}
+
+// saidKept reports whether a service says that it refuses because of object lock, in the
+// words of S3 or of MinIO. Some do not tell until when an older version is kept.
+func saidKept(err error) bool {
+	text := strings.ToLower(minio.ToErrorResponse(err).Message)
+	return strings.Contains(text, "object lock") || strings.Contains(text, "worm protected")
 }
 
 // clockSkew is by how much a service's clock may be another than ours: S3 refuses whoever

@@ -87,6 +87,10 @@ func (k *keeper) store(t *testing.T, compliance bool) *Store {
 func TestWhatCannotBeFreedIsSaid(t *testing.T) {
 	past, future := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 	denied := map[string]http.HandlerFunc{"v1": failing(403, "AccessDenied")}
+	locked := map[string]http.HandlerFunc{"v1": func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, "<Error><Code>AccessDenied</Code><Message>Access Denied because object protected by object lock.</Message></Error>")
+	}}
 	for name, c := range map[string]struct {
 		k     *keeper
 		fails bool
@@ -95,6 +99,7 @@ func TestWhatCannotBeFreedIsSaid(t *testing.T) {
 		"it goes":               {&keeper{mode: "COMPLIANCE", until: past}, false, []string{"v1", "m"}},
 		"its date has not come": {&keeper{mode: "COMPLIANCE", until: future, refuse: denied}, false, []string{"v1"}},
 		"a legal hold":          {&keeper{hold: "ON", refuse: denied}, false, []string{"v1"}},
+		"it does not say until": {&keeper{refuse: locked}, false, []string{"v1"}},
 		"it may not be removed": {&keeper{mode: "COMPLIANCE", until: past, refuse: denied}, true, []string{"v1"}},
 		"its marker may not be": {&keeper{refuse: map[string]http.HandlerFunc{"m": failing(403, "AccessDenied")}}, true, []string{"v1", "m"}},
 	} {
