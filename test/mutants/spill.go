@@ -207,4 +207,9 @@ var spillMutants = []mutant{
 		Why: "a good backup is called damaged",
 		Old: "	if errors.Is(err, repository.ErrCorrupt) {\n		return v.loadFileOnce", New: "	if err == nil {\n		return v.loadFileOnce",
 	},
+	{
+		Name: "s3: each request waits anew for a service that is away", File: "repository/restic/store/s3/patience.go", Test: "./repository/restic/store/s3 -run TestPatience",
+		Why: "a backup whose service is gone takes two minutes for each of what it tidies up",
+		Old: "			s.answered.Store(false) // one is waited for once, not by each request anew\n", New: "",
+	},
 }

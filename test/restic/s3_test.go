@@ -82,7 +82,7 @@ func (g *gateway) kill() {
 
 func (g *gateway) store(prefix string, retries int) store.Store {
 	g.t.Helper()
-	s, err := s3.New(s3.Options{Endpoint: g.address, Insecure: true, Bucket: bucket, Prefix: prefix, PathStyle: true, Retries: retries})
+	s, err := s3.New(s3.Options{Endpoint: g.address, Insecure: true, Bucket: bucket, Prefix: prefix, PathStyle: true, Retries: retries, Patience: time.Second})
 	if err != nil {
 		g.t.Fatal(err)
 	}

@@ -178,6 +178,9 @@ func TestPatience(t *testing.T) {
 			if err != c.want || d > c.atMost || c.atMost == defaultPatience && d < defaultPatience-lastPause {
 				t.Errorf("%s: %v after %s", name, err, d)
 			}
+			if d := took(func() { err = s.patient(t.Context(), func() error { return passes }) }); c.atMost == defaultPatience && d > 0 {
+				t.Errorf("%s: what was waited for in vain is waited for again, for %s", name, d)
+			}
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {

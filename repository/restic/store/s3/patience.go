@@ -33,6 +33,7 @@ func (s *Store) patient(ctx context.Context, do func() error) error {
 		}
 		pause := pause/2 + rand.N(pause/2+1) //nolint:gosec // nobody is kept from guessing it
 		if time.Since(began)+pause > s.patience {
+			s.answered.Store(false) // one is waited for once, not by each request anew
 			return err
 		}
 		select {
