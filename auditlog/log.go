@@ -243,7 +243,9 @@ func (l *Log) lock() (unlock func(), _ error) {
 }
 
 // Run signs a head at times, until ctx ends.
-func (l *Log) Run(ctx context.Context) {
+func (l *Log) Run(ctx context.Context) { signAtTimes(ctx, l.Sign) }
+
+func signAtTimes(ctx context.Context, sign func(context.Context)) {
 	tick := time.NewTicker(headAfter)
 	defer tick.Stop()
 	for {
@@ -251,7 +253,7 @@ func (l *Log) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			l.Sign(ctx)
+			sign(ctx)
 		}
 	}
 }

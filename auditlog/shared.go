@@ -163,18 +163,7 @@ func (s *Shared) sign(ctx context.Context) error {
 }
 
 // Run signs a head at times, until ctx ends.
-func (s *Shared) Run(ctx context.Context) {
-	tick := time.NewTicker(headAfter)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			s.Sign(ctx)
-		}
-	}
-}
+func (s *Shared) Run(ctx context.Context) { signAtTimes(ctx, s.Sign) }
 
 // Close signs the last head and closes the lines.
 func (s *Shared) Close() error {

@@ -192,6 +192,21 @@ func (h *Folder) Runs() ([]lockstep.RunID, error) {
 	return runs, err
 }
 
+// Ended lists runs that have ended, of whose heads over says that nothing needs them, if
+// there are at least from heads.
+func (h *Folder) Ended(from int, over func(Head) bool) (done []lockstep.RunID) {
+	runs, err := h.Runs()
+	if err != nil || len(runs) < from {
+		return nil
+	}
+	for _, run := range runs {
+		if x, err := h.Read(run); err == nil && x.Ended && over(x) {
+			done = append(done, run)
+		}
+	}
+	return done
+}
+
 // Drop takes heads away, durably: what they claim need not hold any more.
 func (h *Folder) Drop(runs ...lockstep.RunID) error {
 	gone := false

@@ -155,25 +155,14 @@ const tidyEvery = 256
 // tidyHeads takes away the heads of runs that have ended, are as their heads say, and
 // hold nothing. It is a matter of room only.
 func (j *Journal) tidyHeads(ctx context.Context) {
-	runs, err := j.heads.Runs()
-	if err != nil || len(runs) < tidyEvery {
-		return
-	}
-	var done []lockstep.RunID
-	for _, run := range runs {
-		h, err := j.heads.Read(run)
-		if err != nil || !h.Ended {
-			continue
-		}
-		r, err := j.rowOf(ctx, run)
+	done := j.heads.Ended(tidyEvery, func(h heads.Head) bool {
+		r, err := j.rowOf(ctx, h.Run)
 		if err != nil || r.Head.Seq != h.Seq || !bytes.Equal(r.Link, h.Link) {
-			continue
+			return false
 		}
 		var held int
-		if j.pool.QueryRow(ctx, `SELECT count(*) FROM journal_holds WHERE run = $1`, string(run)).Scan(&held) == nil && held == 0 {
-			done = append(done, run)
-		}
-	}
+		return j.pool.QueryRow(ctx, `SELECT count(*) FROM journal_holds WHERE run = $1`, string(h.Run)).Scan(&held) == nil && held == 0
+	})
 	if len(done) > tidyEvery/2 {
 		_ = j.heads.Drop(done[:len(done)-tidyEvery/2]...) // what stays is tidied up later
 	}

@@ -259,27 +259,19 @@ const tidyEvery = 64
 // hold nothing, and are in the database itself: a damaged log cannot take them any
 // more. It is a matter of room only.
 func (j *Journal) tidyHeads(ctx context.Context) {
-	runs, err := j.heads.Runs()
-	if err != nil || len(runs) < tidyEvery {
-		return
-	}
-	var done []lockstep.RunID
-	for _, run := range runs {
-		h, err := j.heads.Read(run)
-		if err != nil || !h.Ended {
-			continue
-		}
-		r, err := j.rowOf(ctx, run)
+	done := j.heads.Ended(tidyEvery, func(h heads.Head) bool {
+		r, err := j.rowOf(ctx, h.Run)
 		if err != nil || r.Head.Seq != h.Seq || !bytes.Equal(r.Link, h.Link) {
-			continue
+			return false
 		}
 		var held int
-		if j.read.QueryRowContext(ctx, `SELECT count(*) FROM holds WHERE run = ?`, string(run)).Scan(&held) == nil && held == 0 {
-			done = append(done, run)
-		}
+		return j.read.QueryRowContext(ctx, `SELECT count(*) FROM holds WHERE run = ?`, string(h.Run)).Scan(&held) == nil && held == 0
+	})
+	if len(done) == 0 {
+		return
 	}
 	var busy, log, copied int
-	err = j.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &log, &copied)
+	err := j.write.QueryRowContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &log, &copied)
 	if err == nil && busy == 0 && log == copied {
 		_ = j.heads.Drop(done...) // what stays is tidied up the next time
 	}

@@ -116,29 +116,11 @@ func (j *Journal) readRuns(ctx context.Context, filter lockstep.RunFilter) ([]lo
 		return nil, err
 	}
 	defer rows.Close()
-	var runs []lockstep.RunSummary
-	damaged := map[int]stored.Row{}
-	for rows.Next() {
-		r, err := stored.Scan(rows)
-		if errors.Is(err, journal.ErrDamaged) {
-			damaged[len(runs)], err = r, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		runs = append(runs, r.Head.Summary)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	runs, damaged, err := stored.ScanAll(rows)
+	if err = errors.Join(err, rows.Close()); err != nil {
 		return nil, err
 	}
-	for i, r := range damaged {
-		if good, err := foldRow(ctx, j.read, r.N); err == nil {
-			runs[i] = good.Head.Summary
-			continue
-		}
-		// One of them hides none of the others.
-		runs[i].Error = fmt.Sprintf("%v: what stands here of this run may be wrong", journal.ErrDamaged)
-	}
+	stored.Refold(runs, damaged, func(n int64) (stored.Row, error) { return foldRow(ctx, j.read, n) })
 	return runs, nil
 }
 

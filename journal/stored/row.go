@@ -125,6 +125,42 @@ func Scan(from Scanner) (Row, error) {
 }
 
 // values are Columns but the sum.
+// Rows are rows of runs that were asked for.
+type Rows interface {
+	Scanner
+	Next() bool
+	Err() error
+}
+
+// ScanAll reads the summaries of rows. Damaged are the rows that are not as they were
+// written, by their place among runs.
+func ScanAll(rows Rows) (runs []lockstep.RunSummary, damaged map[int]Row, err error) {
+	damaged = map[int]Row{}
+	for rows.Next() {
+		r, err := Scan(rows)
+		if errors.Is(err, journal.ErrDamaged) {
+			damaged[len(runs)], err = r, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		runs = append(runs, r.Head.Summary)
+	}
+	return runs, damaged, rows.Err()
+}
+
+// Refold makes the summaries of damaged rows anew, by folding the events of each. One
+// that cannot be hides none of the others.
+func Refold(runs []lockstep.RunSummary, damaged map[int]Row, fold func(n int64) (Row, error)) {
+	for i, r := range damaged {
+		if good, err := fold(r.N); err == nil {
+			runs[i] = good.Head.Summary
+			continue
+		}
+		runs[i].Error = fmt.Sprintf("%v: what stands here of this run may be wrong", journal.ErrDamaged)
+	}
+}
+
 func (r Row) values() []any {
 	h, s := r.Head, r.Head.Summary
 	return []any{

@@ -79,7 +79,7 @@ var writeMutants = []mutant{
 	{
 		Name: "journal: the heads of runs that hold go", File: "journal/sqlite/check.go",
 		Why: "that a job is held is known to the database alone",
-		Old: ".Scan(&held) == nil && held == 0 {\n", New: ".Scan(&held) == nil {\n", Test: "./journal/sqlite -run TestHeadsGo",
+		Old: ".Scan(&held) == nil && held == 0\n", New: ".Scan(&held) == nil\n", Test: "./journal/sqlite -run TestHeadsGo",
 	},
 	{
 		Name: "repository: what a verify found is believed as it is", File: "repository/dir/mark.go",
