@@ -24,8 +24,9 @@ type lease struct {
 	renewed time.Time // when the last renewal that was confirmed was sent
 	// owed counts the unlock steps of the instance that have not ended well.
 	// While it is 0 a lease that fires unlocks nothing and means nothing.
-	owed  int
-	fired bool
+	owed     int
+	fired    bool
+	renewing bool // a renewal is under way
 }
 
 func (l *leases) init(e *Executor) {
@@ -116,7 +117,7 @@ func (e *Executor) KeepLeases(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				e.leases.renewAll(ctx)
+				e.leases.renewAll(ctx, &done)
 			}
 		}
 	})
@@ -126,26 +127,42 @@ func (e *Executor) KeepLeases(ctx context.Context) (stop func()) {
 	}
 }
 
-// renewAll renews every lease at once; no instance waits for another.
-func (l *leases) renewAll(ctx context.Context) {
+// renewAll begins to renew every lease that is not being renewed; no instance waits
+// for another.
+func (l *leases) renewAll(ctx context.Context, begun *sync.WaitGroup) {
 	l.mu.Lock()
-	var ids []lockstep.InstanceID
+	defer l.mu.Unlock()
 	for id, held := range l.held {
-		if !held.fired {
-			ids = append(ids, id)
+		if held.fired || held.renewing {
+			continue
 		}
+		held.renewing = true
+		begun.Go(func() {
+			defer l.renewalOver(held)
+			l.renew(ctx, id)
+		})
 	}
-	l.mu.Unlock()
-	ctx, cancel := until(ctx, l.exec.cfg.Policy.RenewEvery)
-	defer cancel()
-	var wg sync.WaitGroup
-	for _, id := range ids {
-		wg.Go(func() { l.renew(ctx, id) })
-	}
-	wg.Wait()
+}
+
+func (l *leases) renewalOver(held *lease) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held.renewing = false
+}
+
+// longestRenewal is how long one renewal of the default lease may take.
+const longestRenewal = 30 * time.Second
+
+// renewalTimeout is how long one renewal may take: an instance that is only slow
+// renews in time, and of one whose connection hangs half the lease is left for
+// another try.
+func renewalTimeout(lease time.Duration) time.Duration {
+	return min(lease/2, longestRenewal)
 }
 
 func (l *leases) renew(ctx context.Context, id lockstep.InstanceID) {
+	ctx, cancel := until(ctx, renewalTimeout(l.exec.cfg.Policy.Lease))
+	defer cancel()
 	sent := time.Now()
 	state, err := l.exec.cfg.Clients[id].Renew(ctx, l.exec.cfg.Policy.Lease)
 	l.mu.Lock()

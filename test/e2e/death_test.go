@@ -169,12 +169,12 @@ func TestLease(t *testing.T) {
 // While the orchestrator lives, a lease shorter than the work does not fire.
 func TestLeaseIsRenewed(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, siteOptions{spec: shop.Spec{More: []string{"lock_lease: 5s"}}})
+	s := newSite(t, siteOptions{spec: shop.Spec{More: []string{"lock_lease: 15s"}}})
 	release, err := shop.Hold(s.DB, "postgres/backup")
 	s.ok(err)
 	p := s.start("backup", "shop", "-o", "json")
 	s.waitFor(p, db, "postgres/backup", "begin")
-	time.Sleep(12 * time.Second)
+	time.Sleep(36 * time.Second)
 	if locked, err := s.Locked(s.ctx); err != nil || len(locked) < 8 {
 		t.Errorf("locked are only %v, %v", locked, err)
 	}

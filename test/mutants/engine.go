@@ -112,6 +112,12 @@ var engineMutants = []mutant{
 		Test: "./app -run WhatCannotBeRemoved",
 	},
 	{
+		Name: "lease: a renewal may take no longer than the time between two", File: "executor/lease.go",
+		Why: "every lease of a slow instance fires while it is locked",
+		Old: "	ctx, cancel := until(ctx, renewalTimeout(l.exec.cfg.Policy.Lease))\n", New: "	ctx, cancel := until(ctx, l.exec.cfg.Policy.RenewEvery)\n",
+		Test: "./executor -run ALeaseOfASlowInstance",
+	},
+	{
 		Name: "audit: another end on the instance", File: "audit/records.go",
 		Why: "a journal that lies passes the audit",
 		Old: "		if r.Outcome != t.outcome {\n", New: "		if false {\n",
