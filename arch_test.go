@@ -79,7 +79,7 @@ var rooms = map[string][]string{
 	"access/*":   {}, // accesstest
 	"auditlog":   {""},
 	"auditlog/*": {"", "auditlog", "internal/*"},
-	"scheduler":  {"", "schedule", "retention", "state", "journal", "internal/faultpoint"},
+	"scheduler":  {"", "schedule", "retention", "state", "journal", "internal/faultpoint", "internal/units"},
 	"outbox":     {"", "notify", "schedule", "state", "journal", "internal/faultpoint"},
 	"telemetry":  {"", "journal"},
 	// All facts from one database to another.

@@ -2,6 +2,7 @@ package lockstep
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -24,6 +25,36 @@ type Pruning struct {
 	Retained      int       `json:"retained_packs"`
 	RetainedBytes int64     `json:"retained_bytes"`
 	RetainedUntil time.Time `json:"retained_until,omitzero"`
+}
+
+// Text is what is freed and what stays, for people; size writes a number of bytes.
+func (p Pruning) Text(size func(int64) string) string {
+	return fmt.Sprintf("%s of %s: %d packs removed, %d rewritten, %s stay unused", size(p.Free), size(p.Bytes), p.Removed, p.Rewritten, size(p.Unused))
+}
+
+// RetainedText says what the store keeps that nobody needs, "" where there is none.
+func (p Pruning) RetainedText(size func(int64) string) string {
+	packs := fmt.Sprintf("%d packs", p.Retained)
+	if p.Retained == 1 {
+		packs = "1 pack"
+	}
+	switch {
+	case p.Retained == 0:
+		return ""
+	case p.RetainedUntil.IsZero():
+		return fmt.Sprintf("a legal hold keeps %s in %s that nobody needs; prune again when it was lifted", size(p.RetainedBytes), packs)
+	}
+	return fmt.Sprintf("object lock keeps %s in %s that nobody needs, the last of it until %s UTC; prune again then",
+		size(p.RetainedBytes), packs, p.RetainedUntil.UTC().Format(time.DateTime))
+}
+
+// Pruner is implemented by a Service whose repository keeps the space of what was
+// deleted.
+type Pruner interface {
+	// PruneRepository frees the space of what nobody needs. begin is told what will be
+	// done, and its error ends it before anything is. KindConflict: somebody uses the
+	// repository, and nothing was done.
+	PruneRepository(ctx context.Context, begin func(Pruning) error) (Pruning, error)
 }
 
 // RepositoryStats is how much a repository holds.

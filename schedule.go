@@ -23,11 +23,13 @@ const (
 	// ScheduledCopy copies the verified backups that are newer than those which are
 	// in another repository into that one.
 	ScheduledCopy ScheduledOperation = "copy"
+	// ScheduledPrune frees the space of what no backup needs, of any deployment.
+	ScheduledPrune ScheduledOperation = "prune"
 )
 
 // ScheduledOperations are all of them.
 func ScheduledOperations() []ScheduledOperation {
-	return []ScheduledOperation{ScheduledBackup, ScheduledCheck, ScheduledVerify, ScheduledForget, ScheduledCopy}
+	return []ScheduledOperation{ScheduledBackup, ScheduledCheck, ScheduledVerify, ScheduledForget, ScheduledCopy, ScheduledPrune}
 }
 
 // Overlap says what becomes of a slot that is due while a run of its deployment
@@ -129,8 +131,8 @@ type SlotState string
 const (
 	SlotClaimed SlotState = "claimed"
 	SlotBegun   SlotState = "begun"   // a run with that id is in the journal
-	SlotDone    SlotState = "done"    // a verify, forget or copy ended well
-	SlotFailed  SlotState = "failed"  // a verify, forget or copy found something wrong, or nothing could be begun
+	SlotDone    SlotState = "done"    // a verify, forget, copy or prune ended well
+	SlotFailed  SlotState = "failed"  // a verify, forget, copy or prune found something wrong, or nothing could be begun
 	SlotSkipped SlotState = "skipped" // Reason says why
 )
 
@@ -150,7 +152,7 @@ type SlotRecord struct {
 	// Run is the run that was begun, or is about to be; "" where there is none.
 	Run RunID `json:"run,omitempty"`
 	// Reason says, for people, why it was skipped, what was wrong, or what a
-	// verify, forget or copy did. It may be "".
+	// verify, forget, copy or prune did. It may be "".
 	Reason string `json:"reason,omitempty"`
 	// Manual: somebody asked for it out of turn; Slot is when.
 	Manual bool   `json:"manual,omitempty"`

@@ -193,6 +193,11 @@ func (f *fakeService) CopyNew(_ context.Context, deployment, to string) ([]locks
 	return nil, nil
 }
 
+func (f *fakeService) PruneRepository(_ context.Context, begin func(lockstep.Pruning) error) (lockstep.Pruning, error) {
+	f.did("prune repository", "", "")
+	return lockstep.Pruning{}, begin(lockstep.Pruning{})
+}
+
 // memoryLog is an audit log in memory that can be made to fail.
 type memoryLog struct {
 	mu      sync.Mutex

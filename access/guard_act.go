@@ -265,6 +265,26 @@ func (g *guard) CopyNew(ctx context.Context, deployment, to string) (done []lock
 	return done, err
 }
 
+// PruneRepository implements lockstep.Pruner. The repository is all deployments'.
+func (g *guard) PruneRepository(ctx context.Context, begin func(lockstep.Pruning) error) (done lockstep.Pruning, _ error) {
+	p, err := g.allow(ctx, RepositoryPrune, ServerWide)
+	if err != nil {
+		return done, err
+	}
+	svc, ok := g.svc.(lockstep.Pruner)
+	if !ok {
+		return done, errors.New("this service prunes no repository")
+	}
+	err = g.carryOut(ctx, p, effect{
+		entry: auditlog.Entry{Action: string(RepositoryPrune)},
+		do: func() (err error) {
+			done, err = svc.PruneRepository(ctx, begin)
+			return err
+		},
+	})
+	return done, err
+}
+
 func newRunID() lockstep.RunID {
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"lockstep"
 	"lockstep/auditlog"
@@ -49,8 +50,25 @@ func PermissionOfScheduled(op lockstep.ScheduledOperation) Permission {
 		return BackupsForget
 	case lockstep.ScheduledCopy:
 		return BackupsExport
+	case lockstep.ScheduledPrune:
+		return RepositoryPrune
 	}
 	return "" // which nobody has
+}
+
+// MayDoScheduled reports whether the principal may do by hand what the schedule does.
+func (p Principal) MayDoScheduled(s lockstep.Schedule) bool {
+	perm := PermissionOfScheduled(s.Operation)
+	return p.May(perm, concerns(perm, s.Deployment))
+}
+
+// concerns is what a permission is asked for on: what is server-wide is no single
+// deployment's, also where a schedule of one does it.
+func concerns(perm Permission, deployment string) string {
+	if slices.Contains(serverWidePermissions, perm) {
+		return ServerWide
+	}
+	return deployment
 }
 
 // List are those of deployments that may be seen.
@@ -98,7 +116,7 @@ func (s *guardedSchedules) change(ctx context.Context, name, what string, perms 
 // allow asks for several permissions at once.
 func (s *guardedSchedules) allow(ctx context.Context, deployment string, perms ...Permission) (p Principal, err error) {
 	for _, perm := range perms {
-		if p, err = s.guard.allow(ctx, perm, deployment); err != nil {
+		if p, err = s.guard.allow(ctx, perm, concerns(perm, deployment)); err != nil {
 			return p, err
 		}
 	}

@@ -86,7 +86,8 @@ func TestGuardSchedules(t *testing.T) {
 	operator, viewer := Grant{RoleBackupOperator, "shop"}, Grant{RoleViewer, "shop"}
 	both, admin := Grant{RoleBackupOperator, "*"}, Grant{RoleAdmin, "*"}
 	backup := lockstep.Schedule{Name: "new", Deployment: "shop", Operation: lockstep.ScheduledBackup}
-	forget, strange, taken, theirs := backup, backup, backup, backup
+	forget, strange, taken, theirs, prune := backup, backup, backup, backup, backup
+	prune.Operation = lockstep.ScheduledPrune
 	forget.Operation, strange.Operation, taken.Name, theirs.Deployment = lockstep.ScheduledForget, "restore", "tidy", "bank"
 	for _, tc := range []struct {
 		name  string
@@ -99,6 +100,8 @@ func TestGuardSchedules(t *testing.T) {
 		{"of another deployment", operator, set(theirs), lockstep.KindNotFound},
 		{"a forget by who may not forget", operator, set(forget), lockstep.KindForbidden},
 		{"a forget by an admin", admin, set(forget), ""},
+		{"a prune of everybody's repository by an admin of one deployment", Grant{RoleAdmin, "shop"}, set(prune), lockstep.KindForbidden},
+		{"a prune by an admin", admin, set(prune), ""},
 		{"of no operation", admin, set(strange), lockstep.KindForbidden},
 		{"in place of one that is hidden", operator, set(taken), lockstep.KindConflict},
 		{"in place of one of more power", both, set(taken), lockstep.KindForbidden},

@@ -338,6 +338,24 @@ func TestGuard_PruningIsServerWide(t *testing.T) {
 	}
 }
 
+// The repository is everybody's: only who may do that everywhere prunes it, and it is in
+// the log.
+func TestGuard_TheRepositoryIsEverybodys(t *testing.T) {
+	g := newGuarded()
+	prune := func(grant Grant) error {
+		_, err := g.Service.(lockstep.Pruner).PruneRepository(as(grant), func(lockstep.Pruning) error { return nil })
+		return err
+	}
+	for _, grant := range []Grant{{RoleAdmin, "shop"}, {RoleBackupOperator, "*"}} {
+		if err := prune(grant); lockstep.KindOf(err) != lockstep.KindForbidden || len(g.svc.effects) > 0 {
+			t.Errorf("%v: %v", grant, err)
+		}
+	}
+	if err := prune(Grant{RoleAdmin, "*"}); err != nil || len(g.svc.effects) != 1 || g.log.last().Action != string(RepositoryPrune) {
+		t.Errorf("an admin: %v, did %v, wrote %+v", err, g.svc.effects, g.log.last())
+	}
+}
+
 // Restoring another deployment's data takes the permission there too: else its
 // data could be had by restoring it elsewhere.
 func TestGuard_RestoreFromElsewhere(t *testing.T) {

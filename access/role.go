@@ -50,6 +50,7 @@ const (
 	BackupsBrowse   Permission = "backups:browse" // names and properties of files
 	BackupsExport   Permission = "backups:export" // take the data out
 	BackupsForget   Permission = "backups:forget"
+	RepositoryPrune Permission = "repository:prune" // on a schedule; by hand it is for who has the host
 	SchedulesRead   Permission = "schedules:read"
 	SchedulesWrite  Permission = "schedules:write"
 	ApprovalsRead   Permission = "approvals:read"
@@ -61,7 +62,7 @@ const (
 )
 
 // serverWidePermissions concern no single deployment.
-var serverWidePermissions = []Permission{RunsPrune, TokensManage, AuditRead, NotifyTest, MetricsRead}
+var serverWidePermissions = []Permission{RunsPrune, RepositoryPrune, TokensManage, AuditRead, NotifyTest, MetricsRead}
 
 var (
 	sees     = []Permission{DeploymentsRead, RunsRead, BackupsRead, SchedulesRead}
@@ -76,7 +77,7 @@ var permissions = map[Role][]Permission{
 	RoleApprover:        slices.Concat(sees, []Permission{ApprovalsRead, ApprovalsGive}),
 	RoleAuditor:         slices.Concat(sees, []Permission{ApprovalsRead, AuditRead, MetricsRead}),
 	RoleAdmin: slices.Concat(operates, []Permission{
-		RunsBackup, RunsRestore, RunsPrune, BackupsBrowse, BackupsExport, BackupsForget, SchedulesWrite,
+		RunsBackup, RunsRestore, RunsPrune, BackupsBrowse, BackupsExport, BackupsForget, RepositoryPrune, SchedulesWrite,
 		ApprovalsRead, TokensManage, AuditRead, NotifyTest, MetricsRead,
 	}),
 }

@@ -75,7 +75,7 @@ func (a *API) schedule(ctx context.Context, in *SchedulePath) (*taggedSchedule, 
 // ScheduleRequest is a schedule as a client sets it.
 type ScheduleRequest struct {
 	Deployment string                      `json:"deployment" maxLength:"128"`
-	Operation  lockstep.ScheduledOperation `json:"operation,omitempty" enum:"backup,check,verify,forget,copy" doc:"backup unless given"`
+	Operation  lockstep.ScheduledOperation `json:"operation,omitempty" enum:"backup,check,verify,forget,copy,prune" doc:"backup unless given"`
 	Cron       string                      `json:"cron" maxLength:"256" doc:"MINUTE HOUR DAY MONTH WEEKDAY, or @daily and its like"`
 	Zone       string                      `json:"zone,omitempty" maxLength:"64" doc:"A time zone of the IANA database; UTC unless given."`
 	Jitter     int64                       `json:"jitter_ns,omitempty" minimum:"0"`

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,6 +54,8 @@ until when.
   lockstep repository prune --dry-run
   lockstep repository prune --yes
 
+A server does it by itself with a schedule of operation prune.
+
 Exit codes: 0 done, or nothing to do · 1 error · 2 usage.`
 
 func (i *invocation) repositoryPruneCommand() *cobra.Command {
@@ -93,15 +94,9 @@ func (i *invocation) prune(ctx context.Context, k keeper, dryRun, yes bool) erro
 	if dryRun {
 		would = "would free"
 	}
-	fmt.Fprintf(i.Stdout, "%s %s of %s: %d packs removed, %d rewritten, %s stay unused\n", would, show.Size(p.Free), show.Size(p.Bytes), p.Removed, p.Rewritten, show.Size(p.Unused))
-	switch {
-	case p.Retained == 0:
-	case p.RetainedUntil.IsZero():
-		fmt.Fprintf(i.Stdout, "a legal hold keeps %s in %s that nobody needs; prune again when it was lifted\n",
-			show.Size(p.RetainedBytes), counted(p.Retained, "pack"))
-	default:
-		fmt.Fprintf(i.Stdout, "object lock keeps %s in %s that nobody needs, the last of it until %s UTC; prune again then\n",
-			show.Size(p.RetainedBytes), counted(p.Retained, "pack"), p.RetainedUntil.UTC().Format(time.DateTime))
+	fmt.Fprintf(i.Stdout, "%s %s\n", would, p.Text(show.Size))
+	if stays := p.RetainedText(show.Size); stays != "" {
+		fmt.Fprintln(i.Stdout, stays)
 	}
 	return nil
 }

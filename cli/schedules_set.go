@@ -24,6 +24,10 @@ that it shows twice is done once; where every hour is meant, every hour is.
     --keep-daily 7 --keep-weekly 5
   lockstep schedules set second --deployment shop --operation copy --cron @daily \
     --to offsite
+  lockstep schedules set space --deployment shop --operation prune --cron @weekly \
+    --overlap wait
+
+A prune frees the space of the whole repository, whichever deployment it is under.
 
 Exit codes: 0 · 1 error · 2 usage.`
 
@@ -56,7 +60,7 @@ func (i *invocation) schedulesSetCommand() *cobra.Command {
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringVar(&s.Deployment, "deployment", "", "the `DEPLOYMENT` that it is about")
-	f.StringVar(&operation, "operation", "backup", "`WHAT` it does: backup, check, verify, forget or copy")
+	f.StringVar(&operation, "operation", "backup", "`WHAT` it does: backup, check, verify, forget, copy or prune")
 	f.StringVar(&s.Cron, "cron", "", "when it is due: a `CRON` expression")
 	f.StringVar(&s.Zone, "zone", "UTC", "the time `ZONE` of it, such as Europe/Berlin")
 	f.DurationVar(&s.Jitter, "jitter", 0, "begin up to this `DURATION` later, another time for each slot")

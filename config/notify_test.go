@@ -80,6 +80,15 @@ func TestWhatAServerDoesAndTells(t *testing.T) {
 	}
 }
 
+// Where there is something to prune a schedule does it.
+func TestAPruneOfARepositoryOfRestics(t *testing.T) {
+	text := strings.Replace(told, "{dir: x}", "{restic: {location: x, password_file: y}}", 1)
+	c := parse(t, strings.Replace(text, "operation: verify", "operation: prune", 1))
+	if s := c.Schedules[1]; s.Name != "proof" || s.Operation != lockstep.ScheduledPrune {
+		t.Errorf("%+v", s)
+	}
+}
+
 // The part of the starter about a server is in comments; taken out of them, it
 // is valid.
 func TestStarter_ItsCommentsAreValid(t *testing.T) {

@@ -22,7 +22,7 @@ type fileWhen struct {
 
 type fileSchedule struct {
 	Deployment text              `key:"deployment" example:"shop" required:"true" doc:"what it is about"`
-	Operation  scheduled         `key:"operation" example:"verify" doc:"backup, check, verify (reads backups again), forget or copy. The default is backup"`
+	Operation  scheduled         `key:"operation" example:"verify" doc:"backup, check, verify (reads backups again), forget, copy or prune (frees what no backup needs). The default is backup"`
 	Keep       section[fileKeep] `key:"keep" example:"{daily: 7, weekly: 5}" doc:"of forget: which backups stay, as with lockstep backups forget"`
 	Sample     count             `key:"sample" example:"10" doc:"of verify: how much of all backups is read each time, in percent of their bytes; what was never read again first. The default is the newest backup alone"`
 	To         text              `key:"to" example:"offsite" doc:"of copy: the name of one of copies, into which new backups are copied"`
@@ -132,6 +132,9 @@ func (f *fileConfig) schedules(d *decoder) []lockstep.Schedule {
 		}
 		if x.To.set && !slices.Contains(copies, x.To.value) {
 			d.problem(x.To.at, "schedule %q copies to %q, which is not one of copies in this file", r.name.value, x.To.value)
+		}
+		if x.Operation.value == lockstep.ScheduledPrune && !f.Repository.value.Restic.set {
+			d.problem(x.Operation.at, "schedule %q prunes, and repository is of plain folders, where deleting a backup frees its space; leave the schedule out, or use repository.restic", r.name.value)
 		}
 		list = append(list, x.build(d, r.name))
 	}

@@ -64,7 +64,7 @@ func check(d lockstep.Schedule) error {
 // checkOperation checks what is of the schedule's operation.
 func checkOperation(d lockstep.Schedule) error {
 	switch d.Operation {
-	case lockstep.ScheduledBackup, lockstep.ScheduledCheck:
+	case lockstep.ScheduledBackup, lockstep.ScheduledCheck, lockstep.ScheduledPrune:
 		return nil
 	case lockstep.ScheduledVerify:
 		if d.Sample < 0 || d.Sample > 100 {
@@ -79,7 +79,7 @@ func checkOperation(d lockstep.Schedule) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("operation %q is not backup, check, verify, forget or copy", d.Operation)
+	return fmt.Errorf("operation %q is not backup, check, verify, forget, copy or prune", d.Operation)
 }
 
 // checkForeign refuses what means something to other operations alone.

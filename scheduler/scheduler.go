@@ -37,6 +37,11 @@ type Config struct {
 	Copy func(ctx context.Context, deployment, to string) ([]lockstep.CopyReport, error)
 	// Copies are the names of other repositories.
 	Copies []string
+	// Prune frees the space of what no backup needs, and is KindConflict while somebody
+	// else uses the repository. It may be nil.
+	Prune func(ctx context.Context) (lockstep.Pruning, error)
+	// Prunable: the repository is one that keeps the space of what was deleted.
+	Prunable bool
 	// Changed, if not nil, is told that something became of a slot. It must
 	// return at once.
 	Changed func()
@@ -59,7 +64,7 @@ type Scheduler struct {
 	workers sync.WaitGroup
 
 	mu sync.Mutex
-	// working are schedules of which this process does a verify, forget or copy now.
+	// working are schedules of which this process does a verify, forget, copy or prune now.
 	working map[string]bool
 	// work bounds that: it ends with Work.
 	work  context.Context
@@ -280,10 +285,14 @@ func (s *Scheduler) busy(ctx context.Context, d lockstep.Schedule) (string, erro
 			return fmt.Sprintf("the slot of %s has not ended yet", r.Slot.Format(time.RFC3339)), nil
 		}
 	}
-	if _, isRun := operations[d.Operation]; !isRun {
+	among := lockstep.RunFilter{Deployment: d.Deployment, State: lockstep.RunRunning}
+	switch _, isRun := operations[d.Operation]; {
+	case d.Operation == lockstep.ScheduledPrune:
+		among.Deployment = "" // all keep their backups in one repository
+	case !isRun:
 		return "", nil
 	}
-	running, err := s.cfg.Service.Runs(ctx, lockstep.RunFilter{Deployment: d.Deployment, State: lockstep.RunRunning})
+	running, err := s.cfg.Service.Runs(ctx, among)
 	if err != nil {
 		return "", err
 	}

@@ -418,6 +418,64 @@ func TestCopyOnASchedule(t *testing.T) {
 	})
 }
 
+// What a schedule of prune did is what the repository says. It is not begun beside a run
+// of any deployment, and waits for others who use the repository.
+func TestPruneOnASchedule(t *testing.T) {
+	space, other := nightly, nightly
+	space.Name, space.Operation, space.Overlap = "space", lockstep.ScheduledPrune, lockstep.OverlapWait
+	other.Name, other.Deployment = "other", "blog" // its backup begins at the same time
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, other, space)
+		in := &lockstep.Error{Kind: lockstep.KindConflict, Op: "lock repository", Err: errors.New("the repository is locked")}
+		tries, used := 0, 2
+		var broken error
+		w.cfg.Prune = func(context.Context) (lockstep.Pruning, error) {
+			if len(w.service.begun()) == 0 || w.service.running() {
+				t.Error("pruned beside a backup of another deployment")
+			}
+			if tries++; tries <= used {
+				return lockstep.Pruning{}, in
+			}
+			return lockstep.Pruning{Bytes: 3 << 20, Free: 1 << 20, Removed: 2, Rewritten: 1, Retained: 1, RetainedBytes: 1 << 10}, broken
+		}
+		_, stop := w.run()
+		defer stop()
+		time.Sleep(3*time.Hour + 5*time.Minute) // the backup lasts for ten
+		if history := w.history("space"); len(history) > 0 || tries != 0 {
+			t.Errorf("beside a backup: %v", history)
+		}
+		time.Sleep(55 * time.Minute)
+		want := "freed 1.0 MiB of 3.0 MiB: 2 packs removed, 1 rewritten, 0 B stay unused; a legal hold keeps 1.0 KiB in 1 pack that nobody needs; prune again when it was lifted"
+		if r := w.latest("space"); r.State != lockstep.SlotDone || r.Reason != want || tries != 3 {
+			t.Errorf("after others: %+v, %d tries", r, tries)
+		}
+		used = 1000
+		time.Sleep(24*time.Hour + 30*time.Minute)
+		if r := w.latest("space"); r.State != lockstep.SlotFailed || !strings.Contains(r.Reason, "waited 1h00m: lock repository: the repository is locked") {
+			t.Errorf("others who never go: %+v", r)
+		}
+		used, broken = 0, errors.New("an index is damaged: nothing was removed")
+		time.Sleep(24 * time.Hour)
+		if r := w.latest("space"); r.State != lockstep.SlotFailed || r.Reason != broken.Error() {
+			t.Errorf("one that refuses: %+v", r)
+		}
+	})
+}
+
+// A repository of plain folders has nothing to prune: that is said when the schedule is
+// set, not each time that it is due.
+func TestSet_PrunesWhatCanBe(t *testing.T) {
+	w := newWorld(t)
+	for _, prunable := range []bool{true, false} {
+		w.cfg.Prunable = prunable
+		d := nightly
+		d.Operation = lockstep.ScheduledPrune
+		if err := New(w.cfg).Set(t.Context(), d, "ann"); (err == nil) != prunable || err != nil && lockstep.KindOf(err) != lockstep.KindInvalid {
+			t.Errorf("prunable %v: %v", prunable, err)
+		}
+	}
+}
+
 // What is of one operation is refused with another.
 func TestComplete_WhatIsOfOneOperation(t *testing.T) {
 	t.Parallel()

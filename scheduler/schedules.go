@@ -156,6 +156,9 @@ func (s *Scheduler) set(ctx context.Context, d lockstep.Schedule, by string, ove
 	if d.To != "" && !slices.Contains(s.cfg.Copies, d.To) {
 		return wrong(d.Name, fmt.Errorf("repository %q is not one of copies in the configuration", d.To))
 	}
+	if d.Operation == lockstep.ScheduledPrune && !s.cfg.Prunable {
+		return wrong(d.Name, errors.New("the repository is of plain folders, where deleting a backup frees its space: there is nothing to prune"))
+	}
 	if err := s.changeable(ctx, d.Name, "set"); err != nil {
 		return err
 	}

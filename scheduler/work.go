@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"lockstep"
+	"lockstep/internal/units"
 	"lockstep/retention"
 )
 
-// beginWork does a verify, forget or copy beside the schedules. All may be begun
+// beginWork does a verify, forget, copy or prune beside the schedules. All may be begun
 // again: where this process dies meanwhile, the next one does.
 func (s *Scheduler) beginWork(r lockstep.SlotRecord) {
 	s.mu.Lock()
@@ -58,6 +60,8 @@ func (s *Scheduler) do(ctx context.Context, r lockstep.SlotRecord) (said string,
 		return s.copy(ctx, d)
 	case r.Operation == lockstep.ScheduledForget:
 		return s.forget(ctx, d)
+	case r.Operation == lockstep.ScheduledPrune:
+		return s.prune(ctx)
 	case d.Sample > 0:
 		return s.verifySample(ctx, d)
 	}
@@ -159,6 +163,46 @@ func (s *Scheduler) forget(ctx context.Context, d lockstep.Schedule) (string, er
 		return "", err
 	}
 	return done.String(), nil
+}
+
+const (
+	// pruneAgain is after how long a prune asks again whether the repository is free:
+	// a verify or a copy reads it, or another orchestrator uses it.
+	pruneAgain = 5 * time.Minute
+	// pruneWaits is for how long it does.
+	pruneWaits = time.Hour
+)
+
+// prune frees the space of what no backup needs. It refuses what it would by hand.
+func (s *Scheduler) prune(ctx context.Context) (string, error) {
+	if s.cfg.Prune == nil {
+		return "", errors.New("nothing can be pruned here")
+	}
+	for since := time.Now(); ; {
+		done, err := s.cfg.Prune(ctx)
+		switch {
+		case err == nil:
+			return pruned(done), nil
+		case lockstep.KindOf(err) != lockstep.KindConflict:
+			return "", err
+		case time.Since(since) >= pruneWaits:
+			return "", fmt.Errorf("waited %s: %w", units.Span(pruneWaits), err)
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(pruneAgain):
+		}
+	}
+}
+
+// pruned says in a line what a prune did.
+func pruned(p lockstep.Pruning) string {
+	said := "freed " + p.Text(units.Size)
+	if stays := p.RetainedText(units.Size); stays != "" {
+		said += "; " + stays
+	}
+	return said
 }
 
 // few names some, and counts the others.

@@ -62,11 +62,17 @@ func (s *service) Start(_ context.Context, req lockstep.Request) (lockstep.RunID
 
 func (s *service) runningLocked(deployment string) *task {
 	for _, t := range s.runs {
-		if t.req.Deployment == deployment && time.Now().Before(t.ends) {
+		if (deployment == "" || t.req.Deployment == deployment) && time.Now().Before(t.ends) {
 			return t
 		}
 	}
 	return nil
+}
+
+func (s *service) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runningLocked("") != nil
 }
 
 func (s *service) Run(_ context.Context, id lockstep.RunID) (*lockstep.Run, error) {
@@ -82,7 +88,7 @@ func (s *service) Runs(_ context.Context, f lockstep.RunFilter) ([]lockstep.RunS
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t := s.runningLocked(f.Deployment); t != nil {
-		return []lockstep.RunSummary{{ID: t.id, Deployment: f.Deployment, Operation: t.req.Operation, State: lockstep.RunRunning}}, nil
+		return []lockstep.RunSummary{{ID: t.id, Deployment: t.req.Deployment, Operation: t.req.Operation, State: lockstep.RunRunning}}, nil
 	}
 	return nil, nil
 }

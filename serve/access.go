@@ -115,7 +115,8 @@ func (h *here) schedules(ctx context.Context) (context.Context, lockstep.Schedul
 	}
 	s := scheduler.New(scheduler.Config{
 		Service: configured{cfg: h.cfg}, Store: h.store, Configured: h.cfg.Schedules, Copies: copyNames(h.cfg),
-		Log: slog.New(warnings{h.options.Logger.Handler()}),
+		Prunable: h.cfg.Repository.Restic != nil,
+		Log:      slog.New(warnings{h.options.Logger.Handler()}),
 	})
 	if err := s.Adopt(ctx); err != nil {
 		return ctx, nil, err

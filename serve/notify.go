@@ -72,6 +72,7 @@ func openBackground(ctx context.Context, s Serving, cfg *config.Config, p backgr
 	b.scheduler = scheduler.New(scheduler.Config{
 		Service: own, Store: p.store, Configured: cfg.Schedules, Log: s.Logger,
 		Copy: own.CopyNew, Copies: copyNames(cfg),
+		Prune: own.Prune, Prunable: cfg.Repository.Restic != nil,
 		Changed: func() { b.outbox.Wake() },
 	})
 	kept, _ := p.service.(outbox.Kept)
@@ -180,6 +181,16 @@ func (b byItself) CopyNew(ctx context.Context, deployment, to string) ([]lockste
 		return nil, errors.New("this server copies no backups")
 	}
 	return svc.CopyNew(as(ctx, itself), deployment, to)
+}
+
+// Prune is scheduler.Config.Prune. What it would free needs nobody's word: the
+// configuration has it, or whoever set the schedule.
+func (b byItself) Prune(ctx context.Context) (lockstep.Pruning, error) {
+	svc, ok := b.Service.(lockstep.Pruner)
+	if !ok {
+		return lockstep.Pruning{}, errors.New("this server prunes no repository")
+	}
+	return svc.PruneRepository(as(ctx, itself), func(lockstep.Pruning) error { return nil })
 }
 
 func overdueOf(cfg *config.Config) map[string]time.Duration {

@@ -181,7 +181,7 @@ func (u *Pages) showForm(w http.ResponseWriter, r *http.Request, f *ScheduleForm
 		}
 	}
 	for _, op := range lockstep.ScheduledOperations() {
-		if p.MaySomewhere(access.PermissionOfScheduled(op)) {
+		if p.MayUse(access.PermissionOfScheduled(op)) {
 			f.Operations = append(f.Operations, op)
 		}
 	}

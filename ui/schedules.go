@@ -82,7 +82,7 @@ func (s SchedulePage) DryRun() string {
 
 // MayDo reports whether the person may change the schedule and do what it does.
 func (p Page) MayDo(s lockstep.Schedule) bool {
-	return p.May(access.SchedulesWrite, s.Deployment) && p.May(access.PermissionOfScheduled(s.Operation), s.Deployment)
+	return p.May(access.SchedulesWrite, s.Deployment) && p.Person.MayDoScheduled(s)
 }
 
 func (u *Pages) schedule(w http.ResponseWriter, r *http.Request) {

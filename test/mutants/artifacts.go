@@ -106,6 +106,21 @@ var copyMutants = []mutant{
 		Old: "b.Data != lockstep.DataVerified || !b.StartedAt.After(since[b.Key])", New: "!b.StartedAt.After(since[b.Key])",
 	},
 	{
+		Name: "prune: a schedule begins one beside another deployment's backup", File: "scheduler/scheduler.go", Test: "./scheduler -run TestPruneOnASchedule",
+		Why: "the slot of every night fails, for the repository is in use",
+		Old: "		among.Deployment = \"\" //", New: "		//",
+	},
+	{
+		Name: "prune: who waits for one cannot be told to go", File: "repository/restic/vault/locks.go", Test: "./repository/restic/vault -run TestWhoWaitsForAPrune",
+		Why: "a backup that is canceled goes on until a prune of hours has ended",
+		Old: "	case <-ctx.Done():\n		return fmt.Errorf(\"lock repository: wait", New: "	case <-context.WithoutCancel(ctx).Done():\n		return fmt.Errorf(\"lock repository: wait",
+	},
+	{
+		Name: "prune: an admin of one deployment has all pruned", File: "access/guard_schedules.go", Test: "./access -run TestGuardSchedules",
+		Why: "who may not touch other deployments has the repository to themselves for hours",
+		Old: "	if slices.Contains(serverWidePermissions, perm) {\n		return ServerWide\n", New: "	if slices.Contains(serverWidePermissions, perm) && deployment == ServerWide {\n		return ServerWide\n",
+	},
+	{
 		Name: "copies: a schedule names any place", File: "scheduler/schedules.go", Test: "./scheduler -run TestSet_CopiesToAPlace",
 		Why: "whoever may set schedules has the data written where they like",
 		Old: "d.To != \"\" && !slices.Contains(s.cfg.Copies, d.To)", New: "d.To == \"\" && d.Operation == lockstep.ScheduledCopy",

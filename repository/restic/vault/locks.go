@@ -32,11 +32,26 @@ var ErrLocked = errors.New("the repository is locked")
 type keeper struct {
 	vault *Vault
 
-	mu    sync.Mutex // held all the time by one who is alone
+	// gate has one token, which is whose turn it is. One who is alone has it all the
+	// time: who waits for them goes when they are told to.
+	gate  chan struct{}
 	users int
-	held  atomic.Pointer[held] // nil while nobody uses it; changed with mu held
+	held  atomic.Pointer[held] // nil while nobody uses it; changed with the token
 	unpin func()               // lets the store's place be exchanged; set with held
 }
+
+func newKeeper(v *Vault) keeper { return keeper{vault: v, gate: make(chan struct{}, 1)} }
+
+func (k *keeper) enter(ctx context.Context) error {
+	select {
+	case k.gate <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("lock repository: wait for who has it alone: %w", context.Cause(ctx))
+	}
+}
+
+func (k *keeper) exit() { <-k.gate }
 
 // Pin has the store's place stay the same until unpin, or what uses it fail with an
 // error that wraps repository.ErrUnavailable. Who holds a lock has it pinned.
@@ -65,8 +80,10 @@ type held struct {
 // alone. release may be called once.
 func (v *Vault) Use(ctx context.Context) (release func(), err error) {
 	k := &v.locks
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	if err := k.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer k.exit()
 	if k.users == 0 {
 		unpin, err := v.Pin()
 		if err != nil {
@@ -90,8 +107,8 @@ func (v *Vault) Use(ctx context.Context) (release func(), err error) {
 }
 
 func (k *keeper) release(ctx context.Context) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.gate <- struct{}{} // nobody has it for long while there are users
+	defer k.exit()
 	if k.users--; k.users > 0 {
 		return
 	}
@@ -134,14 +151,16 @@ func (v *Vault) UseReading(ctx context.Context) (release func(), err error) {
 // release, in this process or another. It does not wait.
 func (v *Vault) UseAlone(ctx context.Context) (release func(), err error) {
 	k := &v.locks
-	k.mu.Lock()
+	if err := k.enter(ctx); err != nil {
+		return nil, err
+	}
 	if k.users > 0 {
-		k.mu.Unlock()
+		k.exit()
 		return nil, lockedBy("by a backup or a restore of this process")
 	}
 	unpin, err := v.Pin()
 	if err != nil {
-		k.mu.Unlock()
+		k.exit()
 		return nil, err
 	}
 	h, err := v.lock(ctx, true)
@@ -152,14 +171,14 @@ func (v *Vault) UseAlone(ctx context.Context) (release func(), err error) {
 	}
 	if err != nil {
 		unpin()
-		k.mu.Unlock()
+		k.exit()
 		return nil, err
 	}
-	k.held.Store(h) // and k.mu stays locked: nobody else begins
+	k.held.Store(h) // and the token stays away: nobody else begins
 	return func() {
 		k.held.Swap(nil).giveBack(ctx)
 		unpin()
-		k.mu.Unlock()
+		k.exit()
 	}, nil
 }
 

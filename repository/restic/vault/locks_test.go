@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -42,4 +44,44 @@ func TestALockIsAsOldAsTheClockSays(t *testing.T) {
 	if err := h.still(t.Context(), refreshed().Add(lostAfter+time.Second)); lockstep.KindOf(err) != lockstep.KindConflict {
 		t.Errorf("a lock that nobody refreshed is held: %v", err)
 	}
+}
+
+// TestWhoWaitsForAPruneMayGo: a backup that waits until the repository is free ends when
+// it is told to, though the other has it for long.
+func TestWhoWaitsForAPruneMayGo(t *testing.T) {
+	t.Parallel()
+	s, err := file.At(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	v, err := Init(t.Context(), s, "secret", format.KDF{N: 2, R: 8, P: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := v.UseAlone(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { _, err := v.Use(ctx); ended <- err }()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("beside one who is alone: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits for who has the repository alone, though it was told to go")
+	}
+	release()
+	done, err := v.Use(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.UseAlone(t.Context()); lockstep.KindOf(err) != lockstep.KindConflict {
+		t.Errorf("alone beside a user: %v", err)
+	}
+	done()
 }

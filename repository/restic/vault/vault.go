@@ -73,7 +73,7 @@ func newVault(s store.Store, key *format.Key, keyID format.ID, config format.Con
 		store: s, key: key, keyID: keyID, config: config, index: newIndex(),
 		packing: map[format.Handle]*packing{}, uploads: make(chan struct{}, uploadsAtOnce), sealing: make(chan struct{}, workers()), snapshots: map[format.ID]format.Snapshot{},
 	}
-	v.locks.vault = v
+	v.locks = newKeeper(v)
 	return v
 }
 
