@@ -89,7 +89,7 @@ func TestPlacedAndChangedBeforeItsSecondName(t *testing.T) {
 	dir := t.TempDir()
 	when := time.Unix(1_000_000_000, 0)
 	archive := made(t, tar.Header{Typeflag: tar.TypeReg, Name: "./f", ModTime: when}, tar.Header{Typeflag: tar.TypeLink, Name: "./g", Linkname: "./f"})
-	r := &slow{parts: [][]byte{archive[:1024], archive[1024:]}, between: func() {
+	r := &slow{parts: [][]byte{framed(t, archive[:1024]), framed(t, archive[1024:])}, between: func() {
 		for range 500 {
 			if info, err := os.Stat(filepath.Join(dir, "f")); err == nil && info.ModTime().Equal(when) {
 				break
@@ -103,6 +103,14 @@ func TestPlacedAndChangedBeforeItsSecondName(t *testing.T) {
 	c.Dir, c.Stdin, c.Stdout = dir, r, &out
 	ok(t, c.Run())
 	sameList(t, dir, heard(t, out.Bytes()).list)
+}
+
+// framed is how an archive, or a part of one, is sent.
+func framed(t *testing.T, p []byte) []byte {
+	t.Helper()
+	all, err := io.ReadAll(helper.NewFramed(bytes.NewReader(p)))
+	ok(t, err)
+	return all
 }
 
 // slow gives parts, and does something before the last.

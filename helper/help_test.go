@@ -29,6 +29,8 @@ type said struct {
 	exit    int
 	stderr  string
 	whole   bool
+	packed  int // frames
+	z       helper.Unpacker
 }
 
 // program runs the helper in a folder.
@@ -40,7 +42,7 @@ func program(t testing.TB, file, dir, verb string, in []byte) said {
 func ran(t testing.TB, c *exec.Cmd, dir string, in []byte) said {
 	t.Helper()
 	var out, stderr bytes.Buffer
-	c.Dir, c.Stdin, c.Stdout, c.Stderr = dir, bytes.NewReader(in), &out, &stderr
+	c.Dir, c.Stdin, c.Stdout, c.Stderr = dir, helper.NewFramed(bytes.NewReader(in)), &out, &stderr
 	err := c.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -66,6 +68,13 @@ func heard(t testing.TB, out []byte) (s said) {
 		switch kind {
 		case 'a':
 			s.archive = append(s.archive, p...)
+		case 'z':
+			p, err := s.z.Unpack(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.archive = append(s.archive, p...)
+			s.packed++
 		case 'l':
 			list = append(list, p...)
 		case 'x':

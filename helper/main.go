@@ -11,16 +11,19 @@ import (
 // first, and so many bytes, MaxFrame at most.
 //
 //	a  bytes of an archive in posix (pax) format, as GNU tar -S writes it
+//	z  the same, compressed: a frame of zstd (RFC 8878) by itself, MaxFrame bytes at
+//	   most when unpacked
 //	l  bytes of the list: for each entry four fields, each ended by NUL: what
 //	   find's '%y %m %U %G %T@ %s %D %i %n' says, the path without "./", a link's
 //	   target, and a regular file's SHA-256 in hex; of several names of one file one
 //	   at least has it. Behind the last entry, a field "end".
 //	x  the last one, without bytes: all is there
 //
-// The frames of one letter are in order. What ends without an x is not whole.
+// The frames of a and z are in order, and those of l. What ends without an x is not
+// whole. The verb place reads frames of a and z, up to the end of its input.
 const (
-	Version  = 1
-	Magic    = "lockstep-helper 1\n"
+	Version  = 2
+	Magic    = "lockstep-helper 2\n"
 	MaxFrame = 256 << 10
 )
 

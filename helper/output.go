@@ -1,8 +1,8 @@
 package helper
 
 import (
-	"encoding/binary"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +28,7 @@ type buffer struct {
 type output struct {
 	to      dealer
 	archive bool // else what is read goes nowhere
+	framer  framer
 	ring    [buffers]buffer
 	at      int
 	list    []byte
@@ -95,7 +96,10 @@ func (o *output) endArchive() {
 func (o *output) flush() {
 	b := &o.ring[o.at]
 	if o.archive && b.n > 0 {
-		o.frame('a', b.b[:frameHead+b.n])
+		f := o.framer.frame(b.b[:frameHead+b.n])
+		began := time.Now()
+		o.write(f)
+		o.framer.passed(time.Since(began))
 	}
 	o.at = (o.at + 1) % buffers
 	next := &o.ring[o.at]
@@ -105,8 +109,10 @@ func (o *output) flush() {
 
 // frame writes p, in which there is room for the head.
 func (o *output) frame(kind byte, p []byte) {
-	p[0] = kind
-	binary.BigEndian.PutUint32(p[1:], uint32(len(p)-frameHead))
+	o.write(headed(kind, p))
+}
+
+func (o *output) write(p []byte) {
 	if o.err == nil {
 		o.err = o.to.write(p)
 	}

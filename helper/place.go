@@ -2,7 +2,6 @@ package helper
 
 import (
 	"archive/tar"
-	"bufio"
 	"errors"
 	"io"
 	"strings"
@@ -83,7 +82,7 @@ func place(in io.Reader) (*digests, error) {
 	if err != nil {
 		return nil, failed("open", ".", err)
 	}
-	src := &source{r: bufio.NewReaderSize(in, 64<<10)}
+	src := &source{r: newUnframed(in)}
 	p := &placing{
 		in: src, tar: tar.NewReader(src), root: unix.Geteuid() == 0,
 		at: folders{root: root, fd: root}, known: newDigests(), sum: newDigester(),

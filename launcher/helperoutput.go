@@ -15,13 +15,15 @@ type helperOutput struct {
 	archive io.Writer // nil: there is to be none
 	list    io.Writer
 
-	began bool // something was said
-	magic int  // bytes of it that were read
-	head  [5]byte
-	heads int // bytes of head that were read
-	left  int // bytes of the frame that follow
-	ended bool
-	err   error
+	began  bool // something was said
+	magic  int  // bytes of it that were read
+	head   [5]byte
+	heads  int // bytes of head that were read
+	left   int // bytes of the frame that follow
+	z      helper.Unpacker
+	packed []byte // of a compressed frame, as far as it has come
+	ended  bool
+	err    error
 }
 
 // Write hands on what is in p. What an instance says is bounded: nothing is kept here.
@@ -74,7 +76,8 @@ func (o *helperOutput) begin() error {
 		o.ended = true
 		return nil
 	}
-	if size == 0 || size > helper.MaxFrame || kind != 'l' && (kind != 'a' || o.archive == nil) {
+	known := kind == 'l' || o.archive != nil && (kind == 'a' || kind == 'z')
+	if size == 0 || size > helper.MaxFrame || !known {
 		return fmt.Errorf("%w: the helper's frame %q of %d bytes", errFrame, kind, size)
 	}
 	o.left = int(size)
@@ -83,10 +86,28 @@ func (o *helperOutput) begin() error {
 
 func (o *helperOutput) hand(p []byte) error {
 	w := o.list
-	if o.head[0] == 'a' {
+	switch o.head[0] {
+	case 'a':
 		w = o.archive
+	case 'z':
+		return o.handPacked(p)
 	}
 	_, err := w.Write(p)
+	return err
+}
+
+// handPacked hands on what is in a compressed frame when all of it has come.
+func (o *helperOutput) handPacked(p []byte) error {
+	o.packed = append(o.packed, p...)
+	if len(p) < o.left {
+		return nil
+	}
+	archive, err := o.z.Unpack(o.packed)
+	o.packed = o.packed[:0]
+	if err != nil {
+		return fmt.Errorf("%w: %w", errFrame, err)
+	}
+	_, err = o.archive.Write(archive)
 	return err
 }
 

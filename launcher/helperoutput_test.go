@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"lockstep/helper"
 )
 
@@ -57,19 +59,29 @@ func TestHelperOutputIsNotBelieved(t *testing.T) {
 			t.Fatalf("in pieces of %d: %d, %q, %v", n, items, archive.String(), err)
 		}
 	}
+	packed := strings.Replace(good, helperFrame('a', "tar"), helperFrame('z', zipped(helper.MaxFrame)), 1)
+	for _, n := range []int{1, 11, len(packed)} {
+		var archive bytes.Buffer
+		if items, err := takeOutput(t, packed, n, &archive); err != nil || items != 1 || !bytes.Equal(archive.Bytes(), make([]byte, helper.MaxFrame)) {
+			t.Fatalf("compressed, in pieces of %d: %d, %d bytes, %v", n, items, archive.Len(), err)
+		}
+	}
 	if _, err := takeOutput(t, good, 10, nil); !errors.Is(err, errFrame) {
 		t.Errorf("an archive that nobody asked for: %v", err)
 	}
 	list := func(text string) string { return helper.Magic + helperFrame('l', text) + helperFrame('x', "") }
 	for name, said := range map[string]string{
 		"nothing":             "",
-		"another language":    "lockstep-helper 2\n" + good[len(helper.Magic):],
+		"another language":    "lockstep-helper 1\n" + good[len(helper.Magic):],
 		"no end":              strings.TrimSuffix(good, helperFrame('x', "")),
 		"half an end":         good[:len(good)-2],
 		"more behind its end": good + "y",
 		"an unknown frame":    helper.Magic + helperFrame('y', "a"),
 		"an empty frame":      helper.Magic + helperFrame('l', ""),
 		"a frame too long":    helper.Magic + "l\x7f\xff\xff\xff",
+		"not compressed":      helper.Magic + helperFrame('z', "abcd") + good[len(helper.Magic):],
+		"it unpacks to more":  helper.Magic + helperFrame('z', zipped(helper.MaxFrame+1)) + good[len(helper.Magic):],
+		"it unpacks to none":  helper.Magic + helperFrame('z', zipped(0)) + good[len(helper.Magic):],
 		"no end of the list":  list(helperEntry),
 		"half an entry":       list(helperEntry[:30]),
 		"no digest":           list("f 644 0 0 1.5 0 1 2 1\x00a\x00\x00\x00" + helperEnd),
@@ -83,9 +95,19 @@ func TestHelperOutputIsNotBelieved(t *testing.T) {
 	}
 }
 
+// zipped is so many zeros, compressed.
+func zipped(n int) string {
+	w, err := zstd.NewWriter(nil, zstd.WithZeroFrames(true))
+	if err != nil {
+		panic(err)
+	}
+	return string(w.EncodeAll(make([]byte, n), nil))
+}
+
 // FuzzHelperOutput: whatever is said, in whatever pieces, is refused or whole.
 func FuzzHelperOutput(f *testing.F) {
 	f.Add(helper.Magic+helperFrame('l', helperEntry+helperEnd)+helperFrame('a', "tar")+helperFrame('x', ""), 3)
+	f.Add(helper.Magic+helperFrame('z', zipped(9))+helperFrame('l', helperEntry+helperEnd)+helperFrame('x', ""), 3)
 	f.Add(helper.Magic+"a\x00\x04\x00\x01", 1)
 	f.Fuzz(func(t *testing.T, said string, n int) {
 		n = max(1, n&0xff)

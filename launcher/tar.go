@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"lockstep/helper"
 	"lockstep/target"
 )
 
@@ -101,7 +102,7 @@ func (c *Client) Place(ctx context.Context, dir string, r io.Reader, each func(I
 
 func (c *Client) place(ctx context.Context, word string, r io.Reader, each func(Item)) error {
 	if done, err := c.helped(ctx, each, nil, func(o *helperOutput, digest string) error {
-		return c.feed(ctx, "lent-in", r, o, digest, word)
+		return c.feed(ctx, "lent-in", helper.NewFramed(r), o, digest, word)
 	}); done || errors.Is(err, ErrUnlent) { // some of r may have been read
 		return err
 	}

@@ -36,7 +36,7 @@ func TestWhereNoHelperCanBe(t *testing.T) {
 		"no exec":          {"cannot be run there", func(t *testing.T, i *instance) { small(t, i, "") }},
 		"no room":          {"there is no room in", func(t *testing.T, i *instance) { small(t, i, "size=3m") }},
 		"changed on its way": {"changed on its way", func(_ *testing.T, i *instance) {
-			i.Client.target = swapped{i.target, packed(t, []byte("#!/bin/sh\necho lockstep-helper 1\n"))}
+			i.Client.target = swapped{i.target, packed(t, []byte("#!/bin/sh\necho lockstep-helper 2\n"))}
 		}},
 		"that cannot be digested": {"cannot be digested", func(t *testing.T, i *instance) {
 			bin := t.TempDir()
@@ -47,7 +47,7 @@ func TestWhereNoHelperCanBe(t *testing.T) {
 			i.Client.target = swapped{i.target, helpertest.Packed(t)[:100<<10]}
 		}},
 		"of another version": {"cannot be run there", func(t *testing.T, i *instance) {
-			i.cfg.Programs = Programs{helpertest.Machine(t): packed(t, []byte("#!/bin/sh\necho lockstep-helper 2\n"))}
+			i.cfg.Programs = Programs{helpertest.Machine(t): packed(t, []byte("#!/bin/sh\necho lockstep-helper 1\n"))}
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ func (i *instance) lendText(text string) {
 	i.t.Helper()
 	i.claim("r1")
 	i.Client.lending = lending{}
-	i.cfg.Programs = Programs{helpertest.Machine(i.t): packed(i.t, []byte("#!/bin/sh\n[ \"$1\" != version ] || exec echo lockstep-helper 1\n"+text))}
+	i.cfg.Programs = Programs{helpertest.Machine(i.t): packed(i.t, []byte("#!/bin/sh\n[ \"$1\" != version ] || exec echo lockstep-helper 2\n"+text))}
 	if _, err := i.Lend(i.ctx()); err != nil {
 		i.t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func (i *instance) lendText(text string) {
 // been asked, and whoever tries again does not ask it.
 func TestAHelperThatSaysThatItIsGone(t *testing.T) {
 	i := newInstance(t, "sh")
-	i.lendText("echo lockstep-helper 1; exit 98")
+	i.lendText("echo lockstep-helper 2; exit 98")
 	_, err := i.placed("new", bytes.NewReader(make([]byte, 1024)))
 	if err == nil || errors.Is(err, ErrUnlent) || i.Lent() {
 		t.Errorf("%v, lent: %v", err, i.Lent())
@@ -37,7 +37,7 @@ func TestAListGoesOnByTheShell(t *testing.T) {
 	i := newInstance(t, "sh")
 	tree(t, i.dir+"/d")
 	want := i.list("d")
-	i.lendText("echo lockstep-helper 1; kill -s KILL $$")
+	i.lendText("echo lockstep-helper 2; kill -s KILL $$")
 	sameItems(t, want, i.list("d"))
 	if i.Lent() {
 		t.Error("it is asked again")

@@ -29,7 +29,7 @@ lks_helper_in() {
 		echo 'it did not arrive' >&2
 	elif ! lks_s=$(sha256sum <"$lks_t") || [ "${lks_s%% *}" != "$1" ]; then
 		echo 'it was changed on its way, or cannot be digested' >&2
-	elif ! chmod 0700 "$lks_t" || [ "$("$lks_t" version)" != 'lockstep-helper 1' ]; then
+	elif ! chmod 0700 "$lks_t" || [ "$("$lks_t" version)" != 'lockstep-helper 2' ]; then
 		echo 'it cannot be run there' >&2
 	elif mv -f "$lks_t" "$lks_RUN/helper-$1"; then
 		return 0

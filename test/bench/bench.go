@@ -48,6 +48,7 @@ var groups = []measured{
 	{"script", true, scriptOverhead},
 	{"small", true, smallFiles},
 	{"link", true, longLink},
+	{"narrow", true, narrowLink},
 	{"swarm", false, swarms},
 	{"bbr-fifty", true, bbrFiftyInstances},
 	{"bbr-one", true, bbrOneInstance},

@@ -15,7 +15,7 @@ func TestLate(t *testing.T) {
 	nearOut, nearIn := pair(t)
 	farOut, farIn := pair(t)
 	const by = 30 * time.Millisecond
-	go late(farOut, nearIn, by)
+	go late(farOut, nearIn, by, 0)
 	data := bytes.Repeat([]byte("0123456789"), 100_000)
 	sent := time.Now()
 	go func() {

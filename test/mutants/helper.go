@@ -8,6 +8,21 @@ var helperMutants = []mutant{
 		Old: "flags|unix.O_NOFOLLOW|unix.O_CLOEXEC", New: "flags|unix.O_CLOEXEC",
 	},
 	{
+		Name: "helper: whatever was tried pays", File: "helper/pace.go", Test: "./helper -run Pace",
+		Why: "a processor is kept busy where nothing gets faster by it",
+		Old: "p.compress = rate >= 1.1*p.plain", New: "p.compress = true",
+	},
+	{
+		Name: "helper: a frame unpacks to any size", File: "helper/frames.go", Test: "./launcher -run HelperOutput",
+		Why: "a hostile instance takes the orchestrator's memory",
+		Old: "zstd.WithDecoderMaxMemory(MaxFrame), ", New: "",
+	},
+	{
+		Name: "helper: half a frame is an end", File: "helper/frames.go", Test: "./helper -run BrokenFrames",
+		Why: "a restore goes on with a part of its artifact",
+		Old: "	if err == io.EOF {\n		return io.ErrUnexpectedEOF", New: "	if err == io.EOF {\n		return err",
+	},
+	{
 		Name: "helper: a file that changed is whole", File: "helper/walk.go", Test: "./launcher -run TestWhatChangesIsTouched",
 		Why: "an artifact is half of one moment and half of another, and is called verified",
 		Old: "uint64(st.Ctim.Sec), uint64(st.Ctim.Nsec)", New: "0, 0",
