@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -34,7 +35,7 @@ func TestWhereNoHelperCanBe(t *testing.T) {
 		"none is built in": {"none to lend", func(_ *testing.T, i *instance) { i.cfg.Programs = nil }},
 		"another machine":  {"only for vax", func(t *testing.T, i *instance) { i.cfg.Programs = Programs{"vax": helpertest.Packed(t)} }},
 		"no exec":          {"cannot be run there", func(t *testing.T, i *instance) { small(t, i, "") }},
-		"no room":          {"there is no room in", func(t *testing.T, i *instance) { small(t, i, "size=3m") }},
+		"no room":          {"there is no room in", func(t *testing.T, i *instance) { small(t, i, fmt.Sprint("size=", i.cfg.Programs.largest()*7/6)) }},
 		"changed on its way": {"changed on its way", func(_ *testing.T, i *instance) {
 			i.Client.target = swapped{i.target, packed(t, []byte("#!/bin/sh\necho lockstep-helper 2\n"))}
 		}},
