@@ -56,7 +56,7 @@ func TestRun_TellsOfNoticesThatADiskChanged(t *testing.T) {
 				time.Sleep(time.Second)
 				w.service.end(w.service.open("blog"), good)
 				w.service.end(w.service.open("shop"), bad)
-				time.Sleep(2 * lookEvery)
+				time.Sleep(2 * DefaultLookEvery)
 				stop()
 				w.onDisk(change)
 				w.hook.set(nil)

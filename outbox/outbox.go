@@ -58,6 +58,9 @@ type Config struct {
 	OverdueAfter map[string]time.Duration
 	// RemindEvery is how often it is said again that something is held.
 	RemindEvery time.Duration
+	// LookEvery is how often the outbox looks though nobody woke it: other
+	// processes write to the journal too, and time alone makes some notices.
+	LookEvery time.Duration
 	// QueueLimit is how many notices may wait for one receiver.
 	QueueLimit int
 	// PublicURL, if not "", is where the pages are.
@@ -70,6 +73,7 @@ type Config struct {
 // The defaults of a Config.
 const (
 	DefaultRemindEvery = time.Hour
+	DefaultLookEvery   = 30 * time.Second
 	DefaultQueueLimit  = 1000
 )
 
@@ -114,6 +118,9 @@ func New(cfg Config) *Outbox {
 	if cfg.RemindEvery <= 0 {
 		cfg.RemindEvery = DefaultRemindEvery
 	}
+	if cfg.LookEvery <= 0 {
+		cfg.LookEvery = DefaultLookEvery
+	}
 	if cfg.QueueLimit <= 0 {
 		cfg.QueueLimit = DefaultQueueLimit
 	}
@@ -145,10 +152,6 @@ func signal(c chan struct{}) {
 	}
 }
 
-// lookEvery is how often the outbox looks though nobody woke it: other
-// processes write to the journal too, and time alone makes some notices.
-const lookEvery = 30 * time.Second
-
 // settleTime is how long after its start an orchestrator has taken over what a
 // dead one left. Until then nobody is called for what it is about to unlock.
 const settleTime = 30 * time.Second
@@ -165,7 +168,7 @@ func (o *Outbox) Run(ctx context.Context) {
 	}
 	for {
 		o.Look(ctx)
-		next := lookEvery
+		next := o.cfg.LookEvery
 		if settling := o.heldFrom.Sub(o.cfg.Now()); settling > 0 {
 			next = min(next, settling)
 		}

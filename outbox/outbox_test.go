@@ -41,7 +41,7 @@ func TestRun_TellsWhatBeginsAndEnds(t *testing.T) {
 		time.Sleep(time.Second)
 		w.service.end(a, bad)
 		w.service.end(b, good)
-		time.Sleep(lookEvery) // nobody woke it: another process ran it
+		time.Sleep(DefaultLookEvery) // nobody woke it: another process ran it
 		want := []string{"started shop-eu", "started blog", "failed shop-eu", "succeeded blog"}
 		same(t, "all", slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(w.hook.told())))
 		same(t, "failures of shop-*", []string{"failed shop-eu"}, some.told())
@@ -63,6 +63,7 @@ func TestRun_TellsWhatBeginsAndEnds(t *testing.T) {
 func TestRun_TellsTheEndOfALongRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		w.cfg.LookEvery = seldom
 		_, stop := w.run()
 		time.Sleep(time.Second)
 		long := w.service.open("shop")
@@ -190,7 +191,7 @@ func TestRun_ADeadReceiverTouchesNobody(t *testing.T) {
 		if took := time.Since(began); took != 0 {
 			t.Errorf("reporting events waited for %s", took)
 		}
-		time.Sleep(2 * lookEvery)
+		time.Sleep(2 * DefaultLookEvery)
 		if n := len(w.hook.told()); n != 200 {
 			t.Errorf("%d notices have arrived where they are taken, want 200", n)
 		}
@@ -217,6 +218,7 @@ func (*panicking) Send(context.Context, lockstep.Notice) error { panic("a defect
 func TestRun_AReceiverThatIsDownForDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		w.cfg.LookEvery = seldom
 		w.cfg.QueueLimit = 20
 		tries := 0
 		w.hook.set(func() error { tries++; return errors.New("connection refused") })
@@ -260,6 +262,7 @@ func TestRun_AReceiverThatIsDownForDays(t *testing.T) {
 func TestRun_GivesUpVisibly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		w.cfg.LookEvery = seldom
 		w.hook.set(func() error { return errors.New("no such host") })
 		o, stop := w.run()
 		time.Sleep(time.Second)
@@ -331,6 +334,7 @@ func TestRun_TellsWhatIsKept(t *testing.T) {
 func TestRun_TellsWhatIsOverdue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		w.cfg.LookEvery = seldom
 		w.cfg.Receivers[0].Kinds = []lockstep.NoticeKind{lockstep.NoticeOverdue}
 		w.cfg.OverdueAfter = map[string]time.Duration{"shop": 26 * time.Hour, "never": 50 * time.Hour, "off": 0}
 		_, stop := w.run()
@@ -367,6 +371,7 @@ func (s schedules) List(context.Context, string) ([]lockstep.ScheduleStatus, err
 func TestRun_ScheduledBackupsAreMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
+		w.cfg.LookEvery = seldom
 		w.cfg.Receivers[0].Kinds = []lockstep.NoticeKind{lockstep.NoticeOverdue}
 		daily := lockstep.Schedule{Deployment: "shop", Operation: lockstep.ScheduledBackup, Cron: "0 3 * * *", Zone: "UTC"}
 		weekly, off := daily, daily

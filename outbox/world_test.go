@@ -191,6 +191,10 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// seldom is how often an outbox looks in a test of days, which would otherwise
+// be spent on thousands of looks at nothing.
+const seldom = 10 * time.Minute
+
 // run runs a new outbox until stop is called.
 func (w *world) run() (o *Outbox, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
