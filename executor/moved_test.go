@@ -228,7 +228,7 @@ func TestDamageIsToldOnce(t *testing.T) {
 type lossy struct{ target.Target }
 
 func (l lossy) Run(ctx context.Context, command string, streams target.Streams) (target.Exit, error) {
-	if streams.Stdin == nil || !strings.Contains(command, "'tar-in'") {
+	if streams.Stdin == nil || !strings.Contains(command, "'place-in'") {
 		return l.Target.Run(ctx, command, streams)
 	}
 	in := &failing{from: streams.Stdin}

@@ -64,7 +64,7 @@ func TestStreamsOfADisplacedRun(t *testing.T) {
 		if err := other.MakeDir(i.ctx(), i.dir+"/store", i.dir+"/store"); err != nil {
 			t.Fatal(err)
 		}
-		in := i.TarIn(i.ctx(), i.dir+"/store", neverEnding(t))
+		in := i.Place(i.ctx(), i.dir+"/store", neverEnding(t), ignored)
 		out := i.TarOut(i.ctx(), i.dir+"/store", 0, io.Discard)
 		list := i.Inventory(i.ctx(), i.dir+"/store", func(Item) {})
 		pack := i.Pack(i.ctx(), i.dir+"/store", 0, none, io.Discard)
@@ -80,7 +80,7 @@ func TestStreamsOfADisplacedRun(t *testing.T) {
 		if err := other.Release(i.ctx(), ReleaseAll); err != nil {
 			t.Error(err)
 		}
-		if err := i.TarIn(i.ctx(), i.dir+"/store", neverEnding(t)); !errors.Is(err, ErrFenced) {
+		if err := i.Place(i.ctx(), i.dir+"/store", neverEnding(t), ignored); !errors.Is(err, ErrFenced) {
 			t.Errorf("unpacking without a claim any more: %v", err)
 		}
 	})

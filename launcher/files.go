@@ -97,22 +97,19 @@ func (c *Client) Exists(ctx context.Context, dir string) (bool, error) {
 type Space struct {
 	// FreeBytes are available to us where the folder is or will be.
 	FreeBytes int64
-	// UsedBytes are allocated by the folder; 0 if there is none.
-	UsedBytes int64
 }
 
-// Space measures the file system that holds or will hold dir, and dir.
+// Space measures the file system that holds or will hold dir.
 func (c *Client) Space(ctx context.Context, dir string) (Space, error) {
 	f, err := c.onDir(ctx, "space", dir)
 	if err != nil {
 		return Space{}, fmt.Errorf("measure space for %q: %w", dir, err)
 	}
-	free, err1 := strconv.ParseInt(f.word(0), 10, 64)
-	used, err2 := strconv.ParseInt(f.word(1), 10, 64)
-	if err1 != nil || err2 != nil || free < 0 || used < 0 {
+	free, err := strconv.ParseInt(f.word(0), 10, 64)
+	if err != nil || free < 0 {
 		return Space{}, fmt.Errorf("measure space for %q: %w: %.80q", dir, errFrame, f.words)
 	}
-	return Space{FreeBytes: free, UsedBytes: used}, nil
+	return Space{FreeBytes: free}, nil
 }
 
 // Room is how much can still be noted of runs on an instance.

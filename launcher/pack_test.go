@@ -95,7 +95,7 @@ func whatTheEnvironmentSays(t *testing.T, i *instance) {
 		i.Inventory(i.ctx(), "store", func(it Item) { listed = append(listed, it.Path) }),
 		i.TarOut(i.ctx(), "store", 0, &out),
 		i.Pack(i.ctx(), "store", 0, func(it Item) { packed = append(packed, it.Path) }, &pack),
-		i.TarIn(i.ctx(), "back", bytes.NewReader(out.Bytes())),
+		i.Place(i.ctx(), "back", bytes.NewReader(out.Bytes()), ignored),
 		i.Place(i.ctx(), "placed", bytes.NewReader(out.Bytes()), func(Item) {}),
 	); err != nil {
 		t.Fatal(err)

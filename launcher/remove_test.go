@@ -154,7 +154,7 @@ func TestRemovalStopsUnpacking(t *testing.T) {
 			dir := filepath.Join(store, strconv.Itoa(n))
 			var r *io.PipeReader
 			r, in[n] = io.Pipe()
-			go func() { ended[n] <- i.TarIn(i.ctx(), dir, r) }()
+			go func() { ended[n] <- i.Place(i.ctx(), dir, r, ignored) }()
 			head := archiveOf(t, "./f", 1<<20)
 			if _, err := in[n].Write(head[:len(head)/2]); err != nil {
 				t.Fatal(err)

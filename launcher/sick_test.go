@@ -29,7 +29,7 @@ func everyVerb(i *instance) []verb {
 	work := step("r1", "work", i.script("work", "#!/bin/sh\nexit 0\n"))
 	store := filepath.Join(i.dir, "disk/store")
 	pg := filepath.Join(store, "pg")
-	archive, large := archiveOf(i.t.(*testing.T), "./f", 4096), archiveOf(i.t.(*testing.T), "./f", 12<<20)
+	large := archiveOf(i.t.(*testing.T), "./f", 12<<20)
 	return []verb{
 		{"renew", func(ctx context.Context, i *instance) error { _, err := i.Renew(ctx, time.Hour); return err }},
 		{"arm", func(ctx context.Context, i *instance) error {
@@ -57,7 +57,6 @@ func everyVerb(i *instance) []verb {
 		{"inventory", func(ctx context.Context, i *instance) error { return i.Inventory(ctx, pg, func(Item) {}) }},
 		{"tar-out", func(ctx context.Context, i *instance) error { return i.TarOut(ctx, pg, 0, io.Discard) }},
 		{"pack", func(ctx context.Context, i *instance) error { return i.Pack(ctx, pg, 0, func(Item) {}, io.Discard) }},
-		{"tar-in", func(ctx context.Context, i *instance) error { return i.TarIn(ctx, pg+"3", bytes.NewReader(archive)) }},
 		{"place-in", func(ctx context.Context, i *instance) error {
 			return i.Place(ctx, pg+"5", bytes.NewReader(large), func(Item) {})
 		}},

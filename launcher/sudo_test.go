@@ -51,7 +51,7 @@ func TestThroughSudo(t *testing.T) {
 		if err := i.TarOut(i.ctx(), dir, 0, &archive); err != nil {
 			t.Error(err)
 		}
-		if err := i.TarIn(i.ctx(), dir+"2", &archive); err != nil || len(i.list(dir+"2")) != len(i.list(dir)) {
+		if err := i.Place(i.ctx(), dir+"2", &archive, ignored); err != nil || len(i.list(dir+"2")) != len(i.list(dir)) {
 			t.Error(err)
 		}
 		word, _ := encodeWord(dir)

@@ -57,21 +57,6 @@ func (c *Client) readOut(ctx context.Context, size int64, w io.Writer, verb, dea
 	return c.stream(ctx, verb, target.Streams{Stdout: w}, words...)
 }
 
-// TarIn makes the folder if it is not there and unpacks the archive that r
-// gives into it, with modes, times and, for root, numeric owners. An error of
-// r is the error of TarIn, whatever it made of the unpacking. Names in the archive are the instance's tar's
-// business: it refuses those that lead out of the folder.
-func (c *Client) TarIn(ctx context.Context, dir string, r io.Reader) error {
-	word, err := c.streamDir(dir)
-	if err == nil {
-		err = c.feed(ctx, "tar-in", r, nil, word)
-	}
-	if err != nil {
-		return fmt.Errorf("unpack into folder %q: %w", dir, err)
-	}
-	return nil
-}
-
 // feed runs a verb that unpacks what r gives. What the verb says goes to w.
 func (c *Client) feed(ctx context.Context, verb string, r io.Reader, w io.Writer, words ...string) error {
 	source := &source{from: r}
@@ -84,11 +69,15 @@ func (c *Client) feed(ctx context.Context, verb string, r io.Reader, w io.Writer
 	return err
 }
 
-// Place is TarIn, and then Inventory of what is there, in one session. Where the folder
-// is new and only its owner can put anything into it, large files are digested where
-// they lie while they grow; a helper digests all as it writes. Errors are those of
-// either, and ErrUnlent where there was a helper and is none any more: then it may be
-// tried again, from the archive's beginning, in a folder that is new.
+// Place makes the folder if it is not there and unpacks the archive that r gives into
+// it, with modes, times and, for root, numeric owners; then it is Inventory of what is
+// there, in the same session. Where the folder is new and only its owner can put anything
+// into it, large files are digested where they lie while they grow; a helper digests all
+// as it writes. Names in the archive are the business of the instance's tar, or of the
+// helper: they refuse those that lead out of the folder. An error of r is the error of
+// Place, whatever it made of the unpacking; others are those of Inventory, and ErrUnlent
+// where there was a helper and is none any more: then it may be tried again, from the
+// archive's beginning, in a folder that is new.
 func (c *Client) Place(ctx context.Context, dir string, r io.Reader, each func(Item)) error {
 	word, err := c.streamDir(dir)
 	if err == nil {

@@ -40,7 +40,7 @@ func TestTheEndComesAfterTar(t *testing.T) {
 			if err := i.TarOut(i.ctx(), from, 0, &archive); err != nil || archive.Len()%(32<<10) != 0 {
 				t.Fatalf("%d bytes, %v", archive.Len(), err)
 			}
-			err := client.TarIn(i.ctx(), filepath.Join(i.dir, "to"), io.MultiReader(&archive, afterwards{ended.ended, c.rest}))
+			err := client.Place(i.ctx(), filepath.Join(i.dir, "to"), io.MultiReader(&archive, afterwards{ended.ended, c.rest}), ignored)
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -69,7 +69,7 @@ func TestTheEndThatDoesNotCome(t *testing.T) {
 	}()
 	never := make(chan struct{})
 	t.Cleanup(func() { close(never) })
-	if err := client.TarIn(ctx, filepath.Join(i.dir, "to"), io.MultiReader(&archive, afterwards{never, strings.NewReader("")})); !errors.Is(err, enough) {
+	if err := client.Place(ctx, filepath.Join(i.dir, "to"), io.MultiReader(&archive, afterwards{never, strings.NewReader("")}), ignored); !errors.Is(err, enough) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -82,7 +82,7 @@ type endOfTar struct {
 
 func (e *endOfTar) Run(ctx context.Context, command string, streams target.Streams) (target.Exit, error) {
 	exit, err := e.Target.Run(ctx, command, streams)
-	if strings.Contains(command, "tar-in") {
+	if strings.Contains(command, "place-in") {
 		// A moment after this has returned, so that who does not wait for it is found.
 		time.AfterFunc(20*time.Millisecond, func() { close(e.ended) })
 	}

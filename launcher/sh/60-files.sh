@@ -36,23 +36,18 @@ lks_exists() {
 	esac
 }
 
-# lks_space ID DIR: free bytes where DIR is or will be, and the bytes DIR uses.
+# lks_space ID DIR: free bytes where DIR is or will be.
 lks_space() {
 	lks_dec "$2"
 	case $lks_W in /*) ;; *) lks_W=$PWD/$lks_W ;; esac
-	lks_dir=$lks_W lks_used=0
 	lks_nearest
 	if ! lks_free=$(df -B1 --output=avail -- "$lks_near" 2>&1); then
 		lks_fail "$1" error "$lks_free"
 		return
 	fi
-	if [ -e "$lks_dir" ] && ! lks_used=$(du -s -B1 -- "$lks_dir" 2>&1); then
-		lks_fail "$1" error "$lks_used"
-		return
-	fi
 	# shellcheck disable=SC2086
-	set -- "$1" ${lks_free##*"$lks_NL"} ${lks_used%%[!0-9]*}
-	lks_say "$1" ok "$2" "$3"
+	set -- "$1" ${lks_free##*"$lks_NL"}
+	lks_say "$1" ok "$2"
 }
 
 # lks_nearest: sets NEAR to W, or to what is there of the way to it.
@@ -116,11 +111,6 @@ lks_tar_out() {
 	return 97
 }
 
-# lks_tar_in RUN DIR
-lks_tar_in() {
-	lks_begin_in "$@" && lks_untar "$2"
-}
-
 # lks_begin_in RUN DIR: notes who unpacks there, and makes the folder.
 lks_begin_in() {
 	if ! lks_unpacking "$1" "$2" 2>/dev/null; then
@@ -159,7 +149,7 @@ lks_place_in() {
 lks_scripts_in() {
 	lks_new=$lks_STATE/scripts/new-$1
 	rm -rf "$lks_new"
-	lks_tar_in "$1" "$lks_new" && lks_scripts_set "$lks_new"
+	lks_begin_in "$1" "$lks_new" && lks_untar "$lks_new" && lks_scripts_set "$lks_new"
 	lks_rc=$?
 	rm -rf "$lks_new"
 	return "$lks_rc"

@@ -146,7 +146,7 @@ lks_run_verb() {
 	watch) lks_watch_main "$@" ;;
 	lease-unlock) lks_unlock_main "$@" ;;
 	deal-reader) lks_deal_reader "$3" "$4" ;;
-	tar-out | tar-in | place-in | scripts-in | inventory | pack | deal | helper-in | lent-*) lks_stream "$@" ;;
+	tar-out | place-in | scripts-in | inventory | pack | deal | helper-in | lent-*) lks_stream "$@" ;;
 	*) return 64 ;;
 	esac
 }
@@ -165,7 +165,6 @@ lks_stream() {
 	eval "lks_dec \"\${$#}\""
 	case $lks_VERB in
 	tar-out) lks_tar_out "$lks_W" ;;
-	tar-in) lks_tar_in "$lks_run" "$lks_W" ;;
 	place-in) lks_place_in "$lks_run" "$lks_W" ;;
 	scripts-in) lks_scripts_in "$lks_run" ;;
 	inventory) lks_inventory "$lks_W" ;;
