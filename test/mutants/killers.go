@@ -54,6 +54,9 @@ func keepKillers(chosen []mutant, verdicts []verdict) error {
 		return fmt.Errorf("read %s: %w", killersFile, err)
 	}
 	for i, m := range chosen {
+		if _, known := killers[m.Name]; known {
+			continue
+		}
 		delete(list, m.Name)
 		// With fewer cuts than a mutant asks for, its test would mostly look in vain.
 		if verdicts[i].caught && verdicts[i].by != (killer{}) && !strings.Contains(m.Test, "-cuts") {

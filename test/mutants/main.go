@@ -50,6 +50,7 @@ func main() {
 	parallel := flag.Int("parallel", 2, "how many to run at once")
 	since := flag.String("since", "", "run those alone whose file differs from this Git revision")
 	learn := flag.Bool("learn", false, "run all tests of each, and write down in "+killersFile+" which one caught it")
+	keep := flag.Bool("keep", false, "write down in "+killersFile+" which test caught those of which it is not known")
 	apart := flag.Bool("apart", false, "compile each alone, as those are that change more than bodies of functions")
 	flag.Parse()
 	if *learn {
@@ -61,7 +62,7 @@ func main() {
 		os.Exit(1)
 	}
 	verdicts := run(chosen, *show, *apart || *learn, *parallel)
-	if *learn {
+	if *learn || *keep {
 		if err := keepKillers(chosen, verdicts); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

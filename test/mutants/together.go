@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -126,7 +128,27 @@ func (g *group) build(chosen []mutant) (binary string, sound map[string]bool, er
 	if err != nil {
 		return "", nil, fmt.Errorf("build the tests of %s: %w: %s", g.pkg, err, out)
 	}
-	sound = map[string]bool{}
+	return binary, g.sound(binary), nil
+}
+
+// sound are those of the members' tests that end well while all mutants are asleep. All
+// are asked at once, for many of them wait; each by itself where one of them failed.
+func (g *group) sound(binary string) map[string]bool {
+	sound := map[string]bool{}
+	var patterns []string
+	for _, a := range g.members {
+		if pattern, ok := wholeTests(a.args); ok && !slices.Contains(patterns, pattern) {
+			patterns = append(patterns, pattern)
+		}
+	}
+	if len(patterns) > 1 {
+		out, err := g.run(binary, "", []string{"-test.v", "-test.run", strings.Join(patterns, "|")})
+		for _, pattern := range patterns {
+			if err == nil && passed(out, pattern) {
+				sound["-test.run "+pattern] = true
+			}
+		}
+	}
 	for _, a := range g.members {
 		key := strings.Join(a.args, " ")
 		if _, tried := sound[key]; !tried {
@@ -134,7 +156,31 @@ func (g *group) build(chosen []mutant) (binary string, sound map[string]bool, er
 			sound[key] = err == nil && strings.Contains(out, "PASS") && !strings.Contains(out, "no tests to run")
 		}
 	}
-	return binary, sound, nil
+	return sound
+}
+
+// wholeTests is the pattern of arguments that name whole tests and say nothing else.
+func wholeTests(args []string) (pattern string, ok bool) {
+	if len(args) != 2 || args[0] != "-test.run" || strings.Contains(args[1], "/") {
+		return "", false
+	}
+	return args[1], true
+}
+
+var passedTest = regexp.MustCompile(`(?m)^--- PASS: (\w+) `)
+
+// passed: does verbose output tell of a test of that pattern which ended well?
+func passed(out, pattern string) bool {
+	match, err := regexp.Compile(pattern)
+	if err != nil {
+		return false
+	}
+	for _, found := range passedTest.FindAllStringSubmatch(out, -1) {
+		if match.MatchString(found[1]) {
+			return true
+		}
+	}
+	return false
 }
 
 // overlay writes all changed files of the group, and what puts them in place.
@@ -198,7 +244,11 @@ func (g *group) run(binary, awake string, args []string) (string, error) {
 func (g *group) wake(binary string, a asked) (v verdict) {
 	start := time.Now()
 	out, err := g.run(binary, strconv.Itoa(a.index), a.args)
-	return verdict{caught: err != nil && failed(out), note: why(out), took: time.Since(start)}
+	v = verdict{caught: err != nil && failed(out), note: why(out), took: time.Since(start)}
+	if _, ok := wholeTests(a.args); ok {
+		v.by = killerIn(out + "\nFAIL\tlockstep" + strings.TrimPrefix(g.pkg, ".") + "\t") // as the go command would say
+	}
+	return v
 }
 
 // failed: do the tests' own words say so? Anything else that goes wrong is not the
