@@ -151,12 +151,17 @@ func child(ctx context.Context, v *vault.Vault, tree format.ID, path ...string) 
 			}
 			tree = *node.Subtree
 		}
-		nodes, err := v.LoadTree(ctx, tree)
+		var ok bool
+		err := v.EachNode(ctx, tree, func(n format.Node) error {
+			if !ok && string(n.Name) == name {
+				node, ok = n, true
+			}
+			return nil
+		})
 		if err != nil {
 			return node, err
 		}
-		var ok bool
-		if node, ok = named(nodes, name); !ok {
+		if !ok {
 			return node, fmt.Errorf("%w: %q is missing", errMissing, name)
 		}
 	}
@@ -165,12 +170,3 @@ func child(ctx context.Context, v *vault.Vault, tree format.ID, path ...string) 
 
 // errMissing: a path names nothing.
 var errMissing = errors.New("no such file")
-
-func named(nodes []format.Node, name string) (format.Node, bool) {
-	for _, n := range nodes {
-		if string(n.Name) == name {
-			return n, true
-		}
-	}
-	return format.Node{}, false
-}

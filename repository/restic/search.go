@@ -84,32 +84,50 @@ func (s *search) tree(id format.ID, at string) error {
 		s.lost = true
 		return nil
 	}
-	nodes, err := s.vault.LoadTree(s.ctx, id)
+	var below []format.Node
+	var failed error // not of this tree
+	err := s.vault.EachNode(s.ctx, id, func(n format.Node) error {
+		if n.Subtree != nil || isRecipe(path.Join(at, string(n.Name))) {
+			below = append(below, n)
+		}
+		failed = s.content(n)
+		return failed
+	})
+	if failed != nil {
+		return failed
+	}
 	if err != nil {
 		s.lost = true
 		return s.passing(err)
 	}
-	for _, n := range nodes {
-		if err := s.node(n, path.Join(at, string(n.Name))); err != nil {
+	for _, n := range below {
+		if err := s.below(n, path.Join(at, string(n.Name))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *search) node(n format.Node, at string) error {
+func (s *search) content(n format.Node) error {
 	for _, id := range n.Content {
 		if err := s.blob(format.Handle{ID: id}); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// below opens what a node names beside its content.
+func (s *search) below(n format.Node, at string) error {
 	if n.Subtree != nil {
 		return s.tree(*n.Subtree, at)
 	}
-	if isRecipe, _ := path.Match(ownFolder+"/*/"+recipeFile, at); isRecipe {
-		return s.recipe(n)
-	}
-	return nil
+	return s.recipe(n)
+}
+
+func isRecipe(at string) bool {
+	is, _ := path.Match(ownFolder+"/*/"+recipeFile, at)
+	return is
 }
 
 // recipe opens what a recipe names, as far as it can be read.

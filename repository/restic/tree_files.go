@@ -7,6 +7,7 @@ import (
 
 	"lockstep"
 	"lockstep/repository/restic/format"
+	"lockstep/repository/restic/vault"
 	"lockstep/spill"
 )
 
@@ -146,9 +147,17 @@ func (b *treeBuilder) next() (path string, ok bool) {
 
 // folder saves the folder that the next path is in.
 func (b *treeBuilder) folder(ctx context.Context) (format.ID, error) {
-	tree, err := b.tree(ctx)
-	if err != nil {
-		return format.ID{}, err
+	t := &folderTree{ctx: ctx, list: b.list, session: b.artifact.session}
+	defer t.end()
+	path, ok := b.next()
+	for of := above(path); ok && above(path) == of; path, ok = b.next() {
+		node, err := b.take(path)
+		if err == nil {
+			err = t.add(node)
+		}
+		if err != nil {
+			return format.ID{}, err
+		}
 	}
 	if b.hollow {
 		if _, err := b.artifact.session.SaveTree(ctx, nil); err != nil {
@@ -156,42 +165,86 @@ func (b *treeBuilder) folder(ctx context.Context) (format.ID, error) {
 		}
 		b.hollow = false
 	}
-	return b.artifact.session.Save(ctx, format.Tree, tree)
+	return t.save()
 }
 
-// unheld is how large a tree may become that is made without asking for memory.
-const unheld = 256 << 10
+// folderTree is the tree of one folder while it is made: a small one in memory, of a
+// large one only a piece at a time.
+type folderTree struct {
+	ctx     context.Context
+	list    *spill.List
+	session *vault.Session
+	nodes   format.TreeWriter
 
-// tree makes the tree of the folder that the next path is in. A large one waits for
-// memory; nothing else is waited for until it is made.
-func (b *treeBuilder) tree(ctx context.Context) ([]byte, error) {
-	var release func()
-	defer func() {
-		if release != nil {
-			release()
-		}
-	}()
-	var nodes format.TreeWriter
-	path, ok := b.next()
-	for of := above(path); ok && above(path) == of; path, ok = b.next() {
-		node, err := b.take(path)
-		if err == nil {
-			err = nodes.Add(node)
-		}
-		if err == nil && release == nil && nodes.Size() > unheld {
-			release, err = holdTrees(ctx, b.list)
-		}
-		if err != nil {
-			return nil, err
+	release func() // gives back the memory that a large one has
+	scratch *spill.Scratch
+	large   *vault.Stream
+}
+
+const (
+	// unheld is how large a tree may become that is made without asking for memory.
+	unheld = 256 << 10
+	// largeTree is from which length on only a piece of a tree is in memory.
+	largeTree = 4 << 20
+)
+
+// add adds a node. Of a large tree it waits for memory; nothing else is waited for until
+// all are added.
+func (t *folderTree) add(n format.Node) (err error) {
+	if err := t.nodes.Add(n); err != nil {
+		return err
+	}
+	if t.release == nil && t.nodes.Size() > unheld {
+		if t.release, err = holdTrees(t.ctx, t.list); err != nil {
+			return err
 		}
 	}
-	return nodes.Bytes(), nil
+	if t.nodes.Size() <= largeTree {
+		return nil
+	}
+	if t.large == nil {
+		if t.scratch, err = spill.Shared().Scratch(); err == nil {
+			t.large, err = t.session.NewStream(format.Tree, t.scratch)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err = t.large.Write(t.nodes.Cut())
+	return err
 }
 
-// holdTrees waits for the memory that a large tree of those entries may take: a
-// folder is one blob, in memory at once, however much is in it.
+// save saves the tree. Its memory is given back before: who saves may wait for others, and
+// they for it.
+func (t *folderTree) save() (format.ID, error) {
+	last := t.nodes.Bytes()
+	if t.large == nil {
+		t.giveBack()
+		return t.session.Save(t.ctx, format.Tree, last)
+	}
+	if _, err := t.large.Write(last); err != nil {
+		return format.ID{}, err
+	}
+	t.nodes = format.TreeWriter{}
+	return t.large.Save(t.ctx, t.giveBack)
+}
+
+func (t *folderTree) giveBack() {
+	if t.release != nil {
+		t.release()
+		t.release = nil
+	}
+}
+
+func (t *folderTree) end() {
+	t.giveBack()
+	t.scratch.Close()
+}
+
+// holdTrees waits for the memory that a large tree of those entries may take: as it is,
+// or sealed, which is never more than the entries, with what compresses it.
 func holdTrees(ctx context.Context, entries *spill.List) (release func(), err error) {
-	return spill.Shared().Hold(ctx, 8*entries.Size())
+	return spill.Shared().Hold(ctx, min(8*entries.Size(), entries.Size()+8*largeTree))
 }
 
 // emptyTree is the ID of a tree that has nothing.

@@ -424,3 +424,12 @@ func TestTreeWriter(t *testing.T) {
 		}
 	}
 }
+
+func named(nodes []format.Node, name string) (format.Node, bool) {
+	for _, n := range nodes {
+		if string(n.Name) == name {
+			return n, true
+		}
+	}
+	return format.Node{}, false
+}

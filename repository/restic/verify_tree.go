@@ -108,51 +108,47 @@ func (c *treeCheck) folder(path string, tree format.ID) error {
 	return err
 }
 
-// nodes loads a folder's tree, which is in memory as a whole, and checks all that
-// needs nothing else of the repository.
+// nodes checks all of a folder's tree that needs nothing else of the repository.
 func (c *treeCheck) nodes(path string, tree format.ID) (left []unproven, err error) {
 	release, err := holdTree(c.ctx, c.vault, tree)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	nodes, err := c.vault.LoadTree(c.ctx, tree)
+	last, any := format.Name(""), false
+	err = c.vault.EachNode(c.ctx, tree, func(n format.Node) error {
+		at := string(n.Name)
+		if path != "" {
+			at = path + "/" + at
+		}
+		if n.Name <= last {
+			return fmt.Errorf("%w: the tree has %q twice, or not in the order of names", repository.ErrCorrupt, at)
+		}
+		last, any = n.Name, true
+		f, err := c.visit(at, n)
+		if f != nil {
+			left = append(left, *f)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	if len(nodes) == 0 && path != "" {
+	if !any && path != "" {
 		if _, ok, err := c.list.Find(path); err != nil {
 			return nil, err
 		} else if !ok { // only what is in a folder implies it
 			return nil, notListed(path)
 		}
 	}
-	last := format.Name("")
-	for _, n := range nodes {
-		at := string(n.Name)
-		if path != "" {
-			at = path + "/" + at
-		}
-		if n.Name <= last {
-			return nil, fmt.Errorf("%w: the tree has %q twice, or not in the order of names", repository.ErrCorrupt, at)
-		}
-		last = n.Name
-		f, err := c.visit(at, n)
-		if err != nil {
-			return nil, err
-		}
-		if f != nil {
-			left = append(left, *f)
-		}
-	}
 	return left, nil
 }
 
-// holdTree waits for the memory that a tree takes when it is loaded: what is sealed,
-// what was sealed, and its nodes.
+// holdTree waits for the memory that a tree takes while it is checked: what is sealed,
+// what was sealed, and its nodes; of a large one only what is sealed, and a piece.
 func holdTree(ctx context.Context, v *vault.Vault, tree format.ID) (release func(), err error) {
 	_, b, _ := v.Where(format.Handle{ID: tree, Kind: format.Tree})
-	return spill.Shared().Hold(ctx, 4*int64(b.Size()))
+	return spill.Shared().Hold(ctx, min(4*int64(b.Size()), int64(b.Length)+8*largeTree))
 }
 
 func notListed(path string) error {

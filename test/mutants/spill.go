@@ -100,7 +100,32 @@ var spillMutants = []mutant{
 	{
 		Name: "restic: a verify holds memory while it reads content", File: "repository/restic/verify_tree.go", Test: "./repository/restic -run TestContentIsReadOnce",
 		Why: "one verify of a slow store stops the transfers of all runs",
-		Old: "	defer release()\n	nodes, err := c.vault.LoadTree", New: "	_ = release\n	nodes, err := c.vault.LoadTree",
+		Old: "	defer release()\n	last, any", New: "	_ = release\n	last, any",
+	},
+	{
+		Name: "restic: a large tree is in memory as a whole", File: "repository/restic/tree_files.go", Test: "./repository/restic -run TestALargeFolderIsNever",
+		Why: "a folder of a million files takes most of a gigabyte while it is backed up",
+		Old: "	if t.nodes.Size() <= largeTree {", New: "	if t.nodes.Size() <= 1<<40 {",
+	},
+	{
+		Name: "restic: a large tree is read as a whole", File: "repository/restic/vault/stream.go", Test: "./repository/restic -run TestALargeFolderIsNever",
+		Why: "a folder of a million files takes a gigabyte while it is verified",
+		Old: "!ok || b.Size() <= largeTree {", New: "!ok || b.Size() <= 1<<40 {",
+	},
+	{
+		Name: "restic: a large tree is not opened before it counts", File: "repository/restic/vault/stream.go", Test: "./repository/restic/vault -run TestAStreamThatIsSpoiled",
+		Why: "what a bad disk made of a folder's list is stored as its backup",
+		Old: "	if err := b.Prove(k, sealed); err != nil {", New: "	if err := error(nil); err != nil {",
+	},
+	{
+		Name: "restic: a large tree that is not whole is used", File: "repository/restic/format/stream.go", Test: "./repository/restic/format -run TestAStreamIsABlob",
+		Why: "a verify calls a folder whole whose content is another one",
+		Old: "	if err == nil && ID(sum.Sum(nil)) != b.ID {", New: "	if err == nil && b.Length == 0 {",
+	},
+	{
+		Name: "restic: a pack takes any number of short blobs", File: "repository/restic/format/pack.go", Test: "./repository/restic/format -run TestAPackOfManyBlobs",
+		Why: "stock restic cannot read the packs of very short files",
+		Old: " || len(p.Blobs) >= packBlobs }", New: " || len(p.Blobs) >= 100*packBlobs }",
 	},
 	{
 		Name: "restic: each folder that is put waits for memory", File: "repository/restic/tree_files.go", Test: "./repository/restic -run TestTreesAreSaved",

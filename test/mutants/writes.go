@@ -109,7 +109,7 @@ var writeMutants = []mutant{
 	{
 		Name: "restic: a bad sector is none of a blob", File: "repository/restic/vault/load.go", Test: "./repository/restic/vault -run AllRottenBlobsOfARange",
 		Why: "what lies under a bad sector counts as stored for ever",
-		Old: "	if errors.Is(err, syscall.EIO) && ", New: "	if errors.Is(err, syscall.EIO) && false && ",
+		Old: "	return errors.Is(err, syscall.EIO) && ", New: "	return errors.Is(err, syscall.EIO) && false && ",
 	},
 	{
 		Name: "restic: a verify that found damage looks for no more", File: "repository/restic/search.go", Test: "./repository/restic -run AllThatIsRottenIsStoredAgain",
@@ -124,7 +124,7 @@ var writeMutants = []mutant{
 	{
 		Name: "restic: what only a recipe names is not looked at", File: "repository/restic/search.go", Test: "./repository/restic -run AllThatIsRottenIsStoredAgain",
 		Why: "the content of a folder that cannot be read counts as stored",
-		Old: "at); isRecipe {\n", New: "at); isRecipe && false {\n",
+		Old: "	return is\n", New: "	return is && false\n",
 	},
 	{
 		Name: "verify: what is damaged beside the first is left", File: "app/backups.go", Test: "./app -run AVerifyThatFoundDamageLooksForAllOfIt",

@@ -5,6 +5,7 @@ package restic
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -190,6 +191,32 @@ func TestStockRestoresWhatWeWrote(t *testing.T) {
 	if err != nil || dumped != string(want) {
 		t.Errorf("dumped %d bytes instead of %d, %v", len(dumped), len(want), err)
 	}
+}
+
+// TestStockReadsAFolderOfVeryManyFiles: its list is sealed while it is made, in a pack of
+// its own, and its files are more blobs than one pack may have.
+func TestStockReadsAFolderOfVeryManyFiles(t *testing.T) {
+	t.Parallel()
+	const files = 60_000
+	var members []repositorytest.Member
+	for i := range files {
+		members = append(members, repositorytest.Member{Name: fmt.Sprintf("%06d", i), Content: fmt.Sprintln(i)})
+	}
+	s := made(t)
+	artifacts := map[string][]byte{"many": repositorytest.Tar(t, members...)}
+	m := s.backup("shop_20261122T144241Z", artifacts)
+	s.clean()
+	s.whole(m, artifacts)
+	if listed := strings.Count(s.stock("ls", s.snapshot(m.ID), "/many"), "/many/"); listed != files {
+		t.Errorf("restic lists %d files of %d", listed, files)
+	}
+	if got := s.stock("dump", s.snapshot(m.ID), "/many/059999"); got != "59999\n" {
+		t.Errorf("dumped %q", got)
+	}
+	if _, err := s.ours.Prune(t.Context(), func(lockstep.Pruning) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	s.clean()
 }
 
 // TestEachLeavesTheOthersDataAlone: snapshots that restic made are not taken

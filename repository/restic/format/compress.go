@@ -15,7 +15,7 @@ const maxUnpacked = 1 << 30
 
 var (
 	encoder = sync.OnceValue(func() *zstd.Encoder {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(512<<10), zstd.WithEncoderCRC(false))
+		e, err := zstd.NewWriter(nil, compression()...)
 		if err != nil {
 			panic(err) // fails only for bad options
 		}
@@ -29,6 +29,11 @@ var (
 		return d
 	})
 )
+
+// compression is how everything is compressed.
+func compression() []zstd.EOption {
+	return []zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(512 << 10), zstd.WithEncoderCRC(false)}
+}
 
 // Compress appends the compressed form of plain to dst and reports whether it
 // is worth it. A sample from the middle decides first: what looks like random

@@ -20,6 +20,8 @@ import (
 const (
 	ivSize  = aes.BlockSize
 	macSize = poly1305.TagSize
+	// TagSize is how many of the sealed bytes, the last, authenticate the others.
+	TagSize = macSize
 	// Overhead is by how much sealed bytes are longer than plain ones.
 	Overhead = ivSize + macSize
 )
@@ -113,17 +115,13 @@ func (k *Key) Seal(dst, plain []byte) []byte {
 // Open appends to dst what was sealed, or refuses what was not sealed with
 // this key.
 func (k *Key) Open(dst, sealed []byte) ([]byte, error) {
-	if len(sealed) < Overhead {
-		return nil, fmt.Errorf("%w: it has %d bytes", errUnauthentic, len(sealed))
-	}
-	iv, body := sealed[:ivSize], sealed[ivSize:len(sealed)-macSize]
-	tag := k.tag(iv, body)
-	if !hmac.Equal(tag[:], sealed[len(sealed)-macSize:]) {
-		return nil, errUnauthentic
+	body, stream, err := k.authentic(sealed)
+	if err != nil {
+		return nil, err
 	}
 	n := len(dst)
 	dst = slices.Grow(dst, len(body))[:n+len(body)]
-	cipher.NewCTR(k.block, iv).XORKeyStream(dst[n:], body)
+	stream.XORKeyStream(dst[n:], body)
 	return dst, nil
 }
 

@@ -20,6 +20,11 @@ const (
 	// need: growing little by little would copy it again and again.
 	growAtOnce = 1 << 20
 
+	// packBlobs is how many blobs make a pack full, too, however short they are: stock
+	// restic reads no header beyond 16 MiB, and what is known of each is kept in memory
+	// until its pack is in an index.
+	packBlobs = 40_000
+
 	headerTail  = 4
 	plainEntry  = 1 + 4 + 32
 	packedEntry = 1 + 4 + 4 + 32
@@ -41,8 +46,14 @@ func (p *Pack) Add(b Blob, sealed []byte) {
 	p.Bytes, p.Blobs = append(p.Bytes, sealed...), append(p.Blobs, b)
 }
 
+// Take makes the sealed bytes of one blob all that the pack has, without a copy of them.
+func (p *Pack) Take(b Blob, sealed []byte) {
+	b.Offset, b.Length = 0, uint32(len(sealed))
+	p.Bytes, p.Blobs = sealed, []Blob{b}
+}
+
 // Full reports whether it is long enough.
-func (p *Pack) Full() bool { return len(p.Bytes) >= PackSize }
+func (p *Pack) Full() bool { return len(p.Bytes) >= PackSize || len(p.Blobs) >= packBlobs }
 
 // Finish appends the header; the pack is whole then.
 func (p *Pack) Finish(k *Key) {

@@ -92,7 +92,10 @@ type treeJSON struct {
 }
 
 // TreeWriter makes a tree blob node by node. The zero value is ready.
-type TreeWriter struct{ b []byte }
+type TreeWriter struct {
+	b     []byte
+	begun bool
+}
 
 const treeStart = `{"nodes":[`
 
@@ -102,23 +105,33 @@ func (w *TreeWriter) Add(n Node) error {
 	if err != nil {
 		return fmt.Errorf("encode tree: %w", err)
 	}
-	if w.b == nil {
-		w.b = append(w.b, treeStart...)
-	} else {
+	if w.begun {
 		w.b = append(w.b, ',')
 	}
+	w.begin()
 	w.b = append(w.b, b...)
 	return nil
 }
 
-// Size is how many bytes there are by now.
+func (w *TreeWriter) begin() {
+	if !w.begun {
+		w.b, w.begun = append(w.b, treeStart...), true
+	}
+}
+
+// Size is how many bytes there are by now, without those that were cut off.
 func (w *TreeWriter) Size() int { return len(w.b) }
 
-// Bytes ends the adding and gives the blob.
+// Cut gives what there is of the blob, until the next Add, and forgets it.
+func (w *TreeWriter) Cut() []byte {
+	b := w.b
+	w.b = w.b[:0]
+	return b
+}
+
+// Bytes ends the adding and gives the blob, without what was cut off.
 func (w *TreeWriter) Bytes() []byte {
-	if w.b == nil {
-		w.b = append(w.b, treeStart...)
-	}
+	w.begin()
 	return append(w.b, "]}\n"...)
 }
 

@@ -139,7 +139,7 @@ func (v *Vault) read(ctx context.Context, r []wanted, out [][]byte) error {
 	defer buffers.Put(mem)
 	from := int64(r[0].Offset)
 	sealed, err := v.loadRange(ctx, (*mem)[:0], r[0].pack, from, end(r[len(r)-1]))
-	if errors.Is(err, syscall.EIO) && !errors.Is(err, repository.ErrUnavailable) {
+	if badSector(err) {
 		return v.readBadSectors(ctx, r, out, err)
 	}
 	if err != nil {
@@ -161,6 +161,11 @@ func (v *Vault) read(ctx context.Context, r []wanted, out [][]byte) error {
 		}
 	}
 	return first
+}
+
+// badSector reports whether the medium fails under what was asked for.
+func badSector(err error) bool {
+	return errors.Is(err, syscall.EIO) && !errors.Is(err, repository.ErrUnavailable)
 }
 
 // loadRange reads a pack's bytes from one offset to another. What is cut off is asked

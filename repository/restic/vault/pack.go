@@ -155,7 +155,7 @@ func (v *Vault) upload(ctx context.Context, p *packing) error {
 	return v.stored(ctx, p, id, err)
 }
 
-// indexEvery is after how many packs an index is saved: what a backup that is
+// indexEvery is after how many packs, or indexBlobs blobs, an index is saved: what a backup that is
 // killed had stored until then, the next one uses.
 const indexEvery = 32
 
@@ -170,16 +170,26 @@ func (v *Vault) stored(ctx context.Context, p *packing, id format.ID, err error)
 	for _, b := range p.Blobs {
 		delete(v.packing, b.Handle())
 	}
-	many := len(v.fresh) >= indexEvery
+	many := len(v.fresh) >= indexEvery || blobsIn(v.fresh) >= indexBlobs
 	bytes := p.Bytes
 	p.Bytes, p.Blobs, p.err = nil, nil, err
 	v.mu.Unlock()
-	packs.Put(&bytes)
+	if cap(bytes) <= 2*format.PackSize { // or it is a large blob's own
+		packs.Put(&bytes)
+	}
 	close(p.done)
 	if err == nil && many {
 		err = v.saveIndex(ctx)
 	}
 	return err
+}
+
+// blobsIn is how many blobs packs have.
+func blobsIn(packs []format.PackBlobs) (n int) {
+	for _, p := range packs {
+		n += len(p.Blobs)
+	}
+	return n
 }
 
 // Flush stores what is still in open packs, waits for all that the session

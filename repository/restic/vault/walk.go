@@ -41,30 +41,33 @@ func (v *Vault) use(ctx context.Context, tree format.ID, used map[format.Handle]
 		return nil
 	}
 	used[h] = true
-	nodes, err := v.LoadTree(ctx, tree)
-	if err != nil {
-		return err
-	}
-	for _, n := range nodes {
-		for _, id := range n.Content {
-			blob := format.Handle{ID: id}
-			if used[blob] {
-				continue
-			}
-			if _, _, err := v.find(ctx, blob); err != nil {
-				return fmt.Errorf("%q: %w", n.Name, err)
-			}
-			used[blob] = true
+	var below []format.ID // while they are looked at, no tree is in memory that is above
+	err := v.EachNode(ctx, tree, func(n format.Node) error {
+		if n.Subtree != nil {
+			below = append(below, *n.Subtree)
+		} else if n.Type == format.NodeDir {
+			return fmt.Errorf("%w: folder %q has no tree", repository.ErrCorrupt, n.Name)
 		}
-		if n.Subtree == nil {
-			if n.Type == format.NodeDir {
-				return fmt.Errorf("%w: folder %q has no tree", repository.ErrCorrupt, n.Name)
-			}
+		return v.useContent(ctx, n, used)
+	})
+	for _, id := range below {
+		if err == nil {
+			err = v.use(ctx, id, used)
+		}
+	}
+	return err
+}
+
+func (v *Vault) useContent(ctx context.Context, n format.Node, used map[format.Handle]bool) error {
+	for _, id := range n.Content {
+		blob := format.Handle{ID: id}
+		if used[blob] {
 			continue
 		}
-		if err := v.use(ctx, *n.Subtree, used); err != nil {
-			return err
+		if _, _, err := v.find(ctx, blob); err != nil {
+			return fmt.Errorf("%q: %w", n.Name, err)
 		}
+		used[blob] = true
 	}
 	return nil
 }
