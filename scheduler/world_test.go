@@ -145,6 +145,10 @@ type world struct {
 	wrong   time.Duration
 }
 
+// seldom is how often schedules are looked at in tests of hours and days, which
+// would otherwise be spent on looks at nothing. What is due is not late for it.
+const seldom = 5 * time.Minute
+
 func newWorld(t *testing.T, schedules ...lockstep.Schedule) *world {
 	t.Helper()
 	dir := t.TempDir()
@@ -164,7 +168,7 @@ func newWorld(t *testing.T, schedules ...lockstep.Schedule) *world {
 		}
 	}
 	w.cfg = Config{
-		Service: w.service, Store: s, Configured: schedules, Now: w.now,
+		Service: w.service, Store: s, Configured: schedules, Now: w.now, LookEvery: seldom,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	return w
