@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: all help build helpers image check fmt vet test race lint e2e restictest pgtest uitest bbrsuite dockertest kubetest opstest bench mutants crash soak writes shells faults fuzz demo clean
+.PHONY: all help build helpers image check fmt vet test race lint e2e restictest pgtest uitest bbrsuite dockertest kubetest opstest bench mutants crash soak repeats writes shells faults fuzz demo clean
 
 all: check test ## Formatting, vet and all tests that need nothing but Go
 
@@ -36,8 +36,8 @@ vet:
 	$(GO) vet ./...
 	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./helper ./cmd/lockstep-helper # lent to such machines too
 
-test: ## All tests that need nothing but Go
-	$(GO) test -timeout 30m -vet=off ./...
+test: ## All tests that need nothing but Go, without what `make repeats` has of them
+	GO='$(GO)' test/briefly -timeout 30m -vet=off ./...
 
 race: ## The same under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 40m ./...
@@ -83,6 +83,10 @@ soak: ## What takes long: 200,000 seeds of the simulation, two years of schedule
 	$(GO) test ./engine -run 'TestSimulation$$' -seeds 200000 -timeout 30m
 	$(GO) test ./scheduler -run 'TestWork_ForALongTime$$' -days 730 -timeout 10m
 	$(GO) test ./test/director -run 'OneConnectionToEachOfMany' -instances 50 -timeout 20m
+
+repeats: ## What repeats others and `make` leaves out: the launcher in bash, each chapter of commands over a server
+	$(GO) test ./launcher -shells bash -timeout 20m
+	$(GO) test ./cli -run 'TestScriptsOverAServer$$' -timeout 20m
 
 shells: ## The launcher's tests with every sh there is, and with the tools of older and newer Debians (root on Debian)
 	test/shells/run

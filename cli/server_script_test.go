@@ -17,10 +17,17 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"lockstep/internal/brief"
 )
 
 // localScripts are chapters about what no server answers.
 var localScripts = []string{"repository_restic.txtar", "moved.txtar", "demo.txtar", "recover.txtar", "usage.txtar"}
+
+// briefScripts are those of the chapters over a server that are read also where
+// tests are brief: what a server does otherwise, and the main job with what may
+// come of it.
+var briefScripts = []string{"backup_restore.txtar", "cancel.txtar", "held.txtar", "keep.txtar", "lock_fails.txtar", "notify.txtar", "schedules.txtar"}
 
 // TestScriptsOverAServer runs the same chapters again: every command asks a
 // server and behaves as it does without one.
@@ -32,7 +39,10 @@ func TestScriptsOverAServer(t *testing.T) {
 	if err != nil || len(all) == 0 {
 		t.Fatal("no scripts", err)
 	}
-	files := slices.DeleteFunc(all, func(f string) bool { return slices.Contains(localScripts, filepath.Base(f)) })
+	files := slices.DeleteFunc(all, func(f string) bool {
+		name := filepath.Base(f)
+		return slices.Contains(localScripts, name) || brief.On() && !slices.Contains(briefScripts, name)
+	})
 	runOverServer(t, testscript.Params{Files: files})
 }
 
