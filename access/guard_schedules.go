@@ -62,8 +62,8 @@ func (p Principal) MayDoScheduled(s lockstep.Schedule) bool {
 	return p.May(perm, concerns(perm, s.Deployment))
 }
 
-// concerns is what a permission is asked for on: what is server-wide is no single
-// deployment's, also where a schedule of one does it.
+// concerns is what a permission is asked for on: a server-wide one on the server, also
+// where the schedule of a deployment needs it.
 func concerns(perm Permission, deployment string) string {
 	if slices.Contains(serverWidePermissions, perm) {
 		return ServerWide

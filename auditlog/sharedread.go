@@ -83,7 +83,7 @@ func (s *Shared) Verify(ctx context.Context, trust Trust) (Report, error) {
 
 // sharedHeads are all heads that a trusted key verifies, by the number of records.
 func (r *Report) sharedHeads(ctx context.Context, lines Lines, trust Trust) (map[int64][]Head, error) {
-	notes, keys, err := lines.Heads(ctx)
+	kept, keys, err := lines.Heads(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -98,24 +98,15 @@ func (r *Report) sharedHeads(ctx context.Context, lines Lines, trust Trust) (map
 		}
 		verifiers = append(verifiers, v)
 	}
-	for _, n := range splitNotes(trust.Heads, false) {
-		notes = append(notes, string(n))
+	shipped, err := trust.heads()
+	if err != nil {
+		return nil, err
 	}
-	if len(bytes.TrimSpace(trust.Heads)) > 0 && len(splitNotes(trust.Heads, false)) == 0 {
-		return nil, errors.New("there is no signed head in what was given as such")
+	notes := make([][]byte, 0, len(kept)+len(shipped))
+	for _, n := range kept {
+		notes = append(notes, []byte(n))
 	}
-	heads := map[int64][]Head{}
-	for i, n := range notes {
-		h, err := readAnyHead([]byte(n), verifiers)
-		if err != nil {
-			r.problem("signed head %d of %d: %v", i+1, len(notes), err)
-			continue
-		}
-		r.Heads++
-		r.Signed = max(r.Signed, h.N)
-		heads[h.N] = append(heads[h.N], h)
-	}
-	return heads, nil
+	return r.readHeads(append(notes, shipped...), func(n []byte) (Head, error) { return readAnyHead(n, verifiers) }), nil
 }
 
 // readAnyHead reads a head that one of the keys has signed.

@@ -93,28 +93,42 @@ func (r *Report) heads(dir string, trust Trust) (map[int64][]Head, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	shipped := splitNotes(trust.Heads, false)
-	if len(bytes.TrimSpace(trust.Heads)) > 0 && len(shipped) == 0 {
-		return nil, errors.New("there is no signed head in what was given as such")
+	shipped, err := trust.heads()
+	if err != nil {
+		return nil, err
 	}
-	heads := map[int64][]Head{}
 	whole := splitNotes(own, true)
 	r.NoHead = len(own)
 	for _, n := range whole {
 		r.NoHead -= len(n) + len("\n")
 	}
-	all := slices.Concat(whole, shipped)
-	for i, n := range all {
-		h, err := ReadHead(n, v)
+	return r.readHeads(slices.Concat(whole, shipped), func(n []byte) (Head, error) { return ReadHead(n, v) }), nil
+}
+
+// heads are those that were given to compare with.
+func (t Trust) heads() ([][]byte, error) {
+	heads := splitNotes(t.Heads, false)
+	if len(heads) == 0 && len(bytes.TrimSpace(t.Heads)) > 0 {
+		return nil, errors.New("what was given as signed heads has none in it")
+	}
+	return heads, nil
+}
+
+// readHeads reads signed heads, by the number of records that each is about. One that
+// cannot be read is a problem.
+func (r *Report) readHeads(notes [][]byte, read func([]byte) (Head, error)) map[int64][]Head {
+	heads := map[int64][]Head{}
+	for i, n := range notes {
+		h, err := read(n)
 		if err != nil {
-			r.problem("signed head %d of %d: %v", i+1, len(all), err)
+			r.problem("signed head %d of %d: %v", i+1, len(notes), err)
 			continue
 		}
 		r.Heads++
 		r.Signed = max(r.Signed, h.N)
 		heads[h.N] = append(heads[h.N], h)
 	}
-	return heads, nil
+	return heads
 }
 
 // chain reads the records. After a break it goes on from what is there, to

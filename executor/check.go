@@ -61,12 +61,12 @@ func (e *Executor) check(ctx context.Context, t lockstep.Task) (lockstep.StepFin
 // fit asks whether the instance has what the run needs of it. One question is enough
 // where all is well.
 func (e *Executor) fit(ctx context.Context, c *launcher.Client, t lockstep.Task) (warning string, err error) {
-	space, room, well, err := c.Fit(ctx, t.Plan.Locations.Artifacts)
+	free, room, well, err := c.Fit(ctx, t.Plan.Locations.Artifacts)
 	if err != nil {
 		return "", err
 	}
 	if well {
-		warning, err = e.enoughSpace(t, space)
+		warning, err = e.enoughSpace(t, free)
 		return warning, errors.Join(enoughRoom(room, t), err)
 	}
 	err = atOnce(
@@ -155,21 +155,21 @@ func LeftoverError(dir string, instance lockstep.InstanceID, hint string) error 
 
 // checkSpace compares an instance's free space with what will be put there.
 func (e *Executor) checkSpace(ctx context.Context, c *launcher.Client, t lockstep.Task) (warning string, err error) {
-	space, err := c.Space(ctx, t.Plan.Locations.Artifacts)
+	free, err := c.Space(ctx, t.Plan.Locations.Artifacts)
 	if err != nil {
 		return "", fmt.Errorf("free space for %s: %w", t.Plan.Locations.Artifacts, err)
 	}
-	return e.enoughSpace(t, space)
+	return e.enoughSpace(t, free)
 }
 
-func (e *Executor) enoughSpace(t lockstep.Task, space launcher.Space) (warning string, err error) {
+func (e *Executor) enoughSpace(t lockstep.Task, free int64) (warning string, err error) {
 	need, known := e.needOn(t)
 	if !known && need > 0 {
-		warning = fmt.Sprintf("how much its artifacts will need is not known yet; %s is free", size(space.FreeBytes))
-		need = min(need, space.FreeBytes)
+		warning = fmt.Sprintf("how much its artifacts will need is not known yet; %s is free", size(free))
+		need = min(need, free)
 	}
-	if space.FreeBytes < need {
-		return warning, noSpace(fmt.Sprintf("instance %s, %s", t.Step.Instance, t.Plan.Locations.Artifacts), need, space.FreeBytes)
+	if free < need {
+		return warning, noSpace(fmt.Sprintf("instance %s, %s", t.Step.Instance, t.Plan.Locations.Artifacts), need, free)
 	}
 	return warning, nil
 }

@@ -98,7 +98,7 @@ func (f *Framed) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next makes a frame, whatever little there is.
+// next makes the next frame, as full as there is something to fill it.
 func (f *Framed) next() error {
 	if f.framer.n > 0 {
 		f.framer.passed(f.waited)

@@ -93,23 +93,17 @@ func (c *Client) Exists(ctx context.Context, dir string) (bool, error) {
 	return false, fmt.Errorf("look for %q: %w", dir, errFrame)
 }
 
-// Space is what Space measures.
-type Space struct {
-	// FreeBytes are available to us where the folder is or will be.
-	FreeBytes int64
-}
-
-// Space measures the file system that holds or will hold dir.
-func (c *Client) Space(ctx context.Context, dir string) (Space, error) {
+// Space is how many bytes are available to us where dir is or will be.
+func (c *Client) Space(ctx context.Context, dir string) (free int64, err error) {
 	f, err := c.onDir(ctx, "space", dir)
 	if err != nil {
-		return Space{}, fmt.Errorf("measure space for %q: %w", dir, err)
+		return 0, fmt.Errorf("measure space for %q: %w", dir, err)
 	}
-	free, err := strconv.ParseInt(f.word(0), 10, 64)
+	free, err = strconv.ParseInt(f.word(0), 10, 64)
 	if err != nil || free < 0 {
-		return Space{}, fmt.Errorf("measure space for %q: %w: %.80q", dir, errFrame, f.words)
+		return 0, fmt.Errorf("measure space for %q: %w: %.80q", dir, errFrame, f.words)
 	}
-	return Space{FreeBytes: free}, nil
+	return free, nil
 }
 
 // Room is how much can still be noted of runs on an instance.
@@ -138,7 +132,7 @@ func (c *Client) Room(ctx context.Context) (Room, error) {
 // Fit is what Tools, Exists, Space and Room say of an instance on which a run may put
 // artifacts in dir: nothing is missing there, and there is no dir. Where that is not so,
 // or not known, well is false, and they say why. It is much less for the instance to do.
-func (c *Client) Fit(ctx context.Context, dir string) (space Space, room Room, well bool, err error) {
+func (c *Client) Fit(ctx context.Context, dir string) (space int64, room Room, well bool, err error) {
 	if err := checkDir(dir); err != nil {
 		return space, room, false, err
 	}
@@ -156,7 +150,7 @@ func (c *Client) Fit(ctx context.Context, dir string) (space Space, room Room, w
 			return space, room, false, fmt.Errorf("look whether the instance is fit: %w: %.80q", errFrame, f.words)
 		}
 	}
-	return Space{FreeBytes: n[0]}, Room{Dir: s.runDir, FreeBytes: n[1], FreeNames: n[2]}, true, nil
+	return n[0], Room{Dir: s.runDir, FreeBytes: n[1], FreeNames: n[2]}, true, nil
 }
 
 // Tools names the programs that the launcher needs and the instance lacks.

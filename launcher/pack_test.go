@@ -86,8 +86,8 @@ func whatTheEnvironmentSays(t *testing.T, i *instance) {
 	}
 	i.Client.target = login{i.target, "export POSIXLY_CORRECT=1 _POSIX2_VERSION=199209 BLOCK_SIZE=human DF_BLOCK_SIZE=M TAPE=/dev/null " +
 		"QUOTING_STYLE=c TAR_OPTIONS='--exclude=*f' CDPATH=" + target.Quote(filepath.Join(i.dir, "other")) + "; "}
-	if s, err := i.Space(i.ctx(), "store"); err != nil || s.FreeBytes < 1<<20 {
-		t.Errorf("space: %+v, %v", s, err)
+	if s, err := i.Space(i.ctx(), "store"); err != nil || s < 1<<20 {
+		t.Errorf("space: %d, %v", s, err)
 	}
 	var listed, packed []string
 	var out, pack bytes.Buffer
@@ -96,14 +96,13 @@ func whatTheEnvironmentSays(t *testing.T, i *instance) {
 		i.TarOut(i.ctx(), "store", 0, &out),
 		i.Pack(i.ctx(), "store", 0, func(it Item) { packed = append(packed, it.Path) }, &pack),
 		i.Place(i.ctx(), "back", bytes.NewReader(out.Bytes()), ignored),
-		i.Place(i.ctx(), "placed", bytes.NewReader(out.Bytes()), func(Item) {}),
 	); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"", ".f"}; !slices.Equal(listed, want) || !slices.Equal(packed, want) {
 		t.Errorf("listed %q, packed %q", listed, packed)
 	}
-	if !bytes.Contains(out.Bytes(), []byte("./.f")) || !bytes.Contains(pack.Bytes(), []byte("./.f")) || !i.exists("back/.f") || !i.exists("placed/.f") {
+	if !bytes.Contains(out.Bytes(), []byte("./.f")) || !bytes.Contains(pack.Bytes(), []byte("./.f")) || !i.exists("back/.f") {
 		t.Error("a file is not in the archive, or was not unpacked")
 	}
 }

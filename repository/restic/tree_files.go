@@ -181,12 +181,8 @@ type folderTree struct {
 	large   *vault.Stream
 }
 
-const (
-	// unheld is how large a tree may become that is made without asking for memory.
-	unheld = 256 << 10
-	// largeTree is from which length on only a piece of a tree is in memory.
-	largeTree = 4 << 20
-)
+// unheld is how large a tree may become that is made without asking for memory.
+const unheld = 256 << 10
 
 // add adds a node. Of a large tree it waits for memory; nothing else is waited for until
 // all are added.
@@ -199,7 +195,7 @@ func (t *folderTree) add(n format.Node) (err error) {
 			return err
 		}
 	}
-	if t.nodes.Size() <= largeTree {
+	if t.nodes.Size() <= vault.LargeTree {
 		return nil
 	}
 	if t.large == nil {
@@ -244,7 +240,7 @@ func (t *folderTree) end() {
 // holdTrees waits for the memory that a large tree of those entries may take: as it is,
 // or sealed, which is never more than the entries, with what compresses it.
 func holdTrees(ctx context.Context, entries *spill.List) (release func(), err error) {
-	return spill.Shared().Hold(ctx, min(8*entries.Size(), entries.Size()+8*largeTree))
+	return spill.Shared().Hold(ctx, min(8*entries.Size(), entries.Size()+8*vault.LargeTree))
 }
 
 // emptyTree is the ID of a tree that has nothing.

@@ -115,7 +115,7 @@ func (c *treeCheck) nodes(path string, tree format.ID) (left []unproven, err err
 		return nil, err
 	}
 	defer release()
-	last, any := format.Name(""), false
+	last, empty := format.Name(""), true
 	err = c.vault.EachNode(c.ctx, tree, func(n format.Node) error {
 		at := string(n.Name)
 		if path != "" {
@@ -124,7 +124,7 @@ func (c *treeCheck) nodes(path string, tree format.ID) (left []unproven, err err
 		if n.Name <= last {
 			return fmt.Errorf("%w: the tree has %q twice, or not in the order of names", repository.ErrCorrupt, at)
 		}
-		last, any = n.Name, true
+		last, empty = n.Name, false
 		f, err := c.visit(at, n)
 		if f != nil {
 			left = append(left, *f)
@@ -134,7 +134,7 @@ func (c *treeCheck) nodes(path string, tree format.ID) (left []unproven, err err
 	if err != nil {
 		return nil, err
 	}
-	if !any && path != "" {
+	if empty && path != "" {
 		if _, ok, err := c.list.Find(path); err != nil {
 			return nil, err
 		} else if !ok { // only what is in a folder implies it
@@ -148,7 +148,7 @@ func (c *treeCheck) nodes(path string, tree format.ID) (left []unproven, err err
 // what was sealed, and its nodes; of a large one only what is sealed, and a piece.
 func holdTree(ctx context.Context, v *vault.Vault, tree format.ID) (release func(), err error) {
 	_, b, _ := v.Where(format.Handle{ID: tree, Kind: format.Tree})
-	return spill.Shared().Hold(ctx, min(4*int64(b.Size()), int64(b.Length)+8*largeTree))
+	return spill.Shared().Hold(ctx, min(4*int64(b.Size()), int64(b.Length)+8*vault.LargeTree))
 }
 
 func notListed(path string) error {

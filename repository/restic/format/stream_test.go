@@ -83,7 +83,7 @@ func TestAStreamIsABlobLikeAnyOther(t *testing.T) {
 	}
 }
 
-// What is no tree for ParseTree is none of a stream either.
+// What ParseTree refuses is refused as a stream too.
 func TestNodesOfAStream(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{

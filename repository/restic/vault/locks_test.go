@@ -7,23 +7,13 @@ import (
 	"time"
 
 	"lockstep"
-	"lockstep/repository/restic/format"
-	"lockstep/repository/restic/store/file"
 )
 
 // TestALockIsAsOldAsTheClockSays: a machine that slept has a lock that others
 // call stale, though its own monotonic clock stood still.
 func TestALockIsAsOldAsTheClockSays(t *testing.T) {
 	t.Parallel()
-	s, err := file.At(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	v, err := Init(t.Context(), s, "secret", format.KDF{N: 2, R: 8, P: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := newVaultIn(t, t.TempDir())
 	release, err := v.Use(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -50,15 +40,7 @@ func TestALockIsAsOldAsTheClockSays(t *testing.T) {
 // it is told to, though the other has it for long.
 func TestWhoWaitsForAPruneMayGo(t *testing.T) {
 	t.Parallel()
-	s, err := file.At(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	v, err := Init(t.Context(), s, "secret", format.KDF{N: 2, R: 8, P: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := newVaultIn(t, t.TempDir())
 	release, err := v.UseAlone(t.Context())
 	if err != nil {
 		t.Fatal(err)

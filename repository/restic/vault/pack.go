@@ -155,8 +155,8 @@ func (v *Vault) upload(ctx context.Context, p *packing) error {
 	return v.stored(ctx, p, id, err)
 }
 
-// indexEvery is after how many packs, or indexBlobs blobs, an index is saved: what a backup that is
-// killed had stored until then, the next one uses.
+// indexEvery is after how many packs, or indexBlobs blobs, an index is saved: what a
+// backup that is killed had stored until then, the next one uses.
 const indexEvery = 32
 
 // stored notes how storing a pack ended.

@@ -90,14 +90,15 @@ func (s *Session) ownPack(b format.Blob, sealed []byte) *packing {
 	return p
 }
 
-// largeTree is from which length on a tree is not in memory as a whole.
-const largeTree = 4 << 20
+// LargeTree is from how many bytes on a tree is not in memory as a whole: neither while
+// it is made nor while it is read.
+const LargeTree = 4 << 20
 
 // EachNode hands out what is in a folder, in order. A large tree is opened twice, first
 // to see that it is whole, and never in memory but sealed.
 func (v *Vault) EachNode(ctx context.Context, id format.ID, use func(format.Node) error) error {
 	h := format.Handle{ID: id, Kind: format.Tree}
-	if _, b, ok := v.Where(h); !ok || b.Size() <= largeTree {
+	if _, b, ok := v.Where(h); !ok || b.Size() <= LargeTree {
 		nodes, err := v.LoadTree(ctx, id)
 		for _, n := range nodes {
 			if err == nil {

@@ -25,9 +25,10 @@ func (m *memory) ReadAt(p []byte, at int64) (int, error) {
 	return n, nil
 }
 
-func ownVault(t *testing.T) *Vault {
+// newVaultIn makes a repository in a folder.
+func newVaultIn(t *testing.T, dir string) *Vault {
 	t.Helper()
-	s, err := file.At(t.TempDir())
+	s, err := file.At(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +37,13 @@ func ownVault(t *testing.T) *Vault {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return v
+}
+
+// usedVault is a new repository, and used by the test.
+func usedVault(t *testing.T) *Vault {
+	t.Helper()
+	v := newVaultIn(t, t.TempDir())
 	release, err := v.Use(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +55,7 @@ func ownVault(t *testing.T) *Vault {
 // TestAStreamThatIsSpoiled: what a temporary folder has spoiled is not stored.
 func TestAStreamThatIsSpoiled(t *testing.T) {
 	t.Parallel()
-	v := ownVault(t)
+	v := usedVault(t)
 	for _, spoiled := range []bool{true, false} {
 		session := v.Session()
 		w, err := session.NewStream(format.Tree, &memory{spoiled: spoiled})
@@ -76,7 +84,7 @@ func TestAStreamThatIsSpoiled(t *testing.T) {
 // backup that is killed has stored them.
 func TestManySmallBlobsAreIndexedOnTheirWay(t *testing.T) {
 	t.Parallel()
-	v := ownVault(t)
+	v := usedVault(t)
 	session := v.Session()
 	for i := range indexBlobs + 1 {
 		if _, err := session.Save(t.Context(), format.Data, fmt.Append(nil, i)); err != nil {
