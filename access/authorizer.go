@@ -11,7 +11,7 @@ import (
 	"lockstep/auditlog"
 )
 
-// AuthorizerConfig is what a authorizer knows people by.
+// AuthorizerConfig is what an authorizer knows people by.
 type AuthorizerConfig struct {
 	// API recognizes who asks below /api/ and at /metrics; Pages who asks for
 	// anything else, by a session or a certificate. Pages may be nil: then
@@ -28,7 +28,7 @@ type Authorizer struct {
 	denials *denials
 }
 
-// NewAuthorizer makes a Authorizer.
+// NewAuthorizer makes an Authorizer.
 func NewAuthorizer(cfg AuthorizerConfig) *Authorizer {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -37,7 +37,7 @@ func NewAuthorizer(cfg AuthorizerConfig) *Authorizer {
 }
 
 // Admit decides whether a request may pass to that route, the METHOD and
-// pattern that a http.ServeMux found for it, or "" if it found none. It gives
+// pattern that an http.ServeMux found for it, or "" if it found none. It gives
 // the context of whoever asks, and their name. A request without a route passes
 // if it is known who asks: whoever answers says that there is nothing. The
 // error is of KindUnauthenticated, KindForbidden, KindNotFound or

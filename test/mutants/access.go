@@ -57,7 +57,7 @@ var accessMutants = []mutant{
 	{
 		Name: "access: a session opens the API", File: "access/authorizer.go", Test: inAccess,
 		Why: "a page of another site reaches the API with the browser's cookie",
-		Old: "	return FirstOf(authorizer.cfg.Pages).Authenticate(r)\n", New: "	return FirstOf(authorizer.cfg.Pages, wall.cfg.API).Authenticate(r)\n",
+		Old: "	return FirstOf(authorizer.cfg.Pages).Authenticate(r)\n", New: "	return FirstOf(authorizer.cfg.Pages, authorizer.cfg.API).Authenticate(r)\n",
 	},
 	{
 		Name: "access: done without a log", File: "access/guard.go", Test: inAccess,

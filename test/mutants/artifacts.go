@@ -93,7 +93,7 @@ var copyMutants = []mutant{
 	{
 		Name: "copies: the newest is copied first", File: "app/copy.go", Test: "./app -run TestCopyNew",
 		Why: "a schedule that was cut short leaves out older backups for good",
-		Old: "	slices.Reverse(out)\n", New: "",
+		Old: "	slices.Reverse(out)\n", New: "	slices.Reverse(out[:0])\n",
 	},
 	{
 		Name: "copies: another deployment of that name counts", File: "app/copy.go", Test: "./app -run TestNewerThan",
