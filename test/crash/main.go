@@ -31,7 +31,7 @@ func main() {
 	each := flag.Int("each", 1, "how many kills at each fault point, at least")
 	workers := flag.Int("workers", 3, "how many deployments at once")
 	patience := flag.Duration("patience", 2*time.Minute, "how long a process may take before it is said to hang")
-	most := flag.Duration("for", 50*time.Minute, "how long all of it may take")
+	most := flag.Duration("for", 90*time.Minute, "how long all of it may take")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "of what is chosen")
 	shell := flag.Bool("shell", false, "build no helper in: the instances' shells do all")
 	keep := flag.Bool("keep", false, "keep the folders of what went wrong")

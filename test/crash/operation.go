@@ -110,8 +110,9 @@ func (w *world) ask(ctx context.Context, c *child) error {
 // were not judged yet have been looked at by the outbox.
 func (w *world) quiet(ctx context.Context, svc *client.Client) error {
 	for {
-		pending, err := svc.Notices().Deliveries(ctx, lockstep.DeliveryFilter{State: lockstep.DeliveryPending})
-		all, err2 := svc.Notices().Deliveries(ctx, lockstep.DeliveryFilter{Limit: 200})
+		all, err := svc.Notices().Deliveries(ctx, lockstep.DeliveryFilter{Limit: 200})
+		// After the others: what was among them and still waits is among these.
+		pending, err2 := svc.Notices().Deliveries(ctx, lockstep.DeliveryFilter{State: lockstep.DeliveryPending})
 		runs, err3 := svc.Runs(ctx, lockstep.RunFilter{Limit: 50})
 		done := errors.Join(err, err2, err3) == nil && len(pending) == 0
 		for _, run := range runs {
