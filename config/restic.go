@@ -27,7 +27,7 @@ type fileRestic struct {
 	Location        folderOrBucket          `key:"location" example:"./backups" required:"true" doc:"folder of the repository, or a bucket as s3:https://HOST/BUCKET/FOLDER"`
 	Region          text                    `key:"region" example:"eu-central-1" doc:"region of the bucket. The default is what the service says"`
 	PathStyle       toggle                  `key:"path_style" example:"true" doc:"the bucket stands in the path, not in front of the host. The default is true but for amazonaws.com and a bucket without a dot in its name"`
-	CredentialsFile path                    `key:"credentials_file" example:"./s3.credentials" doc:"in the form of ~/.aws/credentials, which is the default. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY come before it, the role of the machine after it"`
+	CredentialsFile path                    `key:"credentials_file" example:"./s3.credentials" doc:"in the form of ~/.aws/credentials, which is the default. AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY come before it, the role of the machine after the default"`
 	ObjectLock      section[fileObjectLock] `key:"object_lock" example:"{mode: governance, days: 30}" doc:"has the service keep what backups need from being removed; the bucket must have been made with object lock"`
 	PasswordFile    path                    `key:"password_file" example:"repository.password" doc:"file with the password. Without it nobody can read the repository: keep a copy elsewhere"`
 	Password        reference               `key:"password" example:"${LOCKSTEP_PASSWORD}" doc:"environment variable with the password, in place of a file"`

@@ -233,6 +233,36 @@ var spillMutants = []mutant{
 		Old: "	if errors.Is(err, repository.ErrCorrupt) {\n		return v.loadFileOnce", New: "	if err == nil {\n		return v.loadFileOnce",
 	},
 	{
+		Name: "s3: the machine is asked for its role without end", File: "repository/restic/store/s3/credentials.go", Test: "./repository/restic/store/s3 -run AMachineThatDoesNotAnswer",
+		Why: "a command hangs where packets to the metadata service vanish",
+		Old: "	ctx, stop := context.WithTimeoutCause(ctx, i.within, fmt.Errorf(\"nobody answered within %s\", i.within))", New: "	ctx, stop := context.WithCancel(ctx)",
+	},
+	{
+		Name: "s3: each request asks the machine anew", File: "repository/restic/store/s3/credentials.go", Test: "./repository/restic/store/s3 -run AMachineThatDoesNotAnswer",
+		Why: "a hundred requests wait for ten seconds each",
+		Old: "	if i.failure != nil && now.Before(i.renew) {", New: "	if false {",
+	},
+	{
+		Name: "s3: credentials are dropped before their end", File: "repository/restic/store/s3/credentials.go", Test: "./repository/restic/store/s3 -run CredentialsOfTheMachine",
+		Why: "a backup fails because the metadata service is away for a moment",
+		Old: "	case i.good(now):", New: "	case false:",
+	},
+	{
+		Name: "s3: the service is asked as nobody", File: "repository/restic/store/s3/credentials.go", Test: "./repository/restic/store/s3 -run NoCredentials",
+		Why: "without credentials the message is of a forbidden bucket",
+		Old: "	return i.value, i.failure\n", New: "	return i.value, nil\n",
+	},
+	{
+		Name: "s3: another identity than the file that is named", File: "repository/restic/store/s3/credentials.go", Test: "./repository/restic/store/s3 -run ANamedFileIsMeant",
+		Why: "a typing error in a file has backups go with the machine's rights, perhaps elsewhere",
+		Old: "	if i.file != \"\" {\n		// Who", New: "	if false {\n		// Who",
+	},
+	{
+		Name: "s3: expired credentials are used again", File: "repository/restic/store/s3/s3.go", Test: "./repository/restic/store/s3 -run CredentialsOfTheMachine",
+		Why: "a backup fails though the machine has new ones",
+		Old: "		s.creds.Expire() // there may be new ones already\n", New: "",
+	},
+	{
 		Name: "s3: each request waits anew for a service that is away", File: "repository/restic/store/s3/patience.go", Test: "./repository/restic/store/s3 -run TestPatience",
 		Why: "a backup whose service is gone takes two minutes for each of what it tidies up",
 		Old: "			s.answered.Store(false) // one is waited for once, not by each request anew\n", New: "",

@@ -42,8 +42,8 @@ type Options struct {
 	// PathStyle: the bucket stands in the path, not in front of the host.
 	PathStyle bool
 	// CredentialsFile is in the form of ~/.aws/credentials, which it is if "".
-	// Variables of the environment come before it, the role of the machine after
-	// it.
+	// Variables of the environment come before it; the role of the machine is
+	// asked for only where it is "".
 	CredentialsFile string
 	// Lock has what is saved with SaveUntil kept from being removed.
 	Lock ObjectLock
@@ -53,12 +53,15 @@ type Options struct {
 	// requests, 0 for two minutes. Quiet is how long a connection may carry nothing
 	// while an answer is awaited, 0 for one.
 	Patience, Quiet time.Duration
+	// Now tells when credentials expire, nil for time.Now.
+	Now func() time.Time
 }
 
 // Store is a store in a bucket.
 type Store struct {
 	o        Options
 	core     minio.Core
+	creds    *credentials.Credentials
 	patience time.Duration
 	answered atomic.Bool // the service was there once
 }
@@ -73,16 +76,19 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open repository %s: %w", location(o), err)
 	}
+	now := o.Now
+	if now == nil {
+		now = time.Now
+	}
+	creds := credentials.New(&identity{file: o.CredentialsFile, now: now, within: roleTime})
 	client, err := minio.New(o.Endpoint, &minio.Options{
-		Creds: credentials.NewChainCredentials([]credentials.Provider{
-			&credentials.EnvAWS{}, &credentials.FileAWSCredentials{Filename: o.CredentialsFile}, &credentials.IAM{},
-		}),
+		Creds:  creds,
 		Secure: !o.Insecure, Region: o.Region, BucketLookup: lookup, MaxRetries: o.Retries, Transport: way,
 	})
 	if err != nil {
 		return nil, &lockstep.Error{Kind: lockstep.KindInvalid, Op: "open repository " + location(o), Err: err, Hint: "write for example: location: s3:https://s3.example.com/bucket/folder"}
 	}
-	return &Store{o: o, core: minio.Core{Client: client}, patience: cmp.Or(o.Patience, defaultPatience)}, nil
+	return &Store{o: o, core: minio.Core{Client: client}, creds: creds, patience: cmp.Or(o.Patience, defaultPatience)}, nil
 }
 
 func location(o Options) string {
@@ -249,6 +255,11 @@ func (s *Store) trouble(ctx context.Context, op, name string, err error) error {
 	op = fmt.Sprintf("%s %s", op, s.url(name))
 	hint := ""
 	switch answer := minio.ToErrorResponse(err); {
+	case errors.As(err, new(noCredentials)):
+		return unknown(op, err)
+	case answer.Code == "ExpiredToken":
+		s.creds.Expire() // there may be new ones already
+		return unknown(op, err)
 	case answer.Code == minio.NoSuchKey || answer.StatusCode == http.StatusNotFound && answer.Code != minio.NoSuchBucket:
 		return fmt.Errorf("%s: %w", op, store.ErrNotFound)
 	case answer.StatusCode == http.StatusPreconditionFailed:
@@ -261,7 +272,7 @@ func (s *Store) trouble(ctx context.Context, op, name string, err error) error {
 		hint = "the service must heed If-None-Match: use another one, or a later version of it"
 	case answer.StatusCode == http.StatusForbidden:
 		err = errors.Join(err, fs.ErrPermission)
-		hint = "look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or credentials_file, and what the service lets them do"
+		hint = "look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, at credentials_file or the machine's role, and what the service lets them do"
 	case answer.StatusCode == http.StatusInsufficientStorage:
 		hint = "the service is full: make room there, for example with `lockstep backups forget` and `lockstep repository prune`"
 	default:
