@@ -53,10 +53,11 @@ type RunOpened struct {
 const (
 	ResourceClaim   = "claim"
 	ResourceSSHUser = "ssh-user"
+	ResourceSidecar = "sidecar"
 )
 
 // Resource is something of ours outside of the orchestrator: an SSH user, a
-// claim with its launcher folder.
+// claim with its launcher folder, a sidecar.
 type Resource struct {
 	Kind     string     `json:"kind"`
 	Instance InstanceID `json:"instance,omitempty"`

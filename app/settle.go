@@ -133,14 +133,14 @@ func (a *App) settleRun(ctx context.Context, id lockstep.RunID, giveUp bool) err
 	}
 	r := a.running(src, run)
 	defer a.forgetInbox(id)
-	left := leftUsers(run) // before this recovery makes its own
+	left := leftBySource(run) // before this recovery makes its own
 	resolved, all, err := r.resolveDead(ctx, giveUp)
 	if err != nil {
 		return notFound(run, changed, err)
 	}
 	s := r.openSession(ctx, resolved, nil) // no size is estimated any more
 	defer s.close(ctx)
-	defer r.removeUsers(ctx, s, left, all)
+	defer r.removeLeft(ctx, s, left, all)
 	faultpoint.Hit("app.settle.before")
 	// The term is durable before any instance learns of it: whoever comes after
 	// a recovery that dies here takes a higher one.
@@ -185,20 +185,21 @@ func notFound(run *lockstep.Run, changed string, err error) error {
 	return &lockstep.Error{Err: err, Hint: "if that is gone for good, `lockstep cleanup " + run.Opened.Deployment + " --take-over` gives the run up"}
 }
 
-// leftUsers are the SSH users that a dead orchestrator left of a run.
-func leftUsers(run *lockstep.Run) []lockstep.Resource {
+// leftBySource are the remote resources that the source of a run made, and that a dead
+// orchestrator left: SSH users and sidecars.
+func leftBySource(run *lockstep.Run) []lockstep.Resource {
 	var left []lockstep.Resource
 	for _, x := range run.Resources {
-		if x.Kind == lockstep.ResourceSSHUser {
+		if x.Kind == lockstep.ResourceSSHUser || x.Kind == lockstep.ResourceSidecar {
 			left = append(left, x)
 		}
 	}
 	return left
 }
 
-// removeUsers removes them. It comes last: unlocking does not wait for it, and
+// removeLeft removes them. It comes last: unlocking does not wait for it, and
 // its failure is not a failure of the recovery.
-func (r *running) removeUsers(ctx context.Context, s *session, left []lockstep.Resource, now *source.Resolved) {
+func (r *running) removeLeft(ctx context.Context, s *session, left []lockstep.Resource, now *source.Resolved) {
 	remover, ok := r.src.(source.Remover)
 	if !ok || len(left) == 0 || s.left {
 		return
@@ -213,7 +214,7 @@ func (r *running) removeUsers(ctx context.Context, s *session, left []lockstep.R
 	if err != nil && r.run.Ending == nil {
 		facts = append(facts, lockstep.Noted{Level: "warn", Message: err.Error()})
 	}
-	_ = r.note(ctx, facts...) // a user that the journal names and that is gone harms nobody
+	_ = r.note(ctx, facts...) // one that the journal names and that is gone harms nobody
 }
 
 // reclaim claims every instance again under the run's new term, and tells which

@@ -16,6 +16,8 @@ type Docker struct {
 	SSH *SSH
 	// User is the user that commands run as in containers.
 	User string
+	// SidecarImage is the image of the sidecars that containers without a shell get, or "".
+	SidecarImage string
 	// At most one of Project and Label is set; without, containers are listed.
 	Project  string
 	Services []string // of the project, those that count; none is all
@@ -33,6 +35,7 @@ type fileDocker struct {
 	KeyFile  path             `key:"key_file" example:"key.pem" doc:"its key"`
 	SSH      section[fileSSH] `key:"ssh" example:"{identity_file: id_ed25519, known_hosts: known_hosts}" doc:"how the machine of an ssh:// engine is logged in to; what is not said here is taken from ~/.ssh/config"`
 	User     text             `key:"user" example:"postgres" doc:"user that commands run as in containers. The default is root"`
+	Sidecar  text             `key:"sidecar_image" example:"\"debian:12\"" doc:"for containers whose image has no shell: the image of a sidecar that each run makes beside every one of them, and in which scripts run. The engine must have it; nothing is pulled"`
 	Project  text             `key:"project" example:"shop" doc:"the containers of this Compose project: a service is a group, a container's number its index"`
 	Services list[text]       `key:"services" example:"[db, web]" doc:"of the project, only these services. The default is all, or in a group the one of its name"`
 	Label    text             `key:"label" example:"\"backup=shop\"" doc:"the containers with this label: KEY or KEY=VALUE. Their labels lockstep.group and lockstep.index say where they belong"`
@@ -43,7 +46,7 @@ type fileDocker struct {
 func (f fileDocker) build(d *decoder, at position, group text) *Docker {
 	out := &Docker{
 		Host: f.Host.value, CAFile: f.CAFile.value, CertFile: f.CertFile.value, KeyFile: f.KeyFile.value,
-		User: f.User.or("root"), Project: f.Project.value, Label: f.Label.value,
+		User: f.User.or("root"), SidecarImage: f.Sidecar.value, Project: f.Project.value, Label: f.Label.value,
 	}
 	switch {
 	case f.Host.set && f.Context.set:
@@ -56,7 +59,15 @@ func (f fileDocker) build(d *decoder, at position, group text) *Docker {
 	if strings.HasPrefix(out.User, "-") || strings.ContainsAny(out.User, " \t\n") {
 		d.problem(f.User.at, "user %q is not a user name; write for example: user: postgres", out.User)
 	}
+	if f.Sidecar.set && !isImage(f.Sidecar.value) {
+		d.problem(f.Sidecar.at, "%q is not the name of an image; write for example: sidecar_image: debian:12", f.Sidecar.value)
+	}
 	return out
+}
+
+// isImage reports whether a text may be the name of an image, which engines check closer.
+func isImage(name string) bool {
+	return name != "" && !strings.HasPrefix(name, "-") && !strings.ContainsAny(name, " \t\n")
 }
 
 // engine checks the address, which the adapter checks closer.
@@ -114,6 +125,7 @@ func (k *Docker) show() *shown {
 	}
 	return m.
 		add("user", k.User).
+		addSet("sidecar_image", k.SidecarImage).
 		addSet("project", k.Project).
 		addSet("services", k.Services).
 		addSet("label", k.Label)

@@ -25,7 +25,7 @@ deployments:
     instance_groups:
     - {name: db, ssh: {user: root, config_file: none}, instances: [{id: "0", host: db1}]}
     - {name: cache, docker: {host: "tcp://10.0.0.6:2376", ca_cert_file: c, cert_file: d, key_file: k, label: cache}}
-    - {name: queue, docker: {project: other}}
+    - {name: queue, docker: {project: other, sidecar_image: "debian:12"}}
 `
 
 func TestContainers(t *testing.T) {
@@ -53,9 +53,11 @@ func TestContainers(t *testing.T) {
 			k.Host, k.Label = "tcp://10.0.0.6:2376", "cache"
 			k.CAFile, k.CertFile, k.KeyFile = "/etc/x/c", "/etc/x/d", "/etc/x/k"
 		})},
-		"a group of a project": {mixed.Groups[2].Docker, engine(func(k *Docker) { k.Project, k.Services = "other", []string{"queue"} })},
-		"sources":              {[]string{far.Source(), mixed.Source(), one.Source()}, []string{"docker", "mixed", "docker"}},
-		"locations":            {mixed.Locations.Claim + " " + mixed.Locations.Launcher, "/var/lib/lockstep/claim /var/lib/lockstep/run"},
+		"a group of a project": {mixed.Groups[2].Docker, engine(func(k *Docker) {
+			k.Project, k.Services, k.SidecarImage = "other", []string{"queue"}, "debian:12"
+		})},
+		"sources":   {[]string{far.Source(), mixed.Source(), one.Source()}, []string{"docker", "mixed", "docker"}},
+		"locations": {mixed.Locations.Claim + " " + mixed.Locations.Launcher, "/var/lib/lockstep/claim /var/lib/lockstep/run"},
 	} {
 		if diff := cmp.Diff(x.want, x.got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

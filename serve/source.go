@@ -158,7 +158,7 @@ func containersOf(file string, d config.Deployment) docker.Specification {
 	s := docker.Specification{
 		Name: d.Name, File: file, Identity: d.Identity, Locations: d.Locations, Jobs: overridesOf(d), Limits: limitsOf(d),
 		Engine: engine.Config{Host: k.Host, CAFile: k.CAFile, CertFile: k.CertFile, KeyFile: k.KeyFile},
-		User:   k.User, Project: k.Project, Services: k.Services, Label: k.Label,
+		User:   k.User, SidecarImage: k.SidecarImage, Project: k.Project, Services: k.Services, Label: k.Label,
 	}
 	if k.SSH != nil {
 		s.SSH = sshConfigOf(k.SSH)

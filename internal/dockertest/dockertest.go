@@ -77,9 +77,15 @@ func Start(t testing.TB, name string, args ...string) string {
 // Run starts a container as Start does, with a first process of the caller's.
 func Run(t testing.TB, name string, command []string, args ...string) string {
 	t.Helper()
+	return RunImage(t, Image(t), name, command, args...)
+}
+
+// RunImage starts a container as Run does, of another image.
+func RunImage(t testing.TB, image, name string, command []string, args ...string) string {
+	t.Helper()
 	name = fmt.Sprintf("%s-%s-%s", Label(t), name, strings.ToLower(rand.Text()[:6]))
 	words := append([]string{"run", "--detach", "--init", "--name", name, "--label", Label(t)}, args...)
-	Docker(t, append(append(words, Image(t)), command...)...)
+	Docker(t, append(append(words, image), command...)...)
 	t.Cleanup(func() { _, _ = Try(t, "", "rm", "--force", "--volumes", name) })
 	return name
 }

@@ -167,8 +167,11 @@ func (s *Source) Remove(ctx context.Context, left []lockstep.Resource, now *sour
 	users := map[login][]lockstep.Resource{}
 	var errs []error
 	for _, x := range left {
+		if x.Kind != lockstep.ResourceSSHUser {
+			continue
+		}
 		group, _, ok := cutInstance(x.Instance)
-		if x.Kind != lockstep.ResourceSSHUser || !ok || !ourUser(x.Name) {
+		if !ok || !ourUser(x.Name) {
 			errs = append(errs, fmt.Errorf("remove SSH user: %+v is none of a deployment of a director", x))
 			continue
 		}

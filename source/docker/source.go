@@ -24,8 +24,9 @@ import (
 type Source struct{ spec Specification }
 
 var (
-	_ source.Lister = (*Source)(nil)
-	_ source.Placer = (*Source)(nil)
+	_ source.Lister  = (*Source)(nil)
+	_ source.Placer  = (*Source)(nil)
+	_ source.Remover = (*Source)(nil)
 )
 
 // New makes a source. It contacts nothing; an error, of KindInvalid, is about
@@ -174,11 +175,11 @@ func listed(found []found) []source.Listing {
 }
 
 // Resolve asks the engine for the containers and opens a target in each, without
-// running anything there. Nothing is tracked, because nothing is made. One that
-// does not run, or is not there, is an instance that cannot be reached; so are all
-// that are listed where the engine does not answer, which keeps nobody from
+// running anything there. Sidecars alone are tracked; each is made when it is first
+// needed. One that does not run, or is not there, is an instance that cannot be reached;
+// so are all that are listed where the engine does not answer, which keeps nobody from
 // unlocking what is elsewhere.
-func (s *Source) Resolve(ctx context.Context, _ source.Tracker) (*source.Resolved, error) {
+func (s *Source) Resolve(ctx context.Context, track source.Tracker) (*source.Resolved, error) {
 	w, err := s.open()
 	if err != nil {
 		return nil, err
@@ -195,27 +196,48 @@ func (s *Source) Resolve(ctx context.Context, _ source.Tracker) (*source.Resolve
 		Name: info.Name, Key: info.Key, Locations: s.spec.Locations, Listed: listed(found),
 		Overrides: source.Overrides{Jobs: s.spec.Jobs, Apply: s.spec.Limits.Apply},
 	}
+	sidecars, err := s.sidecars(ctx, w.Engine, found, track)
+	if err != nil {
+		return nil, errors.Join(err, w.close())
+	}
 	unfit, keeps := unfit(found, s.spec.Locations)
 	place := s.place(ctx, w.Engine, unasked == nil)
 	user, _, _ := strings.Cut(s.spec.User, ":")
 	root := user == "root" || user == "0"
 	for i, f := range found {
 		r.Instances = append(r.Instances, source.Instance{
-			Group: f.group, ID: f.id, Index: f.index, Address: f.container, Target: w.Container(f.container, s.spec.User),
+			Group: f.group, ID: f.id, Index: f.index, Address: f.container, Target: s.target(w.Engine, sidecars, i, f),
 			Bootstrap: i == 0 || found[i-1].group != f.group, Root: root, Unfit: cmp.Or(unasked, unfit[i]),
 			Machine: f.summary.ID, Keeps: onEngine(place, keeps[i]),
 			Scripts: scriptsOf(f),
 		})
 	}
-	release := sync.OnceValue(func() error {
-		var errs []error
-		for _, in := range r.Instances {
-			errs = append(errs, in.Target.Close())
-		}
-		return errors.Join(append(errs, w.close())...)
-	})
-	r.Release = func(context.Context) error { return release() }
+	var once sync.Once
+	var failed error
+	r.Release = func(ctx context.Context) error {
+		once.Do(func() { failed = release(ctx, w, r.Instances, sidecars, track) })
+		return failed
+	}
 	return r, nil
+}
+
+// target is how an instance is reached: in a sidecar, where they have some, else in its
+// container.
+func (s *Source) target(engine *docker.Engine, sidecars []sidecar, i int, f found) target.Target {
+	if sidecars != nil {
+		return sidecars[i].Sidecar
+	}
+	return engine.Container(f.container, s.spec.User)
+}
+
+// release closes targets, and removes their sidecars.
+func release(ctx context.Context, w *way, instances []source.Instance, sidecars []sidecar, track source.Tracker) error {
+	var errs []error
+	for _, in := range instances {
+		errs = append(errs, in.Target.Close())
+	}
+	errs = append(errs, removeAll(ctx, sidecars, track))
+	return errors.Join(append(errs, w.close())...)
 }
 
 // place tells the engine from every other, whatever address it is reached by: by the

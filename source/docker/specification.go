@@ -25,6 +25,9 @@ type Specification struct {
 	SSH *ssh.Config `json:"ssh,omitempty"`
 	// User is the user that commands run as in containers; "" is root.
 	User string `json:"user,omitempty"`
+	// SidecarImage, if not "", is the image of a sidecar that a run makes beside each of
+	// the containers, because theirs has no shell. The engine must have it.
+	SidecarImage string `json:"sidecar_image,omitempty"`
 
 	// Exactly one of Project, Label and Instances says which containers.
 	//

@@ -19,9 +19,10 @@ import (
 type Source struct{ parts []source.Source }
 
 var (
-	_ source.Lister = (*Source)(nil)
-	_ source.Partly = (*Source)(nil)
-	_ source.Placer = (*Source)(nil)
+	_ source.Lister  = (*Source)(nil)
+	_ source.Partly  = (*Source)(nil)
+	_ source.Placer  = (*Source)(nil)
+	_ source.Remover = (*Source)(nil)
 )
 
 // New joins parts that have the same Info but for its Source, the same
@@ -167,6 +168,18 @@ func (s *Source) ListPartly(ctx context.Context) ([]source.Listing, error) {
 		return err
 	})
 	return slices.Concat(lists...), err
+}
+
+// Remove implements source.Remover: each part removes what it has made.
+func (s *Source) Remove(ctx context.Context, left []lockstep.Resource, now *source.Resolved) (gone []lockstep.Resource, err error) {
+	removed := make([][]lockstep.Resource, len(s.parts))
+	err = s.each(func(i int, p source.Source) (err error) {
+		if remover, ok := p.(source.Remover); ok {
+			removed[i], err = remover.Remove(ctx, left, now)
+		}
+		return err
+	})
+	return slices.Concat(removed...), err
 }
 
 // each calls do for all parts at once and joins the errors in their order.

@@ -152,3 +152,37 @@ func TestTwoDeployments(t *testing.T) {
 		t.Error("nothing was joined")
 	}
 }
+
+// remover is a part that makes something on its instances.
+type remover struct {
+	*part
+	kind string
+}
+
+func (r remover) Remove(_ context.Context, left []lockstep.Resource, _ *source.Resolved) (gone []lockstep.Resource, err error) {
+	for _, x := range left {
+		if x.Kind == r.kind {
+			gone = append(gone, x)
+		}
+	}
+	return gone, r.fails
+}
+
+// TestRemove: each part that makes something removes it, also beside one that cannot.
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	a, b := pair()
+	c := &part{key: "k", reach: "other", fails: errors.New("no engine answers")}
+	s, err := New(a, remover{b, "sidecar"}, remover{c, "ssh-user"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := []lockstep.Resource{{Kind: "claim", Name: "x"}, {Kind: "sidecar", Name: "y"}}
+	gone, err := s.Remove(t.Context(), left, nil)
+	if diff := cmp.Diff(left[1:], gone); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if err == nil || !strings.Contains(err.Error(), "no engine answers") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -3,9 +3,12 @@
 package docker_test
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"lockstep"
 	"lockstep/internal/dockertest"
@@ -83,5 +86,85 @@ func TestNotStarted(t *testing.T) {
 	exit, err := open(t, "unix:///lockstep-nobody.sock", bare).Run(t.Context(), "true", target.Streams{})
 	if !errors.Is(err, target.ErrNotStarted) || !strings.Contains(lockstep.HintOf(err), "is the engine up") {
 		t.Errorf("no engine: got %v, %v, hint %q", exit, err, lockstep.HintOf(err))
+	}
+}
+
+// beside is a sidecar beside a container, which goes with the test.
+func beside(t *testing.T, name, container string) *docker.Sidecar {
+	t.Helper()
+	engine, err := docker.Open(docker.Config{Host: "unix://" + dockertest.Socket}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = engine.Close() })
+	s := engine.Sidecar(name+"-"+strings.ToLower(rand.Text()[:8]), container, dockertest.Image(t), "0")
+	t.Cleanup(func() {
+		if err := s.Remove(context.Background()); err != nil {
+			t.Errorf("remove the sidecar: %v", err)
+		}
+	})
+	return s
+}
+
+// TestSidecar: a sidecar is a target like any other, and made anew where the container
+// beside it restarts.
+func TestSidecar(t *testing.T) {
+	t.Parallel()
+	container := dockertest.RunImage(t, dockertest.NoShell(t), "beside", []string{"/noshell"}, "--volume", "/data")
+	targettest.Run(t, func(t *testing.T) target.Target { return beside(t, "sidecar", container) }, "KILL", "TERM", "INT")
+	targettest.Killed(t, true, func(t *testing.T) (target.Target, func()) {
+		return beside(t, "sidecar", container), func() { dockertest.Docker(t, "restart", "--time", "0", container) }
+	})
+}
+
+// TestSidecarGoes: one in which nothing runs goes by itself; a process in it keeps it.
+func TestSidecarGoes(t *testing.T) {
+	t.Parallel()
+	container := dockertest.RunImage(t, dockertest.NoShell(t), "goes", []string{"/noshell"}, "--volume", "/data")
+	s := beside(t, "goes", container)
+	s.GoAfter(3 * time.Second)
+	if exit, err := s.Run(t.Context(), "setsid -f sleep 8", target.Streams{}); err != nil || !exit.OK() {
+		t.Fatalf("got %v, %v", exit, err)
+	}
+	there := func() bool {
+		return dockertest.Docker(t, "ps", "--all", "--quiet", "--filter", "label=lockstep.sidecar="+container) != ""
+	}
+	begun := time.Now()
+	for there() {
+		if time.Since(begun) > time.Minute {
+			t.Fatal("it does not go")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if took := time.Since(begun); took < 7*time.Second {
+		t.Errorf("it has gone after %v, under a process that ran in it", took)
+	}
+}
+
+// TestSidecarNotStarted: where no sidecar can be made nothing has run, and what to do is
+// said. What is not one is not removed.
+func TestSidecarNotStarted(t *testing.T) {
+	t.Parallel()
+	stopped := dockertest.Start(t, "stopped")
+	dockertest.Docker(t, "kill", stopped)
+	for container, hint := range map[string]string{"lockstep-nobody": "docker start", stopped: "docker start"} {
+		exit, err := beside(t, "none", container).Run(t.Context(), "true", target.Streams{})
+		if !errors.Is(err, target.ErrNotStarted) || !errors.Is(err, target.ErrUnreachable) || errors.Is(err, target.ErrLost) {
+			t.Errorf("%s: got %v, %v; want ErrNotStarted, not reached", container, exit, err)
+		}
+		if !strings.Contains(lockstep.HintOf(err), hint) {
+			t.Errorf("%s: %v: the hint %q does not say %q", container, err, lockstep.HintOf(err), hint)
+		}
+	}
+	engine, err := docker.Open(docker.Config{Host: "unix://" + dockertest.Socket}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	if err := engine.RemoveSidecar(t.Context(), stopped); lockstep.KindOf(err) != lockstep.KindRefused {
+		t.Errorf("removing a container that is not a sidecar: %v", err)
+	}
+	if err := engine.RemoveSidecar(t.Context(), "lockstep-nobody"); err != nil {
+		t.Errorf("removing one that is not there: %v", err)
 	}
 }

@@ -188,7 +188,7 @@ func (t *Target) failed(sentinel, err error) error {
 		e.Kind = lockstep.KindConflict
 		e.Hint = fmt.Sprintf("bring it up (docker start %s, docker unpause %s), or leave it out of the deployment", t.name, t.name)
 	case strings.Contains(text, `/bin/sh`) && strings.Contains(text, "no such file"):
-		e.Hint = "its image has no shell, which runs the scripts: use an image that has one, or leave the container out of the deployment"
+		e.Hint = "its image has no shell, which runs the scripts: name an image that has one in sidecar_image (docker: {sidecar_image: debian:12}), or leave the container out of the deployment"
 	case errors.Is(err, context.Canceled) || errors.Is(err, errClosed):
 	default:
 		e.Hint = lockstep.HintOf(t.engine.Explain("", err))

@@ -93,4 +93,29 @@ var containerMutants = []mutant{
 		Why: "a job is never backed up, and nobody is told",
 		Old: "	if err := bringable(resolved); err != nil && !o.Cleanup {\n", New: "	if err := bringable(resolved); err != nil && false {\n",
 	},
+	{
+		Name: "containers: a sidecar's volumes have no names", File: "target/docker/sidecar.go", Test: "./target/docker -run MountsOfSidecar",
+		Why: "a sidecar that goes takes the data of a container along that is being replaced",
+		Old: "			out.Source = m.Name\n", New: "			out.Source = \"\"\n",
+	},
+	{
+		Name: "containers: what is not a sidecar is removed", File: "target/docker/sidecar.go", Test: "./target/docker -run RemoveSidecar",
+		Why: "a journal that somebody changed removes any container",
+		Old: "	case is.Container.Config == nil || is.Container.Config.Labels[labelSidecar] == \"\":\n", New: "	case is.Container.Config == nil:\n",
+	},
+	{
+		Name: "containers: a sidecar is made before it is in the journal", File: "source/docker/sidecar.go", Test: "./source/docker -run SidecarsAreTracked",
+		Why: "an orchestrator that is killed leaves a sidecar of which nobody knows",
+		Old: "		if err := track.Acquiring(ctx, all[i].resource); err != nil {\n", New: "		if err := error(nil); err != nil {\n",
+	},
+	{
+		Name: "containers: any name is that of a sidecar", File: "source/docker/sidecar.go", Test: "./source/docker -run RemovePassesOver",
+		Why: "a journal that somebody changed has any container looked at",
+		Old: "	return ok && len(digits) == 16 && strings.Trim(digits, \"0123456789abcdef\") == \"\"\n", New: "	return ok && digits != \"\" || name != \"\"\n",
+	},
+	{
+		Name: "containers: sidecars of other engines", File: "source/docker/sidecar.go", Test: "./source/docker -run RemovePassesOver",
+		Why: "a sidecar is said to be gone that runs on another engine",
+		Old: "		if x.Kind == lockstep.ResourceSidecar && x.Reach == s.spec.Engine.Host && ourSidecar(x.Name) {\n", New: "		if x.Kind == lockstep.ResourceSidecar && ourSidecar(x.Name) {\n",
+	},
 }
