@@ -136,7 +136,7 @@ func neededOf(t *testing.T, path string) func(name string, at int) bool {
 		t.Fatal(err)
 	}
 	where := map[string][]format.Blob{}
-	for h := range used {
+	for h := range used.All() {
 		pack, b, ok := v.Where(h)
 		if !ok {
 			t.Fatal(h)

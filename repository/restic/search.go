@@ -45,7 +45,7 @@ func findDamage(ctx context.Context, v *vault.Vault, tree format.ID) error {
 		return err
 	}
 	defer release()
-	s := &search{ctx: ctx, vault: v, seen: map[format.Handle]bool{}}
+	s := &search{ctx: ctx, vault: v, seen: v.NewSet()}
 	return errors.Join(s.run(tree), v.KeepRotten(ctx))
 }
 
@@ -53,7 +53,7 @@ func findDamage(ctx context.Context, v *vault.Vault, tree format.ID) error {
 type search struct {
 	ctx   context.Context
 	vault *vault.Vault
-	seen  map[format.Handle]bool
+	seen  *vault.Set
 	next  []format.Handle // to be opened
 	size  int             // of their content
 	lost  bool            // a tree could not be read
@@ -76,12 +76,8 @@ func (s *search) run(root format.ID) error {
 // tree opens all below a tree, which is at that path.
 func (s *search) tree(id format.ID, at string) error {
 	h := format.Handle{ID: id, Kind: format.Tree}
-	if s.seen[h] {
-		return nil
-	}
-	s.seen[h] = true
-	if _, _, known := s.vault.Where(h); !known {
-		s.lost = true
+	if first, known := s.first(h); !known || !first {
+		s.lost = s.lost || !known
 		return nil
 	}
 	var below []format.Node
@@ -106,6 +102,17 @@ func (s *search) tree(id format.ID, at string) error {
 		}
 	}
 	return nil
+}
+
+// first reports whether a blob is come by for the first time, and whether an index knows
+// it. Where the index was replaced some are opened once more, no worse.
+func (s *search) first(h format.Handle) (first, known bool) {
+	first, err := s.seen.Add(h)
+	if errors.Is(err, vault.ErrReplaced) {
+		s.seen = s.vault.NewSet()
+		first, err = s.seen.Add(h)
+	}
+	return first, err == nil
 }
 
 func (s *search) content(n format.Node) error {
@@ -148,14 +155,10 @@ func (s *search) recipe(n format.Node) error {
 // blob has a blob opened, sooner or later. One that no index knows is stored again
 // in any case.
 func (s *search) blob(h format.Handle) error {
-	if s.seen[h] {
+	if first, known := s.first(h); !known || !first {
 		return nil
 	}
-	s.seen[h] = true
-	_, b, known := s.vault.Where(h)
-	if !known {
-		return nil
-	}
+	_, b, _ := s.vault.Where(h)
 	s.next, s.size = append(s.next, h), s.size+b.Size()
 	if s.size < batchBytes && len(s.next) < batchSteps {
 		return nil

@@ -263,6 +263,31 @@ var spillMutants = []mutant{
 		Old: "		s.creds.Expire() // there may be new ones already\n", New: "",
 	},
 	{
+		Name: "restic: what is needed is told by the numbers of another index", File: "repository/restic/vault/set.go", Test: "./repository/restic/vault -run TestASet",
+		Why: "a prune removes what a backup needs",
+		Old: "		if len(s.bits[format.Data])+len(s.bits[format.Tree]) > 0 {", New: "		if false {",
+	},
+	{
+		Name: "restic: what a prune is about to remove counts as stored", File: "repository/restic/vault/index.go", Test: "./repository/restic -run Prune",
+		Why: "blobs are gone with the pack that they are moved out of",
+		Old: "!x.bad[p.pack] && !x.leaving[p.pack] &&", New: "!x.bad[p.pack] &&",
+	},
+	{
+		Name: "restic: a prune goes on where an index cannot be read", File: "repository/restic/vault/prune_look.go", Test: "./repository/restic/vault -run APruneNeedsAllIndexes",
+		Why: "packs that only that index knows are removed",
+		Old: "	return v.index.unread\n", New: "	return nil\n",
+	},
+	{
+		Name: "restic: an index has a second place of a blob no more", File: "repository/restic/vault/index.go", Test: "./repository/restic -run 'Stored|Prune|Twice|Heal|Rotten'",
+		Why: "a blob that was stored again is read where it is rotten",
+		Old: "		x.others[h] = append(x.others[h], at)\n", New: "",
+	},
+	{
+		Name: "restic: a blob is not found behind another of its slot", File: "repository/restic/vault/table.go", Test: "./repository/restic/vault -run TestATable",
+		Why: "what is stored is stored again, or called missing",
+		Old: "	for t.slots[i] != 0 {", New: "	for false {",
+	},
+	{
 		Name: "s3: each request waits anew for a service that is away", File: "repository/restic/store/s3/patience.go", Test: "./repository/restic/store/s3 -run TestPatience",
 		Why: "a backup whose service is gone takes two minutes for each of what it tidies up",
 		Old: "			s.answered.Store(false) // one is waited for once, not by each request anew\n", New: "",

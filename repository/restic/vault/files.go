@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"lockstep/repository"
 	"lockstep/repository/restic/format"
@@ -118,20 +120,34 @@ func (v *Vault) list(ctx context.Context, folder string) (map[format.ID]int64, e
 	return ids, nil
 }
 
-// loadFiles loads files, several at once, and hands each to use, one at a time.
-func (v *Vault) loadFiles(ctx context.Context, folder string, ids []format.ID, use func(format.ID, []byte, error) error) error {
-	group, ctx := errgroup.WithContext(ctx)
+// loadAtOnce bounds the bytes of files that are loaded at once, as they are stored: read,
+// they may take ten times as much.
+const loadAtOnce = 4 << 20
+
+// loadFiles loads files of those sizes, several at once, and hands each to use, one at a
+// time.
+func (v *Vault) loadFiles(parent context.Context, folder string, sizes map[format.ID]int64, use func(format.ID, []byte, error) error) error {
+	group, ctx := errgroup.WithContext(parent)
 	group.SetLimit(4 * workers())
+	memory := semaphore.NewWeighted(loadAtOnce)
 	var mu sync.Mutex
-	for _, id := range ids {
+	for id, size := range maps.Clone(sizes) { // use may take out of them
+		size := min(max(size, 0), loadAtOnce)
+		if memory.Acquire(ctx, size) != nil {
+			break
+		}
 		group.Go(func() error {
+			defer memory.Release(size)
 			b, err := v.loadFile(ctx, folder, id)
 			mu.Lock()
 			defer mu.Unlock()
 			return use(id, b, err)
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(parent)
 }
 
 // Note is a small sealed file of ours that is not named by its content but by

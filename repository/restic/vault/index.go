@@ -17,10 +17,14 @@ type index struct {
 	files map[format.ID]bool // the index files that are in it, and those that we saved of it
 	packs []format.ID
 	sizes []int64              // of packs, as their blobs add up
+	heads []uint32             // the part of it that is no blob's
 	known map[format.ID]uint32 // place in packs
-	blobs [2]map[format.ID]place
+	blobs [2]table             // by kind
 	// others are the further places of blobs that are in several packs.
 	others map[format.Handle][]place
+	// leaving are packs that a prune is about to remove: what is stored again takes its
+	// place from what was there.
+	leaving map[uint32]bool
 	// bad are packs that are missing or have another size, rotten are blobs that
 	// could not be opened. They do not count as stored, and are read only where
 	// there is nothing better.
@@ -37,14 +41,11 @@ type spot struct {
 	pack uint32
 }
 
-// place is where one blob is: 16 bytes, for there may be many millions.
-type place struct{ pack, offset, length, plain uint32 }
-
 func newIndex() *index {
 	return &index{
 		files: map[format.ID]bool{}, known: map[format.ID]uint32{},
-		blobs: [2]map[format.ID]place{{}, {}}, others: map[format.Handle][]place{},
-		bad: map[uint32]bool{}, rotten: map[spot]bool{}, noted: map[spot]bool{},
+		others: map[format.Handle][]place{},
+		bad:    map[uint32]bool{}, rotten: map[spot]bool{}, noted: map[spot]bool{},
 	}
 }
 
@@ -52,7 +53,7 @@ func (x *index) add(p format.PackBlobs) {
 	n, ok := x.known[p.ID]
 	if !ok {
 		n = uint32(len(x.packs))
-		x.packs, x.sizes = append(x.packs, p.ID), append(x.sizes, sizeOf(p.Blobs))
+		x.packs, x.sizes, x.heads = append(x.packs, p.ID), append(x.sizes, sizeOf(p.Blobs)), append(x.heads, uint32(format.HeaderSize(p.Blobs)))
 		x.known[p.ID] = n
 	}
 	for _, b := range p.Blobs {
@@ -61,26 +62,36 @@ func (x *index) add(p format.PackBlobs) {
 }
 
 func (x *index) put(h format.Handle, at place) {
-	first, ok := x.blobs[h.Kind][h.ID]
-	switch {
-	case !ok:
-		x.blobs[h.Kind][h.ID] = at
-	case first.pack != at.pack && !slices.ContainsFunc(x.others[h], func(p place) bool { return p.pack == at.pack }):
+	n, ok := x.blobs[h.Kind].find(h.ID)
+	if !ok {
+		x.blobs[h.Kind].add(h.ID, at)
+		return
+	}
+	switch first := &x.blobs[h.Kind].at(n).place; {
+	case x.leaving[first.pack]:
+		*first = at
+	case *first != at && !slices.Contains(x.others[h], at):
 		x.others[h] = append(x.others[h], at)
 	}
 }
 
+// places are all places of a blob, the first of which is that one.
+func (x *index) places(h format.Handle, first place) []place {
+	return append([]place{first}, x.others[h]...)
+}
+
 // at is the best place of a blob. good: as far as is known it can be read there.
 func (x *index) at(h format.Handle) (p place, good, ok bool) {
-	first, ok := x.blobs[h.Kind][h.ID]
+	n, ok := x.blobs[h.Kind].find(h.ID)
 	if !ok {
-		return first, false, false
+		return p, false, false
 	}
+	first := x.blobs[h.Kind].at(n).place
 	for i := -1; i < len(x.others[h]); i++ {
 		if p = first; i >= 0 {
 			p = x.others[h][i]
 		}
-		if !x.bad[p.pack] && !x.rotten[spot{h, p.pack}] {
+		if !x.bad[p.pack] && !x.leaving[p.pack] && !x.rotten[spot{h, p.pack}] {
 			return p, true, true
 		}
 	}
@@ -98,7 +109,12 @@ func (x *index) find(h format.Handle) (pack format.ID, b format.Blob, ok bool) {
 	if !ok {
 		return pack, b, false
 	}
-	return x.packs[p.pack], format.Blob{ID: h.ID, Kind: h.Kind, Offset: p.offset, Length: p.length, Plain: p.plain}, true
+	return x.packs[p.pack], p.of(h), true
+}
+
+// of is the blob that lies there.
+func (p place) of(h format.Handle) format.Blob {
+	return format.Blob{ID: h.ID, Kind: h.Kind, Offset: p.offset, Length: p.length, Plain: p.plain}
 }
 
 // Refresh makes what is known of blobs what the index files, a listing of the
@@ -177,14 +193,15 @@ func (v *Vault) Trees() []format.Handle {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var all []format.Handle
-	for id := range v.index.blobs[format.Tree] {
-		all = append(all, format.Handle{ID: id, Kind: format.Tree})
+	for _, e := range v.index.blobs[format.Tree].all() {
+		all = append(all, format.Handle{ID: e.id, Kind: format.Tree})
 	}
 	return all
 }
 
 // readIndexes reads the index files that were not read. Where one that was is
-// gone, somebody has pruned: all are read anew.
+// gone, somebody has pruned: all are read anew. What each says is taken in as it comes,
+// for all of them are as large as the index.
 func (v *Vault) readIndexes(ctx context.Context) error {
 	there, err := v.list(ctx, indexDir)
 	if err != nil {
@@ -194,16 +211,15 @@ func (v *Vault) readIndexes(ctx context.Context) error {
 	if len(there) == 0 && whole {
 		return nil
 	}
-	var loaded []format.Index
 	var unread error
-	err = v.loadFiles(ctx, indexDir, slices.Collect(maps.Keys(there)), func(id format.ID, b []byte, err error) error {
+	err = v.loadFiles(ctx, indexDir, there, func(id format.ID, b []byte, err error) error {
 		var parsed format.Index
 		if err == nil {
 			parsed, err = format.ParseIndex(b)
 		}
 		switch {
 		case err == nil:
-			loaded = append(loaded, parsed)
+			v.addTo(x, parsed.Packs)
 		case repository.Damage(err): // what only it knows is missing, no more
 			unread = errors.Join(unread, damagedIndex(id, err))
 			delete(there, id)
@@ -217,11 +233,6 @@ func (v *Vault) readIndexes(ctx context.Context) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, l := range loaded {
-		for _, p := range l.Packs {
-			x.add(p)
-		}
-	}
 	for _, p := range v.fresh {
 		x.add(p)
 	}
@@ -233,8 +244,17 @@ func (v *Vault) readIndexes(ctx context.Context) error {
 	return nil
 }
 
+// addTo adds packs to an index, which may be in use.
+func (v *Vault) addTo(x *index, packs []format.PackBlobs) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, p := range packs {
+		x.add(p)
+	}
+}
+
 // stillTrue gives what is known if every file that says it is there, or else an
-// empty index. What the index has is taken out of there.
+// empty index, which nobody uses yet. What the index has is taken out of there.
 func (v *Vault) stillTrue(there map[format.ID]int64) (x *index, whole bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -244,6 +264,9 @@ func (v *Vault) stillTrue(there map[format.ID]int64) (x *index, whole bool) {
 		}
 	}
 	maps.DeleteFunc(there, func(id format.ID, _ int64) bool { return v.index.files[id] })
+	if len(v.index.packs) == 0 { // packs of which nobody has looked whether they are there must not count
+		return newIndex(), true
+	}
 	return v.index, true
 }
 

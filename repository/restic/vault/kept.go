@@ -101,7 +101,7 @@ func (v *Vault) needed(ctx context.Context, tree format.ID) ([]string, error) {
 		return nil, err
 	}
 	packs := map[format.ID]bool{}
-	for h := range used {
+	for h := range used.All() {
 		pack, _, err := v.find(ctx, h)
 		if err != nil {
 			return nil, err

@@ -258,13 +258,9 @@ func (v *Vault) Locks(ctx context.Context) ([]HeldLock, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ids []format.ID
-	for id := range there {
-		ids = append(ids, id)
-	}
 	host, _ := format.Whoami()
 	var locks []HeldLock
-	err = v.loadFiles(ctx, locksDir, ids, func(id format.ID, b []byte, err error) error {
+	err = v.loadFiles(ctx, locksDir, there, func(id format.ID, b []byte, err error) error {
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}

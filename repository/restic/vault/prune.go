@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -65,36 +64,19 @@ func (v *Vault) Prune(ctx context.Context, begin func(lockstep.Pruning) error) (
 type pruner struct {
 	lockstep.Pruning
 	vault   *Vault
-	indexes map[format.ID]int64         // index files
-	packs   map[format.ID]int64         // pack files, with their sizes
-	blobs   map[format.ID][]format.Blob // of packs, by the indexes
-	used    map[format.Handle]bool
-	needed  map[format.ID]int64 // packs that are needed: bytes of needed blobs
-	home    map[format.Handle]format.ID
-	others  map[format.Handle][]wanted // further places of needed blobs
+	indexes []format.ID          // index files, all of which are in index
+	packs   map[format.ID]int64  // pack files, with their sizes
+	known   map[format.ID]uint32 // their numbers in index, of those that it has
+	index   *index               // guarded by vault.mu
+	used    *Set
+	needed  []int64 // of packs, by number: bytes of needed blobs
+	waste   []int64 // of packs, by number: bytes that nobody needs
+	// homes are the places of needed blobs that several packs have.
+	homes map[format.Handle]place
 	// retained are packs that cannot be removed before that time.
 	retained map[format.ID]time.Time
 
 	keep, rewrite, remove []format.ID
-}
-
-// Check says whether all that the snapshots need is there, without reading more
-// than trees and indexes.
-func (v *Vault) Check(ctx context.Context) error {
-	release, err := v.UseReading(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	p := &pruner{vault: v}
-	if err := p.look(ctx); err != nil {
-		hint := "check again"
-		if repository.Damage(err) {
-			hint = "`lockstep backups verify --all` says which backups it hurts; a copy of the repository may have what is missing"
-		}
-		return &lockstep.Error{Op: "check repository " + v.store.Location(), Err: err, Hint: hint}
-	}
-	return nil
 }
 
 // Stats counts packs and blobs.
@@ -110,104 +92,8 @@ func (v *Vault) Stats(ctx context.Context) (lockstep.RepositoryStats, error) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	s.Blobs = len(v.index.blobs[format.Data]) + len(v.index.blobs[format.Tree])
+	s.Blobs = int(v.index.blobs[format.Data].n) + int(v.index.blobs[format.Tree].n)
 	return s, err
-}
-
-// look finds out what is there and what is needed. Snapshots come first, packs
-// last: beside a check others may write, who do it in the other order.
-func (p *pruner) look(ctx context.Context) error {
-	snapshots, bad, err := p.vault.Snapshots(ctx)
-	for _, damage := range bad {
-		err = errors.Join(err, damage) // nobody knows what it needs
-	}
-	if err != nil {
-		return err
-	}
-	if p.indexes, err = p.vault.list(ctx, indexDir); err != nil {
-		return err
-	}
-	if err := p.readIndexes(ctx); err != nil {
-		return err
-	}
-	if p.packs, err = p.vault.list(ctx, dataDir); err != nil {
-		return err
-	}
-	if p.used, err = p.vault.Used(ctx, snapshots); err != nil {
-		return err
-	}
-	return p.place()
-}
-
-func (p *pruner) readIndexes(ctx context.Context) error {
-	p.blobs = map[format.ID][]format.Blob{}
-	return p.vault.loadFiles(ctx, indexDir, slices.Collect(maps.Keys(p.indexes)), func(id format.ID, b []byte, err error) error {
-		if err != nil {
-			return damagedIndex(id, err)
-		}
-		x, err := format.ParseIndex(b)
-		if err != nil {
-			return damagedIndex(id, err)
-		}
-		for _, pack := range x.Packs {
-			if _, ok := p.blobs[pack.ID]; !ok {
-				p.blobs[pack.ID] = pack.Blobs
-			}
-		}
-		return nil
-	})
-}
-
-// place says of each needed blob which pack gives it. Of several that are whole
-// it is the one with the lowest ID, so that the others may go.
-func (p *pruner) place() error {
-	p.home, p.needed = map[format.Handle]format.ID{}, map[format.ID]int64{}
-	p.others = map[format.Handle][]wanted{}
-	ids := slices.SortedFunc(maps.Keys(p.blobs), func(a, b format.ID) int { return slices.Compare(a[:], b[:]) })
-	for _, id := range ids {
-		if p.packs[id] != sizeOf(p.blobs[id]) {
-			continue
-		}
-		for _, b := range p.blobs[id] {
-			_, has := p.home[b.Handle()]
-			switch {
-			case !p.used[b.Handle()]:
-			case has:
-				p.others[b.Handle()] = append(p.others[b.Handle()], wanted{b, id, []int{0}})
-			default:
-				p.home[b.Handle()] = id
-				p.needed[id] += int64(b.Length)
-			}
-		}
-	}
-	for h := range p.used {
-		if _, ok := p.home[h]; !ok {
-			return fmt.Errorf("%w: %s is needed, and its pack is not listed or has not the size that it must have", repository.ErrCorrupt, h)
-		}
-	}
-	return nil
-}
-
-// choose makes of a blob that several packs have one its home that can be read:
-// another one may be what a backup stored anew because it could not.
-func (p *pruner) choose(ctx context.Context) error {
-	for h, others := range p.others {
-		first := slices.IndexFunc(p.blobs[p.home[h]], func(b format.Blob) bool { return b.Handle() == h })
-		places := append([]wanted{{p.blobs[p.home[h]][first], p.home[h], []int{0}}}, others...)
-		for _, w := range places {
-			err := p.vault.read(ctx, []wanted{w}, make([][]byte, 1))
-			if err == nil {
-				p.needed[p.home[h]] -= int64(places[0].Length)
-				p.needed[w.pack] += int64(w.Length)
-				p.home[h] = w.pack
-				break
-			}
-			if !repository.Damage(err) {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // sizeOf is how long a pack of those blobs is.
@@ -222,7 +108,7 @@ func sizeOf(blobs []format.Blob) int64 {
 // wasteful are the packs in which something is that nobody needs.
 func (p *pruner) wasteful() (ids []format.ID) {
 	for id := range p.packs {
-		if p.needed[id] == 0 || p.waste(id) > 0 {
+		if p.neededOf(id) == 0 || p.wasteOf(id) > 0 {
 			ids = append(ids, id)
 		}
 	}
@@ -232,7 +118,7 @@ func (p *pruner) wasteful() (ids []format.ID) {
 // retain leaves a pack as it is, because the store keeps it.
 func (p *pruner) retain(id format.ID, until time.Time) {
 	p.keep = append(p.keep, id)
-	p.stays(p.waste(id), until)
+	p.stays(p.wasteOf(id), until)
 }
 
 // stays counts a pack that the store keeps.
@@ -246,11 +132,11 @@ func (p *pruner) stays(bytes int64, until time.Time) {
 
 // cannot takes off what was counted as freed a pack that the store keeps after all.
 func (p *pruner) cannot(id format.ID, until time.Time) {
-	if p.needed[id] == 0 {
+	if p.neededOf(id) == 0 {
 		p.Removed--
 		p.Free -= p.packs[id]
 	} else {
-		p.Free -= p.waste(id)
+		p.Free -= p.wasteOf(id)
 	}
 	p.stays(p.packs[id], until)
 }
@@ -263,10 +149,10 @@ func (p *pruner) decide() {
 		p.Packs++
 		p.Bytes += size
 		until, retained := p.retained[id]
-		switch waste := p.waste(id); {
+		switch waste := p.wasteOf(id); {
 		case retained:
 			p.retain(id, until)
-		case p.needed[id] == 0:
+		case p.neededOf(id) == 0:
 			p.remove = append(p.remove, id)
 			p.Free += size
 		case waste == 0:
@@ -286,18 +172,13 @@ func (p *pruner) decide() {
 			continue
 		}
 		p.rewrite = append(p.rewrite, id)
-		p.Unused -= p.waste(id)
-		p.Free += p.waste(id)
+		p.Unused -= p.wasteOf(id)
+		p.Free += p.wasteOf(id)
 	}
 	p.Removed, p.Rewritten = len(p.remove), len(p.rewrite)
 }
 
-// waste is how much of a pack nobody needs.
-func (p *pruner) waste(id format.ID) int64 {
-	return p.packs[id] - int64(format.HeaderSize(p.blobs[id])) - p.needed[id]
-}
-
-func (p *pruner) share(id format.ID) float64 { return float64(p.waste(id)) / float64(p.packs[id]) }
+func (p *pruner) share(id format.ID) float64 { return float64(p.wasteOf(id)) / float64(p.packs[id]) }
 
 // act does what was decided, in an order that leaves a whole repository
 // whenever it ends.
@@ -317,106 +198,6 @@ func (p *pruner) act(ctx context.Context) error {
 	return p.tidy(ctx)
 }
 
-// replace keeps readers of this process from reading the indexes meanwhile: what
-// the old ones say must not count as stored.
-func (p *pruner) replace(ctx context.Context) error {
-	p.vault.refreshes.Lock()
-	defer p.vault.refreshes.Unlock()
-	defer p.vault.forget()
-	if err := p.store(ctx); err != nil {
-		return err
-	}
-	return p.clear(ctx)
-}
-
-// maxIndexes is how many index files may be there without a reason to merge
-// them.
-const maxIndexes = 32
-
-// indexBlobs is how many blobs an index file has, about.
-const indexBlobs = 40_000
-
-// store stores the needed blobs of rewritten packs again, and new indexes of all
-// that is needed.
-func (p *pruner) store(ctx context.Context) error {
-	v := p.vault
-	kept := newIndex()
-	for _, id := range p.keep {
-		// What has its home elsewhere may be unreadable here.
-		home := slices.DeleteFunc(slices.Clone(p.blobs[id]), func(b format.Blob) bool { return p.home[b.Handle()] != id })
-		if len(home) > 0 {
-			kept.add(format.PackBlobs{ID: id, Blobs: home})
-		}
-	}
-	v.mu.Lock()
-	v.index, v.fresh = kept, nil
-	v.mu.Unlock()
-	session := v.Session()
-	for _, id := range p.rewrite {
-		if err := p.rewritePack(ctx, session, id); err != nil {
-			return err
-		}
-	}
-	faultpoint.Hit("restic.prune.rewritten")
-	if err := session.Flush(ctx); err != nil {
-		return err
-	}
-	if err := v.locks.still(ctx); err != nil {
-		return err
-	}
-	var x format.Index
-	n := 0
-	for _, id := range p.keep {
-		if len(p.blobs[id]) == 0 { // no index knows what is in it
-			continue
-		}
-		x.Packs = append(x.Packs, format.PackBlobs{ID: id, Blobs: p.blobs[id]})
-		if n += len(p.blobs[id]); n >= indexBlobs {
-			if _, err := v.saveKept(ctx, indexDir, x); err != nil {
-				return err
-			}
-			x, n = format.Index{}, 0
-		}
-	}
-	if len(x.Packs) == 0 {
-		return nil
-	}
-	_, err := v.saveKept(ctx, indexDir, x)
-	return err
-}
-
-func (p *pruner) rewritePack(ctx context.Context, s *Session, id format.ID) error {
-	var reads [][]wanted
-	for _, b := range p.blobs[id] {
-		if p.home[b.Handle()] != id {
-			continue
-		}
-		w := wanted{b, id, []int{0}}
-		if n := len(reads) - 1; n >= 0 && together(reads[n][0], reads[n][len(reads[n])-1], w) {
-			w.at[0] = len(reads[n])
-			reads[n] = append(reads[n], w)
-			continue
-		}
-		reads = append(reads, []wanted{w})
-	}
-	for _, r := range reads {
-		out := make([][]byte, len(r))
-		if err := p.vault.read(ctx, r, out); err != nil {
-			return err
-		}
-		for i, w := range r {
-			got, err := s.Save(ctx, w.Kind, out[i])
-			if err != nil {
-				return err
-			}
-			if got != w.ID {
-				return fmt.Errorf("%w: %s became %s", repository.ErrCorrupt, w.Handle(), got.Short())
-			}
-		}
-	}
-	return nil
-}
-
 // clear removes the old indexes, then the packs that no new one knows.
 func (p *pruner) clear(ctx context.Context) error {
 	faultpoint.Hit("restic.prune.indexed")
@@ -425,7 +206,7 @@ func (p *pruner) clear(ctx context.Context) error {
 		return err
 	}
 	var old []format.ID
-	for id := range p.indexes {
+	for _, id := range p.indexes {
 		if _, ok := now[id]; ok {
 			old = append(old, id)
 		}

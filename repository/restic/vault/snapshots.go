@@ -22,15 +22,10 @@ func (v *Vault) Snapshots(ctx context.Context) (good map[format.ID]format.Snapsh
 		return nil, nil, fmt.Errorf("list snapshots: %w", err)
 	}
 	maps.DeleteFunc(v.snapshots, func(id format.ID, _ format.Snapshot) bool { _, ok := there[id]; return !ok })
-	var missing []format.ID
-	for id := range there {
-		if _, ok := v.snapshots[id]; !ok {
-			missing = append(missing, id)
-		}
-	}
+	maps.DeleteFunc(there, func(id format.ID, _ int64) bool { _, ok := v.snapshots[id]; return ok })
 	bad = map[format.ID]error{}
 	var gone []format.ID
-	err = v.loadFiles(ctx, snapshotsDir, missing, func(id format.ID, b []byte, err error) error {
+	err = v.loadFiles(ctx, snapshotsDir, there, func(id format.ID, b []byte, err error) error {
 		if errors.Is(err, store.ErrNotFound) {
 			gone = append(gone, id)
 			return nil

@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"lockstep/repository"
@@ -25,8 +26,8 @@ func (v *Vault) ContentSize(ctx context.Context, n format.Node) (uint64, error) 
 // Used is every blob that a tree of the snapshots needs. One that no index
 // knows, or a tree that cannot be read, is an error: then nobody knows what is
 // used.
-func (v *Vault) Used(ctx context.Context, snapshots map[format.ID]format.Snapshot) (map[format.Handle]bool, error) {
-	used := map[format.Handle]bool{}
+func (v *Vault) Used(ctx context.Context, snapshots map[format.ID]format.Snapshot) (*Set, error) {
+	used := v.NewSet()
 	for id, s := range snapshots {
 		if err := v.use(ctx, *s.Tree, used); err != nil {
 			return nil, fmt.Errorf("snapshot %s: %w", id.Short(), err)
@@ -35,12 +36,10 @@ func (v *Vault) Used(ctx context.Context, snapshots map[format.ID]format.Snapsho
 	return used, nil
 }
 
-func (v *Vault) use(ctx context.Context, tree format.ID, used map[format.Handle]bool) error {
-	h := format.Handle{ID: tree, Kind: format.Tree}
-	if used[h] {
-		return nil
+func (v *Vault) use(ctx context.Context, tree format.ID, used *Set) error {
+	if added, err := v.need(ctx, format.Handle{ID: tree, Kind: format.Tree}, used); err != nil || !added {
+		return err
 	}
-	used[h] = true
 	var below []format.ID // while they are looked at, no tree is in memory that is above
 	err := v.EachNode(ctx, tree, func(n format.Node) error {
 		if n.Subtree != nil {
@@ -58,16 +57,23 @@ func (v *Vault) use(ctx context.Context, tree format.ID, used map[format.Handle]
 	return err
 }
 
-func (v *Vault) useContent(ctx context.Context, n format.Node, used map[format.Handle]bool) error {
+func (v *Vault) useContent(ctx context.Context, n format.Node, used *Set) error {
 	for _, id := range n.Content {
-		blob := format.Handle{ID: id}
-		if used[blob] {
-			continue
-		}
-		if _, _, err := v.find(ctx, blob); err != nil {
+		if _, err := v.need(ctx, format.Handle{ID: id}, used); err != nil {
 			return fmt.Errorf("%q: %w", n.Name, err)
 		}
-		used[blob] = true
 	}
 	return nil
+}
+
+// need adds a blob to those that are used, and reports whether it was not one before. If
+// nobody knows it, the index files are read again.
+func (v *Vault) need(ctx context.Context, h format.Handle, used *Set) (added bool, err error) {
+	added, err = used.Add(h)
+	if errors.Is(err, ErrUnknown) {
+		if _, _, err = v.find(ctx, h); err == nil {
+			added, err = used.Add(h)
+		}
+	}
+	return added, err
 }
