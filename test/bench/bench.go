@@ -16,6 +16,7 @@ import (
 type bench struct {
 	lockstep string
 	bbr      string // "" leaves its cases out
+	image    string // of containers; "" leaves their cases out
 	base     string // where dir is made
 	turns    int
 	reports  string // where to keep the JSON of each run; "" is nowhere
@@ -52,6 +53,9 @@ var groups = []measured{
 	{"swarm", false, swarms},
 	{"bbr-fifty", true, bbrFiftyInstances},
 	{"bbr-one", true, bbrOneInstance},
+	withContainers("container", oneContainer),
+	withContainers("containers", fiftyContainers),
+	withContainers("container-script", scriptInContainer),
 	{"server", false, servers},
 	{"repository", false, repositories},
 }

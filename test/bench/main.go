@@ -53,6 +53,7 @@ func benchMain() error {
 	var quick, asJSON bool
 	flag.StringVar(&b.lockstep, "lockstep", "bin/lockstep", "the program to measure")
 	flag.StringVar(&b.bbr, "bbr", "", "the drop-in for BOSH Backup and Restore to measure; its cases are left out without")
+	flag.StringVar(&b.image, "image", "", "the image of containers, with what an instance needs; their cases are left out without")
 	flag.IntVar(&b.turns, "n", 5, "turns of each case")
 	flag.BoolVar(&quick, "quick", false, "one turn, smaller data, a small swarm: for a first look")
 	flag.StringVar(&only, "case", "", "only cases that match this regular expression")
