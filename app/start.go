@@ -30,38 +30,7 @@ func (a *App) Start(ctx context.Context, req lockstep.Request) (lockstep.RunID, 
 	// Whoever asks for the same id again must find the first one's run.
 	a.chosen.Lock()
 	defer a.chosen.Unlock()
-	if there, err := a.begun(ctx, req); there || err != nil {
-		return req.ID, err
-	}
-	return a.begin(ctx, src, req)
-}
-
-// idLife is how long after it was made an id may begin a run: runs are listed
-// in the order of their ids.
-const idLife = 24 * time.Hour
-
-// begun reports whether the run that the request names is in the journal. The
-// error says why no run may have that id.
-func (a *App) begun(ctx context.Context, req lockstep.Request) (bool, error) {
-	made, ok := req.ID.Time()
-	op := fmt.Sprintf("begin run %q", req.ID)
-	if !ok {
-		return false, &lockstep.Error{Kind: lockstep.KindUsage, Op: op, Err: errors.New("its id is not a version 7 UUID")}
-	}
-	events, err := a.cfg.Journal.Events(ctx, req.ID, 0)
-	if len(events) > 0 {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", op, err)
-	}
-	if age := time.Since(made); age > idLife || age < -time.Minute {
-		return false, &lockstep.Error{
-			Kind: lockstep.KindUsage, Op: op, Err: fmt.Errorf("its id is of %s", made.Format(time.RFC3339)),
-			Hint: "ask again, with an id of now",
-		}
-	}
-	return false, nil
+	return a.beginChosen(ctx, src, req)
 }
 
 // begin makes this process the driver of the deployment's key, and opens the
@@ -71,6 +40,11 @@ func (a *App) begin(ctx context.Context, src source.Source, req lockstep.Request
 	if err != nil {
 		return "", ownedError(req, err)
 	}
+	return a.openAndDrive(ctx, src, req, release)
+}
+
+// openAndDrive opens the run of a key that this process owns, and drives it to its end.
+func (a *App) openAndDrive(ctx context.Context, src source.Source, req lockstep.Request, release func()) (lockstep.RunID, error) {
 	r, err := a.open(ctx, src, req)
 	if err != nil {
 		release()

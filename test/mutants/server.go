@@ -25,7 +25,7 @@ var serverMutants = []mutant{
 		Old: "		req.ID = id\n", New: "		_ = id\n",
 	},
 	{
-		Name: "app: a chosen id begins again", File: "app/start.go", Test: inApp,
+		Name: "app: a chosen id begins again", File: "app/chosen.go", Test: inApp,
 		Why: "a request that is sent again after the run's end begins a second run",
 		Old: "	if len(events) > 0 {\n		return true, nil\n	}\n", New: "	if len(events) < 0 {\n		return true, nil\n	}\n",
 	},
