@@ -79,9 +79,11 @@ var rooms = map[string][]string{
 	"access/*":   {}, // accesstest
 	"auditlog":   {""},
 	"auditlog/*": {"", "auditlog", "internal/*"},
-	"scheduler":  {"", "schedule", "retention", "state", "journal", "internal/faultpoint", "internal/units"},
-	"outbox":     {"", "notify", "schedule", "state", "journal", "internal/faultpoint"},
-	"telemetry":  {"", "journal"},
+	// Who of several servers on one journal works through schedules and notices.
+	"lead":      {"", "journal"},
+	"scheduler": {"", "schedule", "retention", "state", "journal", "internal/faultpoint", "internal/units"},
+	"outbox":    {"", "notify", "schedule", "state", "journal", "internal/faultpoint"},
+	"telemetry": {"", "journal"},
 	// All facts from one database to another.
 	"move": {"", "journal", "journal/stored", "internal/pgdb"},
 

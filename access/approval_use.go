@@ -41,12 +41,17 @@ func (a *Approvals) approved(ctx context.Context, p Principal, req lockstep.Requ
 	return req, func(begin func() error) error { return a.spend(ctx, x, req.ID, begin) }, nil
 }
 
-// spend uses an approval for the run that begin begins. One at a time: who asks
-// for the same run meanwhile must not begin it with what is about to be given
-// back.
+// spend uses an approval for the run that begin begins. One at a time, over all
+// servers: who asks for the same run meanwhile must not begin it with what is about
+// to be given back.
 func (a *Approvals) spend(ctx context.Context, x Approval, run lockstep.RunID, begin func() error) error {
 	a.spending.Lock()
 	defer a.spending.Unlock()
+	done, err := a.cfg.Alone(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	before, err := a.find(ctx, x.ID)
 	if err != nil {
 		return err

@@ -62,7 +62,10 @@ type ApprovalsConfig struct {
 	// Deployments are patterns of those whose restores need an approval, as in
 	// Grant.
 	Deployments []string
-	Now         func() time.Time // nil is time.Now
+	// Alone waits until no other server on the same state uses an approval, and keeps
+	// them from it until done is called. nil: there is no other server.
+	Alone func(ctx context.Context) (done func(), err error)
+	Now   func() time.Time // nil is time.Now
 }
 
 // Approvals are restores by two people. It belongs to one Guard, which asks it
@@ -74,7 +77,7 @@ type Approvals struct {
 	svc lockstep.Service
 	// denied records that somebody was kept from deciding or asking.
 	denied func(context.Context, Principal, auditlog.Entry)
-	// spending is held while an approval is used.
+	// spending is held while this server uses an approval, before Alone is asked.
 	spending sync.Mutex
 }
 
@@ -82,6 +85,9 @@ type Approvals struct {
 func NewApprovals(cfg ApprovalsConfig) *Approvals {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Alone == nil {
+		cfg.Alone = func(context.Context) (func(), error) { return func() {}, nil }
 	}
 	return &Approvals{cfg: cfg, denied: func(context.Context, Principal, auditlog.Entry) {}}
 }

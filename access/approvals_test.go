@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -284,13 +285,42 @@ func (o *overlapping) Start(_ context.Context, req lockstep.Request) (lockstep.R
 // Whoever asks for one run many times at once gets no second one.
 func TestApprovals_AreNotGivenBackUnderARunThatBegins(t *testing.T) {
 	x := newApprovals(t)
+	x.asksTwiceAtOnce(t, x.Approvals)
+}
+
+// Nor who asks two servers: each has approvals of its own, over one store.
+func TestApprovals_OfTwoServers(t *testing.T) {
+	x := newApprovals(t)
+	var one sync.Mutex
+	x.cfg.Alone = func(context.Context) (func(), error) { one.Lock(); return one.Unlock, nil }
+	x.asksTwiceAtOnce(t, NewApprovals(x.cfg))
+}
+
+// TestApprovals_NoServerIsAlone: where that cannot be had, nothing is begun.
+func TestApprovals_NoServerIsAlone(t *testing.T) {
+	x := newApprovals(t)
+	req := restoreOf("bank")
+	req.Approval = x.approvedOne(t).ID
+	x.cfg.Alone = func(context.Context) (func(), error) { return nil, errUnavailable(errors.New("no database")) }
+	if _, err := x.Start(ann, req); lockstep.KindOf(err) != lockstep.KindUnavailable || x.restores() != 0 {
+		t.Errorf("%v, and %d restores", err, x.restores())
+	}
+}
+
+// asksTwiceAtOnce asks for one restore, and, before that is refused, over others once
+// more, which begins it: its approval must be used then.
+func (x approvalTest) asksTwiceAtOnce(t *testing.T, others *Approvals) {
+	t.Helper()
 	req := restoreOf("bank")
 	req.Approval, req.ID = x.approvedOne(t).ID, newRunID()
 	svc := &overlapping{Service: x.guarded.svc, entered: make(chan struct{}), refused: make(chan struct{})}
-	guard := Guard(GuardConfig{Service: svc, Audit: x.log, Approvals: x.Approvals, Log: slog.New(slog.DiscardHandler)})
+	guardWith := func(a *Approvals) lockstep.Service {
+		return Guard(GuardConfig{Service: svc, Audit: x.log, Approvals: a, Log: slog.New(slog.DiscardHandler)})
+	}
+	guard, again := guardWith(x.Approvals), guardWith(others)
 	second := make(chan error, 1)
 	svc.again = func() {
-		_, err := guard.Start(ann, req)
+		_, err := again.Start(ann, req)
 		second <- err
 	}
 	if _, err := guard.Start(ann, req); lockstep.KindOf(err) != lockstep.KindConflict {

@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,8 +12,10 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"lockstep"
+	"lockstep/state"
 )
 
 // pepperBytes is how long a pepper is.
@@ -55,6 +58,42 @@ func LoadPepper(path string) (Pepper, error) {
 		return Pepper{}, pepperError(fmt.Errorf("%s was changed: its two lines do not belong together", path))
 	}
 	return Pepper{key}, nil
+}
+
+// pepperSetting is what of the pepper is kept in the state: a hash that only it makes.
+const pepperSetting = "access.pepper"
+
+// LoadSharedPepper is LoadPepper for a server whose state others share: all have the
+// pepper with which the state was begun, or each would refuse the others' tokens. One
+// with another pepper, or with none, is refused; only the first makes one.
+func LoadSharedPepper(ctx context.Context, path string, begun state.Settings) (Pepper, error) {
+	kept, err := begun.Setting(ctx, pepperSetting)
+	if err != nil {
+		return Pepper{}, fmt.Errorf("read pepper: %w", err)
+	}
+	if _, err := os.Stat(path); kept != nil && errors.Is(err, fs.ErrNotExist) {
+		return Pepper{}, anotherPepper("%s is not there, and the database was begun with a pepper", path)
+	}
+	p, err := LoadPepper(path)
+	if err != nil {
+		return Pepper{}, err
+	}
+	mine := p.hash("check", "", nil)
+	if kept, err = begun.KeepSetting(ctx, pepperSetting, mine, time.Now()); err != nil {
+		return Pepper{}, fmt.Errorf("read pepper: %w", err)
+	}
+	if !hmac.Equal(kept, mine) {
+		return Pepper{}, anotherPepper("%s is another pepper than that with which the database was begun", path)
+	}
+	return p, nil
+}
+
+func anotherPepper(format string, path string) error {
+	return &lockstep.Error{
+		Kind: lockstep.KindRefused, Op: "read pepper", Err: fmt.Errorf(format, path),
+		Hint: "copy the file from another server of this database, or name it with access.pepper_file. If all of them have lost it, all tokens are lost, too: " +
+			"DELETE FROM state_settings WHERE name = '" + pepperSetting + "' lets a new one begin",
+	}
 }
 
 // pepperText is what stands in the file of a pepper.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -48,5 +49,34 @@ func TestLoadPepper_TakesOneLine(t *testing.T) {
 		if p, err := LoadPepper(path); err != nil || !bytes.Equal(p.key, key) {
 			t.Errorf("end %q: %v", end, err)
 		}
+	}
+}
+
+// TestLoadSharedPepper: the first server decides which pepper it is, and makes one; who
+// has another one, or none, does not start, and makes none.
+//
+//fault:pepper-other a second server is started on the same database with another pepper, or with none | it is refused, with what to copy, and what it costs to do without
+func TestLoadSharedPepper(t *testing.T) {
+	t.Parallel()
+	ctx, dir, begun := context.Background(), t.TempDir(), openStore(t)
+	first := filepath.Join(dir, "first")
+	p, err := LoadSharedPepper(ctx, first, begun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := LoadSharedPepper(ctx, first, begun); err != nil || !bytes.Equal(again.key, p.key) {
+		t.Errorf("the same again: %v", err)
+	}
+	none, other := filepath.Join(dir, "none"), filepath.Join(dir, "other")
+	if _, err := LoadPepper(other); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{none, other} {
+		if _, err := LoadSharedPepper(ctx, path, begun); lockstep.KindOf(err) != lockstep.KindRefused || lockstep.HintOf(err) == "" {
+			t.Errorf("%s: %v, %s", path, err, lockstep.HintOf(err))
+		}
+	}
+	if _, err := os.Stat(none); err == nil {
+		t.Error("a pepper was made beside the one that there is")
 	}
 }

@@ -29,7 +29,8 @@ var Routes = map[string]Permission{
 	"GET /login/oidc":          Public,
 	"GET /login/oidc/callback": Public,
 
-	"GET /api/v1/me": Anyone,
+	"GET /api/v1/me":      Anyone,
+	"GET /api/v1/leading": Anyone,
 
 	"GET /api/v1/deployments":  Anyone, // a list of what may be seen, maybe empty
 	"GET /api/v1/held":         RunsRead,

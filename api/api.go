@@ -39,6 +39,8 @@ type Config struct {
 	// Room, if not nil, says why nothing more may be written that is not needed
 	// to unlock: the disk is full. Its error refuses what would write.
 	Room func(context.Context) error
+	// Leading says who of several servers leads; nil: there is one.
+	Leading func() lockstep.Leading
 	// Version is that of the program.
 	Version string
 	// Now is the clock; nil is time.Now.
@@ -64,6 +66,9 @@ func New(cfg Config) (*API, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Leading == nil {
+		cfg.Leading = func() lockstep.Leading { return lockstep.Leading{Leads: true} }
+	}
 	a := &API{cfg: cfg, mux: http.NewServeMux(), starts: newLimiter(cfg.Now), frames: newFrames()}
 	a.huma = humago.New(a.mux, huma.Config{
 		OpenAPI: &huma.OpenAPI{
@@ -80,6 +85,7 @@ func New(cfg Config) (*API, error) {
 	a.registerEvents()
 	a.registerBackups()
 	a.registerAccess()
+	a.registerLeading()
 	if cfg.Schedules != nil {
 		a.registerSchedules()
 	}

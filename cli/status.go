@@ -48,6 +48,7 @@ func (i *invocation) statusCommand() *cobra.Command {
 				if err := i.showStatus(all, watch); err != nil {
 					return err
 				}
+				i.showLeading(ctx, svc)
 				code := 0
 				for _, s := range all {
 					code |= s.ExitCode()
@@ -106,6 +107,29 @@ func (i *invocation) allStatuses(ctx context.Context, c *cobra.Command, svc lock
 		}
 	}
 	return lockstep.StatusOf(facts), nil
+}
+
+// showLeading says, of a server that may be one of several, whether it leads. The JSON
+// is a list of deployments, and has no place for it: GET /api/v1/leading says it there.
+func (i *invocation) showLeading(ctx context.Context, svc lockstep.Service) {
+	s, ok := svc.(interface {
+		Leading(ctx context.Context) (lockstep.Leading, error)
+	})
+	if !ok || i.JSON() {
+		return
+	}
+	l, err := s.Leading(ctx)
+	if err != nil || !l.Shared { // an older server does not know
+		return
+	}
+	switch {
+	case l.Leads:
+		fmt.Fprintln(i.Stdout, "\nthis server leads: it works through schedules and notices")
+	case l.Leader != "":
+		fmt.Fprintf(i.Stdout, "\nthis server follows; schedules and notices are worked through by %s\n", show.Line(l.Leader))
+	default:
+		fmt.Fprintln(i.Stdout, "\nthis server follows; nobody works through schedules and notices now")
+	}
 }
 
 // knownDeployment is an error where no deployment is configured by that name; ""

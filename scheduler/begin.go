@@ -25,7 +25,7 @@ const (
 	// troubleWithin is for how long that is tried while the orchestrator's own
 	// parts fail.
 	troubleWithin = time.Hour
-	// byHandWithin is for how long what somebody asked for is left to the
+	// byHandWithin is for how long a run that somebody asked for is left to the
 	// process that was asked.
 	byHandWithin = time.Minute
 )
@@ -107,7 +107,7 @@ func (s *Scheduler) settleClaimed(ctx context.Context) {
 		s.report(ctx, "claimed slots cannot be read", err)
 	}
 	for _, r := range claimed {
-		elsewhere := r.Manual && s.cfg.Now().Sub(r.DecidedAt).Abs() < byHandWithin
+		elsewhere := r.Manual && r.Run != "" && s.cfg.Now().Sub(r.DecidedAt).Abs() < byHandWithin
 		if ctx.Err() != nil || elsewhere || s.worksOn(r.Schedule) {
 			continue
 		}

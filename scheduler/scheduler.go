@@ -66,9 +66,9 @@ type Scheduler struct {
 	mu sync.Mutex
 	// working are schedules of which this process does a verify, forget, copy or prune now.
 	working map[string]bool
-	// work bounds that: it ends with Work.
-	work  context.Context
-	leave context.CancelFunc
+	// work bounds that: it ends with Work. nil: Work does not run here, and whoever's
+	// does begins what is claimed.
+	work context.Context
 }
 
 var _ lockstep.Schedules = (*Scheduler)(nil)
@@ -87,21 +87,18 @@ func New(cfg Config) *Scheduler {
 	if cfg.Changed == nil {
 		cfg.Changed = func() {}
 	}
-	s := &Scheduler{cfg: cfg, woken: make(chan struct{}, 1), working: map[string]bool{}}
-	s.work, s.leave = context.WithCancel(context.Background())
-	return s
+	return &Scheduler{cfg: cfg, woken: make(chan struct{}, 1), working: map[string]bool{}}
 }
-
-// Close waits for what this process does itself: verifying and forgetting that
-// somebody asked for out of turn. Runs are the Service's business.
-func (s *Scheduler) Close() { s.workers.Wait() }
 
 // Work runs the schedules until ctx ends, and returns when nothing of it works
 // any more. A verify or forget that is cut short is begun again by the next
-// one. One process runs the schedules of a state folder, once.
+// one. One process at a time runs the schedules of a state; it may again later.
 func (s *Scheduler) Work(ctx context.Context) error {
+	ctx, leave := context.WithCancel(ctx)
 	defer s.workers.Wait()
-	defer context.AfterFunc(ctx, s.leave)()
+	defer leave()
+	s.works(ctx)
+	defer s.works(nil)
 	if err := s.Adopt(ctx); err != nil {
 		return fmt.Errorf("take over the schedules of the configuration: %w", err)
 	}
@@ -117,13 +114,19 @@ func (s *Scheduler) Work(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			s.leave()
 			return nil
 		case <-s.woken:
 			timer.Stop()
 		case <-timer.C:
 		}
 	}
+}
+
+// works notes until when Work runs here; nil: it does not.
+func (s *Scheduler) works(until context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.work = until
 }
 
 func (s *Scheduler) wake() {

@@ -12,28 +12,30 @@ import (
 	"lockstep/retention"
 )
 
-// beginWork does a verify, forget, copy or prune beside the schedules. All may be begun
-// again: where this process dies meanwhile, the next one does.
+// beginWork does a verify, forget, copy or prune beside the schedules, if this process
+// runs them; else whoever does finds the claim. All may be begun again: where this
+// process dies meanwhile, the next one does.
 func (s *Scheduler) beginWork(r lockstep.SlotRecord) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.working[r.Schedule] {
+	ctx := s.work
+	if ctx == nil || ctx.Err() != nil || s.working[r.Schedule] {
 		return
 	}
 	s.working[r.Schedule] = true
 	s.workers.Go(func() {
 		defer s.wake()
 		defer s.workEnded(r.Schedule)
-		said, err := s.do(s.work, r)
-		if s.work.Err() != nil {
+		said, err := s.do(ctx, r)
+		if ctx.Err() != nil {
 			return // it stays claimed
 		}
 		to := lockstep.SlotDone
 		if err != nil {
 			to, said = lockstep.SlotFailed, err.Error()
 		}
-		if _, err := s.settle(s.work, r, to, said); err != nil {
-			s.report(s.work, "what became of a slot cannot be kept", err, "schedule", r.Schedule)
+		if _, err := s.settle(ctx, r, to, said); err != nil {
+			s.report(ctx, "what became of a slot cannot be kept", err, "schedule", r.Schedule)
 		}
 	})
 }

@@ -90,7 +90,7 @@ func (h *here) open(ctx context.Context) (context.Context, *access.Tokens, error
 	}
 	h.closers = append(h.closers, log.Close)
 	h.store, h.audit = store, log
-	pepper, err := access.LoadPepper(pepperFile(h.cfg))
+	pepper, err := loadPepper(ctx, h.cfg, store)
 	if err != nil {
 		return ctx, nil, err
 	}

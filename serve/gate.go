@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"lockstep/access"
 	"lockstep/auditlog"
 	"lockstep/config"
+	"lockstep/journal"
 	"lockstep/state"
 )
 
@@ -32,8 +34,15 @@ type gate struct {
 // adminEvery is how often the token of this host is looked at.
 const adminEvery = 24 * time.Hour
 
-func openGate(ctx context.Context, s Serving, cfg *config.Config, store state.Access) (*gate, error) {
-	pepper, err := access.LoadPepper(pepperFile(cfg))
+// gateParts are what it keeps what it knows in.
+type gateParts struct {
+	store   state.Store
+	journal journal.Journal
+}
+
+func openGate(ctx context.Context, s Serving, cfg *config.Config, p gateParts) (*gate, error) {
+	store := p.store
+	pepper, err := loadPepper(ctx, cfg, store)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +51,9 @@ func openGate(ctx context.Context, s Serving, cfg *config.Config, store state.Ac
 	throttle := access.NewThrottle(nil)
 	g.tokens = access.NewTokens(access.TokensConfig{Store: store, Pepper: pepper, Audit: g.audit, Throttle: throttle, Log: s.Logger})
 	g.keepAdminToken(ctx, s, cfg.StateDir)
-	g.approvals = access.NewApprovals(access.ApprovalsConfig{Store: store, Audit: g.audit, Deployments: cfg.Access.RestoreApproval})
+	g.approvals = access.NewApprovals(access.ApprovalsConfig{
+		Store: store, Audit: g.audit, Deployments: cfg.Access.RestoreApproval, Alone: aloneOf(cfg, p.journal),
+	})
 	plain := !cfg.Server.Encrypted()
 	g.sessions = access.NewSessions(access.SessionsConfig{
 		Store: store, Tokens: g.tokens, Pepper: pepper, Audit: g.audit, Plain: plain, Generation: generationOf(cfg.Access),
@@ -136,8 +147,54 @@ func openOIDC(cfg *config.Config, o access.OIDCConfig) (*access.OIDC, error) {
 	return access.NewOIDC(o)
 }
 
-// generationOf changes with what the configuration says of access.
+// loadPepper is the pepper of the configuration, which all who share a database share.
+func loadPepper(ctx context.Context, cfg *config.Config, store state.Settings) (access.Pepper, error) {
+	if cfg.State.Postgres == nil {
+		return access.LoadPepper(pepperFile(cfg))
+	}
+	return access.LoadSharedPepper(ctx, pepperFile(cfg), store)
+}
+
+const (
+	// ownerOfApprovals is what a server of several owns while it uses an approval.
+	ownerOfApprovals lockstep.DeploymentKey = "lockstep approvals"
+	// aloneWithin is how long one waits for another one that does, and aloneLook how
+	// often it looks.
+	aloneWithin, aloneLook = 40 * time.Second, 100 * time.Millisecond
+)
+
+// aloneOf is access.ApprovalsConfig.Alone.
+func aloneOf(cfg *config.Config, j journal.Journal) func(context.Context) (func(), error) {
+	if cfg.State.Postgres == nil {
+		return nil
+	}
+	return func(ctx context.Context) (func(), error) {
+		for since := time.Now(); ; {
+			release, err := j.Own(ctx, ownerOfApprovals, "lockstep serve, which uses an approval")
+			if !errors.Is(err, journal.ErrOwned) {
+				return release, err
+			}
+			if time.Since(since) > aloneWithin {
+				return nil, &lockstep.Error{Kind: lockstep.KindUnavailable, Op: "use an approval", Err: err, Hint: "ask again in a moment"}
+			}
+			select {
+			case <-time.After(aloneLook):
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+	}
+}
+
+// generationOf changes with what the configuration says of access. Where the files are
+// that it names may be another place on each host.
 func generationOf(a config.Access) string {
+	a.PepperFile = ""
+	if a.OIDC != nil {
+		o := *a.OIDC
+		o.ClientSecretFile = ""
+		a.OIDC = &o
+	}
 	b, err := json.Marshal(a)
 	if err != nil {
 		// Texts, numbers and lists of them always encode.

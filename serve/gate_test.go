@@ -32,7 +32,7 @@ func TestGate_CookiesOfWhatBrowsersReachOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := Serving{Options: Options{Logger: slog.New(slog.DiscardHandler)}}
-		g, err := openGate(t.Context(), s, &config.Config{StateDir: dir, Server: tc.server}, store)
+		g, err := openGate(t.Context(), s, &config.Config{StateDir: dir, Server: tc.server}, gateParts{store, j})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,121 +8,18 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"lockstep"
 	"lockstep/access"
 	"lockstep/config"
 	"lockstep/internal/egress"
-	"lockstep/journal"
 	"lockstep/notify"
 	"lockstep/notify/chat"
 	"lockstep/notify/email"
 	"lockstep/notify/webhook"
 	"lockstep/outbox"
-	"lockstep/scheduler"
-	"lockstep/state"
 )
-
-// background is what a server does without being asked: what is scheduled, and
-// telling others what happens.
-type background struct {
-	outbox    *outbox.Outbox
-	scheduler *scheduler.Scheduler
-	log       interface{ Error(string, ...any) }
-	release   func()
-	working   sync.WaitGroup
-
-	mu       sync.Mutex
-	holding  bool // nothing that is scheduled is begun any more
-	silence  context.CancelFunc
-	schedule context.CancelFunc
-}
-
-// ownerOfBackground is what a process owns that works through the schedules and
-// the outbox of a state folder: one does.
-const ownerOfBackground lockstep.DeploymentKey = "lockstep serve"
-
-// backgroundParts are what it works with.
-type backgroundParts struct {
-	service    lockstep.Service
-	gate       *gate
-	journal    journal.Journal
-	store      state.Store
-	monitoring *monitoring
-}
-
-// openBackground makes it, and begins to tell others; what is scheduled waits for
-// begin.
-func openBackground(ctx context.Context, s Serving, cfg *config.Config, p backgroundParts) (*background, error) {
-	senders, err := receiversOf(cfg, s.Version)
-	if err != nil {
-		return nil, err
-	}
-	release, err := p.journal.Own(ctx, ownerOfBackground, fmt.Sprintf("lockstep serve, process %d", os.Getpid()))
-	if err != nil {
-		return nil, &lockstep.Error{
-			Kind: lockstep.KindConflict, Op: "serve from " + cfg.StateDir, Err: err,
-			Hint: "one server works with a state folder, or with a database; stop the other one, or name another state_dir or database",
-		}
-	}
-	b := &background{release: release, log: s.Logger}
-	own := byItself{p.gate.guard(p.service, s)}
-	b.scheduler = scheduler.New(scheduler.Config{
-		Service: own, Store: p.store, Configured: cfg.Schedules, Log: s.Logger,
-		Copy: own.CopyNew, Copies: copyNames(cfg),
-		Prune: own.Prune, Prunable: cfg.Repository.Restic != nil,
-		Changed: func() { b.outbox.Wake() },
-	})
-	kept, _ := p.service.(outbox.Kept)
-	b.outbox = outbox.New(outbox.Config{
-		Kept:    kept,
-		Service: p.service, Store: p.store, Receivers: p.monitoring.counted(senders), Schedules: b.scheduler, OverdueAfter: overdueOf(cfg),
-		RemindEvery: cfg.RemindEvery, PublicURL: cfg.Server.PublicURL, Log: s.Logger,
-	})
-	// So that whoever asks as soon as it is ready is told of them.
-	if err := b.scheduler.Adopt(ctx); err != nil {
-		s.Logger.Error("the schedules of the configuration are not taken over yet", "error", err)
-	}
-	ctx, b.silence = context.WithCancel(context.WithoutCancel(ctx))
-	b.working.Go(func() { b.outbox.Run(ctx) })
-	return b, nil
-}
-
-// begin begins what is scheduled, unless it is held already.
-func (b *background) begin(ctx context.Context) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.holding {
-		return
-	}
-	ctx, b.schedule = context.WithCancel(context.WithoutCancel(ctx))
-	b.working.Go(func() {
-		if err := b.scheduler.Work(ctx); err != nil && ctx.Err() == nil {
-			b.log.Error("schedules do not run", "error", err)
-		}
-	})
-}
-
-// hold begins nothing more that is scheduled. It may be called twice.
-func (b *background) hold() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.holding = true
-	if b.schedule != nil {
-		b.schedule()
-	}
-}
-
-// close ends all of it.
-func (b *background) close() {
-	b.hold()
-	b.silence()
-	b.working.Wait()
-	b.scheduler.Close()
-	b.release()
-}
 
 // byItself asks a guarded service in the name of the server itself: what a
 // schedule does is in the audit log as well.

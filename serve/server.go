@@ -52,7 +52,7 @@ func Run(ctx context.Context, s Serving) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	gate, err := openGate(ctx, s, cfg, store)
+	gate, err := openGate(ctx, s, cfg, gateParts{store, facts})
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func Run(ctx context.Context, s Serving) (err error) {
 	}
 	defer b.close()
 	told.add(b.outbox.Observe)
-	now.schedules = b.scheduler
+	now.schedules, now.leads = b.scheduler, b.lead.Leading
 	srv, err := face(s, parts{a, store, gate, b, m, facts.CheckReserve}, server.Config{TLS: encryption, Proxies: cfg.Server.TrustedProxies})
 	if err != nil {
 		return err
@@ -110,21 +110,21 @@ func face(s Serving, p parts, c server.Config) (*server.Server, error) {
 	var srv *server.Server
 	g := p.gate
 	service, schedules := g.guard(p.app, s), access.GuardSchedules(p.background.scheduler, g.audit, s.Logger)
-	mayStart := func() error { return srv.MayStart() }
+	mayStart, leading := func() error { return srv.MayStart() }, p.background.lead.Leading
 	routes, err := api.New(api.Config{
 		Service: service, Tokens: g.tokens, Approvals: g.approvals, Audits: g.audits, Keys: p.store,
 		Schedules: schedules, Notices: access.GuardNotices(p.background.outbox, g.audit),
-		MayStart: mayStart, Room: p.room, Version: s.Version,
+		MayStart: mayStart, Room: p.room, Leading: leading, Version: s.Version,
 	})
 	if err != nil {
 		return nil, err
 	}
 	pages := ui.NewLogin(g.sessions, g.oidc, ui.New(ui.Config{
 		Service: service, Schedules: schedules, Approvals: g.approvals, Audits: g.audits, Tokens: g.tokens, MayStart: mayStart,
-		Room: p.room, Limits: p.background.outbox.Limits, Version: s.Version,
+		Room: p.room, Limits: p.background.outbox.Limits, Leading: leading, Version: s.Version,
 	}))
 	c.API, c.UI, c.RefuseUI, c.Metrics, c.Admit = routes, pages, pages.Refuse, p.monitoring.metrics.Handler(), g.authorizer.Admit
-	c.Version, c.Log = build.Of(s.Version), s.Logger
+	c.Version, c.Log, c.Leading = build.Of(s.Version), s.Logger, leading
 	srv = server.New(c)
 	return srv, nil
 }
@@ -168,7 +168,7 @@ func listenAndServe(ctx context.Context, s Serving, srv listening, a *app.App) (
 	go func() {
 		defer close(settled)
 		settleAndBeReady(ctx, s, srv.Server, a)
-		srv.background.begin(ctx)
+		srv.background.begin()
 	}()
 	select {
 	case err = <-served:
@@ -177,7 +177,7 @@ func listenAndServe(ctx context.Context, s Serving, srv listening, a *app.App) (
 	case <-ctx.Done():
 	}
 	srv.Stopping()
-	srv.background.hold()
+	srv.background.letGo()
 	s.notify("STOPPING=1")
 	handed = stopRuns(ctx, s, a)
 	err = errors.Join(err, srv.Close())
@@ -198,12 +198,7 @@ const settleTime = 2 * time.Minute
 // is not cut short by a signal.
 func settleAndBeReady(ctx context.Context, s Serving, srv *server.Server, a *app.App) {
 	all := server.SettleFor(context.WithoutCancel(ctx), a, settleTime, func(settled []lockstep.RunSummary, err error) {
-		for _, run := range settled {
-			s.Logger.Warn("a run that a dead orchestrator left was settled", "run_id", run.ID, "deployment", run.Deployment, "state", run.State, "locks", run.Locks)
-		}
-		if err != nil {
-			s.Logger.Error("settle what dead orchestrators left: "+err.Error(), "hint", lockstep.HintOf(err))
-		}
+		server.TellSettled(s.Logger, settled, err)
 	})
 	if !all {
 		s.Logger.Warn("what a dead orchestrator left is not settled yet: that goes on, and other deployments do not wait for it")

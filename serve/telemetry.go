@@ -82,6 +82,8 @@ type present struct {
 	lockstep.Service
 	// schedules, where there are any yet.
 	schedules lockstep.Schedules
+	// leads says whether this server leads; nil: that is not known yet.
+	leads func() lockstep.Leading
 
 	mu    sync.Mutex
 	sizes map[lockstep.RunID]int64
@@ -143,6 +145,9 @@ func keptOf(ctx context.Context, svc lockstep.Service) (telemetry.Kept, error) {
 	}
 	return kept, err
 }
+
+// Leads implements telemetry.Now.
+func (p *present) Leads() bool { return p.leads != nil && p.leads().Leads }
 
 // Held implements telemetry.Now. A run that is lost may have locked anything.
 func (p *present) Held(ctx context.Context, deployment string) ([]lockstep.Hold, error) {

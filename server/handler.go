@@ -50,7 +50,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) bool {
 			api.WriteProblem(w, err)
 			return true
 		}
-		fmt.Fprintln(w, "ready")
+		fmt.Fprintln(w, s.readyLine())
 	case "/version":
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(s.cfg.Version) // whoever asked may have gone
@@ -58,6 +58,17 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	return true
+}
+
+// readyLine says that runs may begin, and, where there are several servers, whether
+// this one leads. A follower is as ready as the leader.
+func (s *Server) readyLine() string {
+	if s.cfg.Leading != nil {
+		if word := s.cfg.Leading().Word(); word != "" {
+			return "ready, " + word
+		}
+	}
+	return "ready"
 }
 
 // admitted answers everything else, once it is known who asks.

@@ -40,6 +40,8 @@ type Config struct {
 	// Proxies are the networks of proxies that are believed when they say, in
 	// X-Forwarded-For, where a request came from.
 	Proxies []netip.Prefix
+	// Leading, if not nil, says who of several servers leads; /readyz tells it.
+	Leading func() lockstep.Leading
 	// Version is answered at /version.
 	Version any
 	Log     *slog.Logger

@@ -133,6 +133,21 @@ func TestStates(t *testing.T) {
 			t.Errorf("/healthz: %s", resp.Status)
 		}
 	}
+	for _, c := range []struct {
+		leading lockstep.Leading
+		line    string
+	}{
+		{lockstep.Leading{Leads: true}, "ready"},
+		{lockstep.Leading{Shared: true, Leads: true}, "ready, leader"},
+		{lockstep.Leading{Shared: true}, "ready, follower"},
+	} {
+		s := start(t, face{}, Limits{})
+		s.cfg.Leading = func() lockstep.Leading { return c.leading }
+		s.Ready()
+		if resp, body := s.get("/readyz", ""); resp.StatusCode != http.StatusOK || body != c.line+"\n" {
+			t.Errorf("/readyz of %+v: %s %q", c.leading, resp.Status, body)
+		}
+	}
 	if _, body := s.get("/version", ""); body != "{\"version\":\"1.2.3\"}\n" {
 		t.Errorf("/version: %s", body)
 	}

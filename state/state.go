@@ -14,7 +14,7 @@ import (
 )
 
 // Store is everything that is kept. All methods may be called concurrently, by
-// several processes of one host at once.
+// several processes at once: of one host, and, in a database, of several.
 type Store interface {
 	Settings
 	RunKeys
@@ -32,6 +32,9 @@ type Settings interface {
 	Setting(ctx context.Context, name string) ([]byte, error)
 	// SetSetting keeps a value under that name, in place of the one before.
 	SetSetting(ctx context.Context, name string, value []byte, at time.Time) error
+	// KeepSetting keeps a value under that name, unless one is kept there. It returns
+	// the one that is kept: whoever comes first decides, over all servers.
+	KeepSetting(ctx context.Context, name string, value []byte, at time.Time) ([]byte, error)
 }
 
 // Errors, to be matched with errors.Is.

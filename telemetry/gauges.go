@@ -21,6 +21,8 @@ type Now interface {
 	// ExpectedInterval is how often a backup of the deployment is due, 0 where
 	// none is scheduled.
 	ExpectedInterval(ctx context.Context, deployment string) time.Duration
+	// Leads reports whether this server works through schedules and notices.
+	Leads() bool
 	// Kept counts the backups of each deployment by what their data is worth, and
 	// says which deployments are half restored and how much room is left. The error
 	// says that the repository is missing, or cannot be read.
@@ -48,7 +50,7 @@ const collectWithin = 5 * time.Second
 type gauges struct {
 	now                                                  Now
 	locked, since, success, window, expected, size, open *prometheus.Desc
-	backups, half, missing, free                         *prometheus.Desc
+	backups, half, missing, free, leads                  *prometheus.Desc
 }
 
 func newGauges(now Now) *gauges {
@@ -66,6 +68,7 @@ func newGauges(now Now) *gauges {
 		half:     gauge("half_restored", "1 while the last restore of the deployment ended partial and nobody acknowledged it.", "deployment"),
 		missing:  gauge("repository_missing", "1 while the repository is not the one that was used before, or cannot be read."),
 		free:     gauge("repository_free_bytes", "How much may still be kept in the repository; absent where that is not known, as of a bucket."),
+		leads:    gauge("leader", "1 while this server works through schedules and notices; of several on one database one does."),
 		size:     gauge("artifact_bytes", "Size of the newest verified backup.", "deployment", "kind"),
 		open:     gauge("open_runs", "Runs that have not ended; abandoned ones have no living orchestrator.", "deployment", "driver"),
 	}
@@ -73,7 +76,7 @@ func newGauges(now Now) *gauges {
 
 // Describe implements prometheus.Collector.
 func (p *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{p.locked, p.since, p.success, p.window, p.expected, p.size, p.open, p.backups, p.half, p.missing, p.free} {
+	for _, d := range []*prometheus.Desc{p.locked, p.since, p.success, p.window, p.expected, p.size, p.open, p.backups, p.half, p.missing, p.free, p.leads} {
 		to <- d
 	}
 }
@@ -83,6 +86,11 @@ func (p *gauges) Describe(to chan<- *prometheus.Desc) {
 func (p *gauges) Collect(to chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), collectWithin)
 	defer cancel()
+	leads := 0.0
+	if p.now.Leads() {
+		leads = 1
+	}
+	to <- value(p.leads, leads)
 	deployments, err := p.now.Deployments(ctx)
 	if err != nil {
 		to <- prometheus.NewInvalidMetric(p.locked, err)

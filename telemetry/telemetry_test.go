@@ -80,6 +80,8 @@ func (w world) Kept(context.Context) (telemetry.Kept, error) {
 func (w world) Deployments(context.Context) ([]lockstep.DeploymentInfo, error) {
 	return []lockstep.DeploymentInfo{{Name: "shop"}, {Name: "idle"}}, w.failing
 }
+func (world) Leads() bool { return true }
+
 func (w world) Held(context.Context, string) ([]lockstep.Hold, error) { return w.held, nil }
 func (w world) Runs(_ context.Context, f lockstep.RunFilter) ([]lockstep.RunSummary, error) {
 	return slices.DeleteFunc(slices.Clone(w.runs), func(r lockstep.RunSummary) bool {
@@ -154,6 +156,7 @@ func TestMetrics(t *testing.T) {
 		`lockstep_half_restored{deployment="shop"} 1`,
 		`lockstep_half_restored{deployment="idle"} 0`,
 		`lockstep_repository_missing 0`,
+		`lockstep_leader 1`,
 		`lockstep_repository_free_bytes 5.36870912e+09`,
 		`version="1.2.3"`,
 	} {

@@ -89,9 +89,11 @@ type Page struct {
 	// Schedules, Approvals, Audits and Tokens say which pages there are.
 	Schedules, Approvals, Audits, Tokens bool
 	Version                              string
-	Now                                  time.Time
-	Held                                 []HeldGroup
-	Body                                 any
+	// Server is what this server is among several, "" where it is the only one.
+	Server string
+	Now    time.Time
+	Held   []HeldGroup
+	Body   any
 }
 
 // May reports whether the person may do that to the deployment.
@@ -164,6 +166,9 @@ func (u *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 // write writes a page that says what is held already.
 func (u *Pages) write(w http.ResponseWriter, r *http.Request, status int, name string, p Page) {
 	p.Version, p.Now = u.cfg.Version, u.cfg.Now()
+	if u.cfg.Leading != nil {
+		p.Server = u.cfg.Leading().Word()
+	}
 	p.Schedules, p.Approvals, p.Audits, p.Tokens = u.cfg.Schedules != nil, u.cfg.Approvals != nil, u.cfg.Audits != nil, u.cfg.Tokens != nil
 	p.Person, _ = access.PrincipalFrom(r.Context())
 	var b bytes.Buffer

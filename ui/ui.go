@@ -36,6 +36,8 @@ type Config struct {
 	// deployment is late. One that is not named is late after 26 hours: nobody
 	// has said that it may be older.
 	Limits func(context.Context) (map[string]time.Duration, error)
+	// Leading, if not nil, says who of several servers leads.
+	Leading func() lockstep.Leading
 	// Now is the clock; nil is the real one.
 	Now     func() time.Time
 	Version string

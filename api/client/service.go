@@ -29,6 +29,13 @@ func (c *Client) Status(ctx context.Context) ([]lockstep.DeploymentStatus, error
 	return p.Items, err
 }
 
+// Leading says whether the server that answers works through schedules and notices.
+func (c *Client) Leading(ctx context.Context) (lockstep.Leading, error) {
+	var l lockstep.Leading
+	err := c.ask(ctx, get("leading"), &l)
+	return l, err
+}
+
 // Plan says what the request would do. It is answered when the plan is there.
 func (c *Client) Plan(ctx context.Context, req lockstep.Request) (lockstep.PlanReport, error) {
 	var rep lockstep.PlanReport

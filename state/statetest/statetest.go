@@ -5,6 +5,7 @@ package statetest
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ var now = time.Date(2026, 11, 28, 3, 0, 0, 0, time.UTC)
 func Run(t *testing.T, open Open) {
 	for name, test := range map[string]func(*testing.T, Open){
 		"Settings":             testSettings,
+		"Settings_that_stay":   testSettingsThatStay,
 		"RunKeys":              testRunKeys,
 		"Tokens":               testTokens,
 		"Sessions":             testSessions,
@@ -70,6 +72,33 @@ func testSettings(t *testing.T, open Open) {
 	}
 	if v, err := reopen(t, open, dir).Setting(ctx, "cursor"); err != nil || string(v) != "42" {
 		t.Errorf("after opening it again: %q, %v; want the last value, 42", v, err)
+	}
+}
+
+// testSettingsThatStay: of several servers that begin at once, one decides.
+func testSettingsThatStay(t *testing.T, open Open) {
+	ctx, dir := context.Background(), t.TempDir()
+	stores := []state.Store{reopen(t, open, dir), reopen(t, open, dir)}
+	kept := make([]string, 8)
+	var wg sync.WaitGroup
+	for i := range kept {
+		wg.Go(func() {
+			v, err := stores[i%2].KeepSetting(ctx, "first", []byte{'a' + byte(i)}, now)
+			if err != nil {
+				t.Errorf("keep it the %dth time: %v", i, err)
+			}
+			kept[i] = string(v)
+		})
+	}
+	wg.Wait()
+	v, err := stores[0].Setting(ctx, "first")
+	if err != nil || len(v) != 1 {
+		t.Errorf("%q is kept, %v", v, err)
+	}
+	for i, k := range kept {
+		if k != string(v) {
+			t.Errorf("the %dth was told that %q is kept; it is %q", i, k, v)
+		}
 	}
 }
 

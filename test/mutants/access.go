@@ -122,6 +122,21 @@ var accessMutants = []mutant{
 		Old: "	a.spending.Lock()\n	defer a.spending.Unlock()\n", New: "",
 	},
 	{
+		Name: "access: an approval is given back under a run that another server begins", File: "access/approval_use.go", Test: inAccess,
+		Why: "one approval restores twice, for who asks two servers at once",
+		Old: "	done, err := a.cfg.Alone(ctx)\n", New: "	done, err := func() {}, error(nil)\n",
+	},
+	{
+		Name: "access: a server with another pepper", File: "access/pepper.go", Test: inAccess + " -run Pepper",
+		Why: "each server refuses the tokens of the other, and who asks is let in by chance",
+		Old: "	if !hmac.Equal(kept, mine) {\n", New: "	if len(kept) != len(mine) {\n",
+	},
+	{
+		Name: "access: a server without the pepper makes one", File: "access/pepper.go", Test: inAccess + " -run Pepper",
+		Why: "the file stays, and the right one is never put there",
+		Old: "kept != nil && errors.Is(err, fs.ErrNotExist)", New: "kept == nil && errors.Is(err, fs.ErrNotExist) && false",
+	},
+	{
 		Name: "access: an approval is good for ever", File: "access/approval_use.go", Test: inAccess,
 		Why: "last month's approval restores today",
 		Old: "	case !now.Before(k.ExpiresAt):\n		return ApprovalExpired\n", New: "",

@@ -7,6 +7,9 @@ const (
 	inEgress    = "./internal/egress"
 )
 
+// inLead is the room that says who of several servers works through these.
+const inLead = "./lead"
+
 // backgroundMutants are bugs in what a server does by itself, and in whom it
 // tells.
 var backgroundMutants = []mutant{
@@ -44,6 +47,61 @@ var backgroundMutants = []mutant{
 		Name: "schedule: a clock set back is time again", File: "schedule/decide.go", Test: inSchedule,
 		Why: "a day's backups run twice when the clock is set",
 		Old: "	if s.Decided.After(now.Add(setBackBy)) {\n", New: "	if s.Decided.After(now) {\n",
+	},
+	{
+		Name: "lead: who was cut off leads on", File: "lead/lead.go", Test: inLead,
+		Why: "two servers work through schedules and notices for ever",
+		Old: "		if err == nil && leader != l.cfg.Owner {\n", New: "		if err == nil && leader != l.cfg.Owner && false {\n",
+	},
+	{
+		Name: "lead: nobody takes over", File: "lead/lead.go", Test: inLead,
+		Why: "when the leader dies, no schedule runs and nobody is told",
+		Old: "		if l.owns() || l.took(ctx) {\n", New: "		if l.owns() {\n",
+	},
+	{
+		Name: "lead: given back while it works", File: "lead/lead.go", Test: inLead,
+		Why: "the next leader begins beside what the last one still does",
+		Old: "	<-done\n	l.letGo()\n", New: "	l.letGo()\n	<-done\n",
+	},
+	{
+		Name: "lead: who stops takes it again at once", File: "lead/lead.go", Test: inLead,
+		Why: "while a server waits for its runs to unlock, no other one runs schedules",
+		Old: "	l.yields = true\n", New: "",
+	},
+	{
+		Name: "lead: works without the key", File: "lead/lead.go", Test: inLead,
+		Why: "every server runs every schedule",
+		Old: "		if l.owns() || l.took(ctx) {\n			l.work(ctx)\n		}\n", New: "		if !l.owns() && !l.took(ctx) {\n			l.release = func() {}\n		}\n		l.work(ctx)\n",
+	},
+	{
+		Name: "scheduler: a follower does the leader's work", File: "scheduler/work.go", Test: inScheduler,
+		Why: "what was asked of one server is done by two",
+		Old: "	ctx := s.work\n	if ctx == nil || ctx.Err() != nil || s.working", New: "	ctx := s.work\n	if ctx == nil {\n		ctx = context.Background()\n	}\n	if s.working",
+	},
+	{
+		Name: "state: two decide on one slot", File: "state/sqlstore/schedules.go", Test: "./state/sqlite -run TestConformance",
+		Why: "a server that was cut off takes back what the next leader has decided",
+		Old: "	if err == nil && version != sch.Version {\n", New: "	if err == nil && version > sch.Version+1<<40 {\n",
+	},
+	{
+		Name: "state: a slot is claimed twice", File: "state/sqlstore/schedules.go", Test: "./state/sqlite -run TestConformance",
+		Why: "a server that was cut off begins what the next leader has begun",
+		Old: "		if n > 0 {\n			return 0, state.ErrExists\n		}\n", New: "		_ = n\n",
+	},
+	{
+		Name: "server: a run is settled under a driver that is back", File: "server/left.go", Test: "./server -run TestLeft",
+		Why: "after each restart of the database all runs are taken from those who drive them",
+		Old: "now.Sub(first) >= leftFor &&", New: "now.Sub(first) >= 0 &&",
+	},
+	{
+		Name: "app: a chosen id begins twice, on two servers", File: "app/chosen.go", Test: "./app -run TestTwoServersBegin",
+		Why: "a request that a balancer sent to two servers backs up twice, or is told that it failed",
+		Old: "	if there, err := a.begun(ctx, req); there || err != nil {\n		release()\n		return req.ID, err\n	}\n", New: "",
+	},
+	{
+		Name: "app: who asks for the same run is told of another one", File: "app/chosen.go", Test: "./app -run TestAChosenIDThatIsAbout",
+		Why: "of two that asked for one run, one is told that it was refused",
+		Old: "time.Since(since) > openedWithin ||", New: "time.Since(since) > 0 ||",
 	},
 	{
 		Name: "scheduler: begun before it is claimed", File: "scheduler/scheduler.go", Test: inScheduler,
