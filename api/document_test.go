@@ -64,6 +64,7 @@ func TestAnswersFollowTheDocument(t *testing.T) {
 		{"GET /api/v1/deployments", "/deployments", "", 200},
 		{"GET /api/v1/status", "/status", "", 200},
 		{"GET /api/v1/held", "/held?deployment=shop", "", 200},
+		{"GET /api/v1/leading", "/leading", "", 200},
 		{"POST /api/v1/plans", "/plans", `{"operation":"plan","deployment":"shop"}`, 200},
 		{"POST /api/v1/runs", "/runs", `{"operation":"check","deployment":"shop"}`, 202},
 		{"GET /api/v1/runs", "/runs?operation=backup&limit=1", "", 200},
