@@ -26,7 +26,7 @@ var rooms = map[string][]string{
 	"schedule": {""},
 
 	"target":     {""},
-	"source":     {"", "target"},
+	"source":     {"", "target", "target/sidecar"},
 	"repository": {"", "spill"},
 	"journal":    {""},
 	"state":      {""},
@@ -54,13 +54,14 @@ var rooms = map[string][]string{
 	"notify/*":       {"", "notify", "internal/*"},
 	// The sources that open targets, and the targets whose exit statuses come in
 	// band: the exceptions among adapters.
-	"source/spec":   {"", "source", "target", "target/ssh", "target/local", "internal/*"},
-	"source/bosh":   {"", "source", "target", "target/ssh", "internal/*"},
-	"source/docker": {"", "source", "target", "target/docker", "target/ssh", "internal/*"},
-	"target/docker": {"", "target", "target/inband", "internal/*"},
+	"source/spec":    {"", "source", "target", "target/ssh", "target/local", "internal/*"},
+	"source/bosh":    {"", "source", "target", "target/ssh", "internal/*"},
+	"source/docker":  {"", "source", "target", "target/docker", "target/sidecar", "target/ssh", "internal/*"},
+	"target/sidecar": {"target"},
+	"target/docker":  {"", "target", "target/inband", "target/sidecar", "internal/*"},
 
-	"source/kubernetes": {"", "source", "target", "target/kubernetes", "internal/*"},
-	"target/kubernetes": {"", "target", "target/inband", "internal/*"},
+	"source/kubernetes": {"", "source", "target", "target/kubernetes", "target/sidecar", "internal/*"},
+	"target/kubernetes": {"", "target", "target/inband", "target/sidecar", "internal/*"},
 
 	// The one adapter that is several rooms, in layers.
 	"repository/restic":                 {"", "repository", "repository/restic/*", "spill", "internal/*"},

@@ -20,6 +20,8 @@ type Kubernetes struct {
 	StatefulSet, Deployment, Selector string
 	// Container is the name of a pod's container, or "".
 	Container string
+	// SidecarImage is the image of the sidecars that containers without a shell get, or "".
+	SidecarImage string
 }
 
 // Finds reports whether the cluster is asked which pods there are.
@@ -36,6 +38,7 @@ type fileKubernetes struct {
 	Deployment  text   `key:"deployment" example:"web" doc:"the pods of this Deployment of Kubernetes, which is the group; the oldest has index 0"`
 	Selector    text   `key:"selector" example:"\"app=shop\"" doc:"the pods with these labels, as kubectl get -l takes them. Their annotations lockstep.group and lockstep.index say where they belong, else what they are pods of"`
 	Container   text   `key:"container" example:"postgres" doc:"container of the pods. The default is the only one, or that of the annotation kubectl.kubernetes.io/default-container"`
+	Sidecar     text   `key:"sidecar_image" example:"\"debian:12\"" doc:"for containers whose image has no shell: the image of an ephemeral container that each run makes beside every one of them, and in which scripts run"`
 }
 
 // inPod is set in every pod of a cluster.
@@ -48,6 +51,10 @@ func (f fileKubernetes) build(d *decoder, at position) *Kubernetes {
 	out := &Kubernetes{
 		Context: f.Context.value, InCluster: f.InCluster.value, Namespace: f.Namespace.value,
 		StatefulSet: f.StatefulSet.value, Deployment: f.Deployment.value, Selector: f.Selector.value, Container: f.Container.value,
+		SidecarImage: f.Sidecar.value,
+	}
+	if f.Sidecar.set && !isImage(f.Sidecar.value) {
+		d.problem(f.Sidecar.at, "%q is not the name of an image; write for example: sidecar_image: debian:12", f.Sidecar.value)
 	}
 	f.cluster(d, out, at)
 	for what, name := range map[string]text{
@@ -116,5 +123,6 @@ func (k *Kubernetes) show() *shown {
 		addSet("stateful_set", k.StatefulSet).
 		addSet("deployment", k.Deployment).
 		addSet("selector", k.Selector).
-		addSet("container", k.Container)
+		addSet("container", k.Container).
+		addSet("sidecar_image", k.SidecarImage)
 }

@@ -20,7 +20,7 @@ deployments:
     docker: {host: "unix:///s", project: shop, services: [web]}
     instance_groups:
     - {name: db, kubernetes: {in_cluster: true, selector: "app in (db, pg)"}}
-    - {name: cache, kubernetes: {kubeconfig: [a, b], deployment: cache}}
+    - {name: cache, kubernetes: {kubeconfig: [a, b], deployment: cache, sidecar_image: "debian:12"}}
 `
 
 // kubeconfig writes one with contexts NAME=NAMESPACE, the first of which is current.
@@ -52,7 +52,7 @@ func TestPods(t *testing.T) {
 		"written down":       {far.Kubernetes, &Kubernetes{Kubeconfig: []string{"/etc/x/other"}, Context: "prod", Namespace: "shop"}},
 		"pods":               {far.Groups[0].Instances, []Instance{{ID: "a", Index: "0", Pod: "db-0"}, {ID: "b", Index: "1", Pod: "db-0", Container: "side"}}},
 		"in a cluster":       {mixed.Groups[0].Kubernetes, &Kubernetes{InCluster: true, Namespace: "default", Selector: "app in (db, pg)"}},
-		"two files":          {mixed.Groups[1].Kubernetes, &Kubernetes{Kubeconfig: []string{"/etc/x/a", "/etc/x/b"}, Namespace: "default", Deployment: "cache"}},
+		"two files":          {mixed.Groups[1].Kubernetes, &Kubernetes{Kubeconfig: []string{"/etc/x/a", "/etc/x/b"}, Namespace: "default", Deployment: "cache", SidecarImage: "debian:12"}},
 		"sources":            {[]string{far.Source(), mixed.Source(), one.Source()}, []string{"kubernetes", "mixed", "kubernetes"}},
 		"locations":          {one.Locations.Claim + " " + one.Locations.Launcher, "/var/lib/lockstep/claim /var/lib/lockstep/run"},
 	} {

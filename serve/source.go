@@ -181,6 +181,7 @@ func podsOf(file string, d config.Deployment) kubernetes.Specification {
 		Name: d.Name, File: file, Identity: d.Identity, Locations: d.Locations, Jobs: overridesOf(d), Limits: limitsOf(d),
 		Cluster:   cluster.Config{Kubeconfig: k.Kubeconfig, Context: k.Context, InCluster: k.InCluster},
 		Namespace: k.Namespace, StatefulSet: k.StatefulSet, Workload: k.Deployment, Selector: k.Selector, Container: k.Container,
+		SidecarImage: k.SidecarImage,
 	}
 	for _, g := range d.Groups {
 		if k.Finds() {

@@ -31,11 +31,14 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request, q request) {
 	pod, there := s.pods[q.namespace+"/"+q.name]
 	old, silent := s.old, s.silent[q.namespace+"/"+q.name]
 	s.mu.Unlock()
+	container := r.URL.Query().Get("container")
+	if ended(pod, container) {
+		silent = fmt.Sprintf("Internal error occurred: unable to upgrade connection: container not found (%q)", container)
+	}
 	if pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded { // the kubelet says so
 		silent = "Internal error occurred: unable to upgrade connection: container not found"
 	}
 	query := r.URL.Query()
-	container := query.Get("container")
 	switch {
 	case !there:
 		refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound, fmt.Sprintf("pods %q not found", q.name))
@@ -64,6 +67,21 @@ func has(pod corev1.Pod, container string) bool {
 	for _, c := range pod.Spec.Containers {
 		if c.Name == container {
 			return true
+		}
+	}
+	for _, c := range pod.Spec.EphemeralContainers {
+		if c.Name == container {
+			return true
+		}
+	}
+	return false
+}
+
+// ended reports whether an ephemeral container does not run any more.
+func ended(pod corev1.Pod, container string) bool {
+	for _, c := range pod.Status.EphemeralContainerStatuses {
+		if c.Name == container {
+			return c.State.Running == nil
 		}
 	}
 	return false

@@ -44,6 +44,8 @@ type Server struct {
 	old         bool
 	sessions    map[session]bool
 	processes   map[int]bool
+	sidecars    map[string]int // pids of ephemeral containers, by namespace/pod/name
+	missing     []string       // images that no node has
 	requests    []string
 	events      []eventsv1.Event
 }
@@ -69,6 +71,7 @@ func New(dir string) *Server {
 	s := &Server{
 		dir: dir, pods: map[string]corev1.Pod{}, sets: map[string]appsv1.StatefulSet{}, deployments: map[string]appsv1.Deployment{},
 		forbidden: map[string]bool{}, silent: map[string]string{}, sessions: map[session]bool{}, processes: map[int]bool{},
+		sidecars: map[string]int{},
 	}
 	s.http = httptest.NewTLSServer(http.HandlerFunc(s.serve))
 	return s
@@ -207,8 +210,11 @@ func parse(r *http.Request) (request, bool) {
 	if len(parts) > i+4 {
 		q.resource += "/" + parts[i+4]
 	}
-	if r.Method == http.MethodPost {
+	switch r.Method {
+	case http.MethodPost:
 		q.verb = "create"
+	case http.MethodPatch:
+		q.verb = "patch"
 	}
 	return q, true
 }
@@ -224,6 +230,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden, fmt.Sprintf("%s is forbidden: User \"tests\" cannot %s resource %q in API group \"\" in the namespace %q", q.resource, q.verb, q.resource, q.namespace))
 	case q.resource == "pods/exec":
 		s.exec(w, r, q)
+	case what == "patch pods/ephemeralcontainers":
+		s.addSidecars(w, r, q)
 	case what == "create events":
 		s.tell(w, r)
 	case q.resource == "selfsubjectaccessreviews":

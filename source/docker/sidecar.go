@@ -2,16 +2,14 @@ package docker
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"lockstep"
 	"lockstep/source"
 	"lockstep/target/docker"
+	aside "lockstep/target/sidecar"
 )
 
 // sidecar is one beside an instance's container, as the journal knows it.
@@ -28,7 +26,7 @@ func (s *Source) sidecars(ctx context.Context, engine *docker.Engine, found []fo
 	}
 	all := make([]sidecar, len(found))
 	for i, f := range found {
-		name := sidecarName()
+		name := aside.NewName()
 		all[i] = sidecar{
 			Sidecar: engine.Sidecar(name, f.container, s.spec.SidecarImage, s.spec.User),
 			resource: lockstep.Resource{
@@ -45,32 +43,34 @@ func (s *Source) sidecars(ctx context.Context, engine *docker.Engine, found []fo
 	return all, nil
 }
 
-const sidecarPrefix = "lockstep-sidecar-"
-
-// sidecarName is a name that no other sidecar has.
-func sidecarName() string {
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails
-	return sidecarPrefix + hex.EncodeToString(random[:])
+// needed says of each sidecar whether it must stay: a run may end and leave something
+// locked there, which a lease unlocks later.
+func (s *Source) needed(ctx context.Context, sidecars []sidecar) []bool {
+	needed := make([]bool, len(sidecars))
+	var all sync.WaitGroup
+	for i, x := range sidecars {
+		if x.Runs() {
+			all.Go(func() { needed[i] = aside.Needed(ctx, x, s.spec.Locations.Claim) })
+		}
+	}
+	all.Wait()
+	return needed
 }
 
-// ourSidecar reports whether a name is one that sidecarName gives.
-func ourSidecar(name string) bool {
-	digits, ok := strings.CutPrefix(name, sidecarPrefix)
-	return ok && len(digits) == 16 && strings.Trim(digits, "0123456789abcdef") == ""
-}
-
-// removeAll removes sidecars, all at once, and tells which are gone. If that cannot be
-// written, the journal names one that is not there any more, which harms nobody.
-func removeAll(ctx context.Context, sidecars []sidecar, track source.Tracker) error {
+// removeAll removes sidecars that are not needed, all at once, and tells which are gone.
+// If that cannot be written, the journal names one that is not there any more, which harms
+// nobody. One that stays goes by itself when nothing runs in it.
+func removeAll(ctx context.Context, sidecars []sidecar, needed []bool, track source.Tracker) error {
 	errs := make([]error, len(sidecars))
 	var all sync.WaitGroup
 	for i, s := range sidecars {
-		all.Go(func() { errs[i] = s.Remove(ctx) })
+		if !needed[i] {
+			all.Go(func() { errs[i] = s.Remove(ctx) })
+		}
 	}
 	all.Wait()
 	for i, s := range sidecars {
-		if errs[i] == nil && track != nil {
+		if errs[i] == nil && !needed[i] && track != nil {
 			_ = track.Released(ctx, s.resource)
 		}
 	}
@@ -79,10 +79,11 @@ func removeAll(ctx context.Context, sidecars []sidecar, track source.Tracker) er
 
 // Remove implements source.Remover: it removes sidecars of a dead run from the engine of
 // the specification. What is of another kind, or on another engine, is not its business.
-func (s *Source) Remove(ctx context.Context, left []lockstep.Resource, _ *source.Resolved) (gone []lockstep.Resource, err error) {
+// One stays whose instance has something locked still, as far as anybody knows.
+func (s *Source) Remove(ctx context.Context, left []lockstep.Resource, now *source.Resolved) (gone []lockstep.Resource, err error) {
 	var ours []lockstep.Resource
 	for _, x := range left {
-		if x.Kind == lockstep.ResourceSidecar && x.Reach == s.spec.Engine.Host && ourSidecar(x.Name) {
+		if x.Kind == lockstep.ResourceSidecar && x.Reach == s.spec.Engine.Host && aside.IsName(x.Name) {
 			ours = append(ours, x)
 		}
 	}
@@ -93,6 +94,7 @@ func (s *Source) Remove(ctx context.Context, left []lockstep.Resource, _ *source
 	if err != nil {
 		return nil, err
 	}
+	ours, stay := source.UnneededSidecars(ctx, ours, now)
 	errs := make([]error, len(ours))
 	var all sync.WaitGroup
 	for i, x := range ours {
@@ -104,5 +106,5 @@ func (s *Source) Remove(ctx context.Context, left []lockstep.Resource, _ *source
 			gone = append(gone, x)
 		}
 	}
-	return gone, errors.Join(append(errs, w.close())...)
+	return gone, errors.Join(append(errs, stay, w.close())...)
 }

@@ -10,6 +10,7 @@ import (
 
 	"lockstep"
 	"lockstep/target/docker"
+	aside "lockstep/target/sidecar"
 )
 
 // tracked notes what a source says that it makes and removes.
@@ -57,11 +58,11 @@ func TestSidecarsAreTracked(t *testing.T) {
 		t.Errorf("tracked %+v", k.acquiring)
 	}
 	for _, x := range k.acquiring {
-		if !ourSidecar(x.Name) {
+		if !aside.IsName(x.Name) {
 			t.Errorf("%q is not taken for one of ours", x.Name)
 		}
 	}
-	if err := removeAll(t.Context(), sidecars, k); err != nil {
+	if err := removeAll(t.Context(), sidecars, make([]bool, 2), k); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff(k.acquiring, k.released); diff != "" {
@@ -82,12 +83,12 @@ func TestSidecarsAreTracked(t *testing.T) {
 func TestRemovePassesOver(t *testing.T) {
 	t.Parallel()
 	s, _ := withSidecars(t, "debian:12")
-	name := sidecarName()
+	name := aside.NewName()
 	gone, err := s.Remove(t.Context(), []lockstep.Resource{
 		{Kind: lockstep.ResourceSSHUser, Name: name, Reach: "unix:///s"},
 		{Kind: lockstep.ResourceSidecar, Name: name, Reach: "unix:///other"},
 		{Kind: lockstep.ResourceSidecar, Name: "shop-db-1", Reach: "unix:///s"},
-		{Kind: lockstep.ResourceSidecar, Name: sidecarPrefix + "../../etc", Reach: "unix:///s"},
+		{Kind: lockstep.ResourceSidecar, Name: "lockstep-sidecar-../../etc", Reach: "unix:///s"},
 	}, nil)
 	if gone != nil || err != nil {
 		t.Errorf("got %+v, %v", gone, err)

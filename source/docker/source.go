@@ -215,7 +215,7 @@ func (s *Source) Resolve(ctx context.Context, track source.Tracker) (*source.Res
 	var once sync.Once
 	var failed error
 	r.Release = func(ctx context.Context) error {
-		once.Do(func() { failed = release(ctx, w, r.Instances, sidecars, track) })
+		once.Do(func() { failed = s.release(ctx, w, r.Instances, sidecars, track) })
 		return failed
 	}
 	return r, nil
@@ -231,12 +231,13 @@ func (s *Source) target(engine *docker.Engine, sidecars []sidecar, i int, f foun
 }
 
 // release closes targets, and removes their sidecars.
-func release(ctx context.Context, w *way, instances []source.Instance, sidecars []sidecar, track source.Tracker) error {
+func (s *Source) release(ctx context.Context, w *way, instances []source.Instance, sidecars []sidecar, track source.Tracker) error {
+	needed := s.needed(ctx, sidecars)
 	var errs []error
 	for _, in := range instances {
 		errs = append(errs, in.Target.Close())
 	}
-	errs = append(errs, removeAll(ctx, sidecars, track))
+	errs = append(errs, removeAll(ctx, sidecars, needed, track))
 	return errors.Join(append(errs, w.close())...)
 }
 

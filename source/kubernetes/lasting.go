@@ -12,8 +12,8 @@ import (
 )
 
 // unfit says of each instance why a run must not lock anything in it, or nil. keeps is
-// where what a run leaves lies outside of each.
-func unfit(list []found, at lockstep.Locations) (errs []error, keeps [][]string) {
+// where what a run leaves lies outside of each. With sidecar, commands run in one.
+func unfit(list []found, at lockstep.Locations, sidecar bool) (errs []error, keeps [][]string) {
 	errs, keeps = make([]error, len(list)), make([][]string, len(list))
 	owners := map[string]string{} // of the folders outside
 	for i, f := range list {
@@ -25,6 +25,9 @@ func unfit(list []found, at lockstep.Locations) (errs []error, keeps [][]string)
 		}
 		for _, folder := range []string{at.Claim, at.Launcher} {
 			outside, err := lasting(f, folder)
+			if err == nil && sidecar {
+				err = reachesSidecar(f, folder)
+			}
 			other, taken := owners[outside]
 			switch {
 			case errs[i] != nil:
@@ -92,12 +95,7 @@ func lasting(f found, folder string) (outside string, err error) {
 	if !path.IsAbs(folder) {
 		return "", errors.New("it is not absolute")
 	}
-	var holds corev1.VolumeMount
-	for _, m := range containerIn(f.pod, f.container).VolumeMounts {
-		if within(folder, m.MountPath) && len(m.MountPath) > len(holds.MountPath) {
-			holds = m
-		}
-	}
+	holds := mountOf(f, folder)
 	rest := strings.TrimPrefix(path.Clean(folder), path.Clean(holds.MountPath))
 	v := volumeOf(f.pod, holds.Name)
 	switch {
@@ -116,6 +114,24 @@ func lasting(f found, folder string) (outside string, err error) {
 		return "", fmt.Errorf("the volume at %s goes with the pod, and volume %s does not: what is locked there would stay locked", holds.MountPath, stays)
 	}
 	return path.Join(string(f.pod.UID)+"/"+holds.Name, holds.SubPath) + rest, nil
+}
+
+// mountOf is the mount of a container in which a folder lies; its path is "" where none is.
+func mountOf(f found, folder string) (holds corev1.VolumeMount) {
+	for _, m := range containerIn(f.pod, f.container).VolumeMounts {
+		if within(folder, m.MountPath) && len(m.MountPath) > len(holds.MountPath) {
+			holds = m
+		}
+	}
+	return holds
+}
+
+// reachesSidecar says why a folder of a container is not in the sidecar beside it.
+func reachesSidecar(f found, folder string) error {
+	if m := mountOf(f, folder); m.SubPath != "" {
+		return fmt.Errorf("the volume at %s has a subPath, which Kubernetes lets no ephemeral container mount", m.MountPath)
+	}
+	return nil
 }
 
 func volumeOf(p *corev1.Pod, name string) corev1.VolumeSource {

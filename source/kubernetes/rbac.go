@@ -90,8 +90,14 @@ func rulesOf(s Specification) []rule {
 		{[]string{""}, []string{"pods/exec"}, names, []string{"create", "get"}},
 		{[]string{"events.k8s.io"}, []string{"events"}, nil, []string{"create"}}, // nothing fails without it
 	}
+	if s.SidecarImage != "" {
+		out = append(out, rule{[]string{""}, []string{"pods/ephemeralcontainers"}, names, []string{"patch"}})
+	}
+	if s.SidecarImage != "" || len(names) > 0 {
+		out = append(out, rule{[]string{""}, []string{"pods"}, names, []string{"get"}})
+	}
 	if len(names) > 0 {
-		return append(out, rule{[]string{""}, []string{"pods"}, names, []string{"get"}})
+		return out
 	}
 	out = append(out, rule{[]string{""}, []string{"pods"}, nil, []string{"list"}})
 	switch {

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,8 +23,9 @@ import (
 type Source struct{ spec Specification }
 
 var (
-	_ source.Lister = (*Source)(nil)
-	_ source.Placer = (*Source)(nil)
+	_ source.Lister  = (*Source)(nil)
+	_ source.Placer  = (*Source)(nil)
+	_ source.Remover = (*Source)(nil)
 )
 
 // New makes a source. It contacts nothing; an error, of KindInvalid, is about
@@ -143,11 +146,11 @@ func machineOf(f found) string {
 }
 
 // Resolve asks the cluster for the pods and opens a target in each, without running
-// anything there. Nothing is tracked, because nothing is made. A pod that does not run,
-// or is not there, is an instance that cannot be reached; so are all that are listed
-// where the cluster does not answer, which keeps nobody from unlocking what is
-// elsewhere.
-func (s *Source) Resolve(ctx context.Context, _ source.Tracker) (*source.Resolved, error) {
+// anything there. Sidecars alone are tracked; each is made when it is first needed. A pod
+// that does not run, or is not there, is an instance that cannot be reached; so are all
+// that are listed where the cluster does not answer, which keeps nobody from unlocking
+// what is elsewhere.
+func (s *Source) Resolve(ctx context.Context, track source.Tracker) (*source.Resolved, error) {
 	c, err := kubernetes.Open(s.spec.Cluster)
 	if err != nil {
 		return nil, err
@@ -167,28 +170,47 @@ func (s *Source) Resolve(ctx context.Context, _ source.Tracker) (*source.Resolve
 		Name: info.Name, Key: info.Key, Locations: s.spec.Locations, Listed: listed(list),
 		Overrides: source.Overrides{Jobs: s.spec.Jobs, Apply: s.spec.Limits.Apply},
 	}
-	unfit, keeps := unfit(list, s.spec.Locations)
+	sidecars, err := s.sidecars(ctx, c, list, track)
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	unfit, keeps := unfit(list, s.spec.Locations, sidecars != nil)
 	slots := newSlots(s, c, list)
 	for i, f := range list {
 		for k, folder := range keeps[i] {
 			keeps[i][k] = c.Server() + " " + folder
 		}
 		r.Instances = append(r.Instances, source.Instance{
-			Group: f.group, ID: f.id, Index: f.index, Address: f.name, Target: slots.open(f),
+			Group: f.group, ID: f.id, Index: f.index, Address: f.name, Target: slots.open(f, sidecars[slotOf(f)]),
 			Bootstrap: i == 0 || list[i-1].group != f.group, Root: isRoot(f), Unfit: cmp.Or(unasked, unfit[i]),
 			Machine: machineOf(f), Keeps: keeps[i], Scripts: scriptsOf(f),
 		})
 	}
-	release := sync.OnceValue(func() error {
-		var errs []error
-		for _, in := range r.Instances {
-			errs = append(errs, in.Target.Close())
-		}
-		return errors.Join(append(errs, c.Close())...)
-	})
-	r.Release = func(context.Context) error { return release() }
+	var once sync.Once
+	var failed error
+	r.Release = func(ctx context.Context) error {
+		once.Do(func() { failed = s.release(ctx, c, slots, r.Instances, sidecars, track) })
+		return failed
+	}
 	r.Advice = func(ctx context.Context) []string { return s.advice(ctx, c) }
 	return r, nil
+}
+
+// release closes targets, and ends their sidecars.
+func (s *Source) release(ctx context.Context, c *kubernetes.Cluster, slots *slots, instances []source.Instance, sidecars map[string]lockstep.Resource, track source.Tracker) error {
+	needed := s.needed(ctx, instances)
+	var errs []error
+	for _, in := range instances {
+		errs = append(errs, in.Target.Close())
+	}
+	maps.DeleteFunc(sidecars, func(slot string, _ lockstep.Resource) bool { return needed[slot] })
+	gone, err := endAll(ctx, c, slots.where, slices.Collect(maps.Values(sidecars)))
+	for _, x := range gone {
+		if track != nil {
+			_ = track.Released(ctx, x) // one that the journal names and that is gone harms nobody
+		}
+	}
+	return errors.Join(append(errs, err, c.Close())...)
 }
 
 // advice says that no events are written of pods, where the account may not do that.
@@ -225,10 +247,11 @@ type slots struct {
 	mu    sync.Mutex
 	taken map[string]bool   // pods in slots, by uid
 	ids   map[string]string // uid of a pod, by the slot that it is in
+	names map[string]string // name of a pod, likewise
 }
 
 func newSlots(s *Source, c *kubernetes.Cluster, list []found) *slots {
-	out := &slots{source: s, cluster: c, taken: map[string]bool{}, ids: map[string]string{}}
+	out := &slots{source: s, cluster: c, taken: map[string]bool{}, ids: map[string]string{}, names: map[string]string{}}
 	for _, f := range list {
 		out.put(f, f.pod)
 	}
@@ -243,18 +266,30 @@ func (s *slots) put(slot found, pod *corev1.Pod) {
 		return
 	}
 	delete(s.taken, s.ids[slotOf(slot)])
-	s.ids[slotOf(slot)] = string(pod.UID)
+	s.ids[slotOf(slot)], s.names[slotOf(slot)] = string(pod.UID), pod.Name
 	s.taken[string(pod.UID)] = true
 }
 
-func (s *slots) open(f found) *kubernetes.Target {
+// where is the pod that is in a slot, or the last that was; "" where none was.
+func (s *slots) where(slot string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.names[slot]
+}
+
+// open is how a slot is reached: in a sidecar, where it has one, else in its container.
+func (s *slots) open(f found, sidecar lockstep.Resource) *kubernetes.Target {
 	at := kubernetes.Container{Namespace: s.source.spec.Namespace, Pod: f.name, Container: f.container}
-	if f.stable {
-		return s.cluster.Container(at, nil)
+	var next kubernetes.Successor
+	if !f.stable {
+		next = func(ctx context.Context, gone kubernetes.Container) (kubernetes.Container, bool, error) {
+			return s.next(ctx, f, gone)
+		}
 	}
-	return s.cluster.Container(at, func(ctx context.Context, gone kubernetes.Container) (kubernetes.Container, bool, error) {
-		return s.next(ctx, f, gone)
-	})
+	if sidecar.Name != "" {
+		return s.cluster.Sidecar(at, next, sidecar.Name, s.source.spec.SidecarImage)
+	}
+	return s.cluster.Container(at, next)
 }
 
 // next is the pod that has taken the place of one that is gone: the oldest of its group

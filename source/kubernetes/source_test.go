@@ -298,7 +298,7 @@ func TestLasting(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			errs, _ := unfit(c.list, c.at)
+			errs, _ := unfit(c.list, c.at, false)
 			err := errs[len(errs)-1]
 			if c.says == "" && err == nil {
 				return
@@ -428,6 +428,10 @@ func TestRBAC(t *testing.T) {
 		"Deployment":  func(s *Specification) { s.Workload = "web" },
 		"selector":    func(s *Specification) { s.Selector = "app=shop" },
 		"list":        func(s *Specification) { s.Instances = []Instance{{Group: "db", ID: "0", Index: "0", Pod: "db-0"}} },
+		"sidecars":    withSidecars,
+		"sidecars of a list": func(s *Specification) {
+			s.SidecarImage, s.Instances = "debian:12", []Instance{{Group: "db", ID: "0", Index: "0", Pod: "db-0"}}
+		},
 	} {
 		for _, old := range []bool{false, true} {
 			s := kubetest.Start(t)

@@ -42,6 +42,9 @@ type Specification struct {
 	// Container is the name of the container in pods; "" is the one that there is, or
 	// that the pod's annotation kubectl.kubernetes.io/default-container names.
 	Container string `json:"container,omitempty"`
+	// SidecarImage, if not "", is the image of an ephemeral container that a run makes
+	// beside each of the containers, because theirs has no shell.
+	SidecarImage string `json:"sidecar_image,omitempty"`
 
 	// Locations are the folders in containers; where one is "", that of
 	// lockstep.ContainerLocations holds.

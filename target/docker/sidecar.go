@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 	"lockstep"
 	"lockstep/target"
+	"lockstep/target/sidecar"
 )
 
 // labelSidecar is the label of a sidecar; its value is the container that it stands
@@ -24,29 +24,6 @@ const labelSidecar = "lockstep.sidecar"
 
 // sidecarTimeout bounds making or removing one sidecar.
 const sidecarTimeout = time.Minute
-
-// sidecarIdle is how long a sidecar stays in which nothing runs.
-const sidecarIdle = 5 * time.Minute
-
-// sidecarLooks is how often it must have been seen to be idle.
-const sidecarLooks = 30
-
-// sidecarMain is the first process of a sidecar; its arguments are how many times it
-// looks, and the seconds between. It ends, and the sidecar with it, when nothing else
-// ran in it each time: what an orchestrator that died has left goes by itself, but not
-// under a lease or a script. The processes of a sidecar are those that see its files: all
-// others here are those of the container beside it.
-const sidecarMain = `trap 'exit 0' TERM INT
-own=$(readlink /proc/$$/ns/mnt) || exit 70
-idle=0
-while [ "$idle" -lt "$1" ]; do
-  sleep "$2" & wait "$!"
-  idle=$((idle+1))
-  for p in /proc/[0-9]*; do
-    [ "$p" = "/proc/$$" ] && continue
-    if [ "$(readlink "$p/ns/mnt" 2>/dev/null)" = "$own" ]; then idle=0; break; fi
-  done
-done`
 
 // Sidecar is a container of ours beside one whose image has no shell. It shares that
 // one's processes, network and volumes, so that scripts run there instead; it ends with
@@ -86,7 +63,7 @@ var _ target.Target = (*Sidecar)(nil)
 // Sidecar is a sidecar of that name beside a container, from an image that the engine
 // has. Commands run in it as user. Nothing is asked of the engine before the first Run.
 func (e *Engine) Sidecar(name, beside, image, user string) *Sidecar {
-	return &Sidecar{Target: e.Container(name, user), beside: beside, image: image, idle: sidecarIdle}
+	return &Sidecar{Target: e.Container(name, user), beside: beside, image: image, idle: sidecar.Idle}
 }
 
 // Run makes the sidecar where it is not there, and runs one command line in it; see
@@ -191,6 +168,13 @@ func (s *Sidecar) watch(l *life) {
 	}
 }
 
+// Runs reports whether the sidecar was made and has not ended.
+func (s *Sidecar) Runs() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.made != nil && !s.made.over()
+}
+
 // Close ends every Run; see target.Target. The sidecar stays: see Remove.
 func (s *Sidecar) Close() error {
 	err := s.Target.Close()
@@ -201,11 +185,11 @@ func (s *Sidecar) Close() error {
 // options are what docker run would be told.
 func (s *Sidecar) options(beside container.InspectResponse) client.ContainerCreateOptions {
 	with := container.NetworkMode("container:" + beside.ID)
+	command := sidecar.Command(s.name, s.idle)
 	return client.ContainerCreateOptions{
 		Name: s.name,
 		Config: &container.Config{
-			Image: s.image, User: s.user, Entrypoint: []string{"/bin/sh", "-c", sidecarMain, "sidecar"},
-			Cmd:         []string{strconv.Itoa(sidecarLooks), strconv.FormatFloat(s.idle.Seconds()/sidecarLooks, 'f', -1, 64)},
+			Image: s.image, User: s.user, Entrypoint: command[:1], Cmd: command[1:],
 			Labels:      map[string]string{labelSidecar: s.beside},
 			Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 		},

@@ -41,6 +41,7 @@ type Successor func(ctx context.Context, gone Container) (next Container, ok boo
 type Target struct {
 	cluster *Cluster
 	next    Successor
+	beside  *beside // in which commands run; nil where it is the container itself
 
 	mu sync.Mutex
 	at Container
@@ -103,8 +104,33 @@ func (t *Target) where() Container {
 	return t.at
 }
 
-// run runs a command in one container.
+// run runs a command in one container, or in the sidecar beside it. A sidecar that has
+// ended is made anew, once, where the command has certainly not begun.
 func (t *Target) run(ctx context.Context, stop context.CancelCauseFunc, at Container, command string, streams target.Streams) (target.Exit, error) {
+	if t.beside == nil {
+		return t.runIn(ctx, stop, at, command, streams)
+	}
+	in, err := t.beside.inside(ctx, at, "")
+	if err != nil {
+		return target.Exit{}, t.failed(at, target.ErrNotStarted, err)
+	}
+	exit, err := t.runIn(ctx, stop, in, command, streams)
+	if !errors.Is(err, target.ErrNotStarted) || ctx.Err() != nil || !stopped(err.Error()) && !strings.Contains(err.Error(), "is not valid for pod") {
+		return exit, err
+	}
+	if in, err = t.beside.inside(ctx, at, in.Container); err != nil {
+		return target.Exit{}, t.failed(at, target.ErrNotStarted, err)
+	}
+	return t.runIn(ctx, stop, in, command, streams)
+}
+
+// runIn runs a command in a container that has a shell.
+func (t *Target) runIn(ctx context.Context, stop context.CancelCauseFunc, at Container, command string, streams target.Streams) (target.Exit, error) {
+	if t.beside != nil {
+		watching, over := context.WithCancel(ctx)
+		defer over()
+		go t.beside.watch(watching, at, stop)
+	}
 	call := inband.New(command, streams)
 	defer call.Close()
 	way := &way{}
@@ -202,6 +228,11 @@ func (t *Target) failed(at Container, sentinel, err error) error {
 		err = target.Unreached(forNow(err))
 	}
 	e := &lockstep.Error{Op: "run a command in pod " + at.Namespace + "/" + at.Pod, Err: fmt.Errorf("%w: %w", sentinel, err)}
+	if t.beside != nil {
+		if e.Hint, e.Kind = t.beside.unmade(at, err); e.Hint != "" {
+			return e
+		}
+	}
 	kubectl := fmt.Sprintf("kubectl%s --namespace %s", t.cluster.flags(), at.Namespace)
 	switch text := err.Error(); {
 	case apierrors.IsNotFound(err):
@@ -217,7 +248,7 @@ func (t *Target) failed(at Container, sentinel, err error) error {
 		e.Kind = lockstep.KindConflict
 		e.Hint = fmt.Sprintf("it does not run: look at `%s describe pod %s`", kubectl, at.Pod)
 	case strings.Contains(text, "/bin/sh") && strings.Contains(text, "no such file"):
-		e.Hint = "its image has no shell, which runs the scripts: use an image that has one, or leave the pod out of the deployment"
+		e.Hint = "its image has no shell, which runs the scripts: name an image that has one in sidecar_image (kubernetes: {sidecar_image: debian:12}), or leave the pod out of the deployment"
 	case nodeSilent(text):
 		e.Hint = fmt.Sprintf("the kubelet of its node does not answer: look at `kubectl%s get nodes`", t.cluster.flags())
 	case errors.Is(err, context.Canceled) || errors.Is(err, errClosed):

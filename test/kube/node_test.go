@@ -158,6 +158,7 @@ func (n *node) images() error {
 	for _, line := range []string{
 		ctr + "import " + pause,
 		ctr + "import " + variable("LOCKSTEP_KUBE_IMAGE"),
+		ctr + "import " + variable("LOCKSTEP_KUBE_NOSHELL"),
 		ctr + "tag " + name + " docker.io/library/debian:12", // what the document names
 	} {
 		if out, err := sh(line); err != nil {
@@ -170,7 +171,7 @@ func (n *node) images() error {
 // volumes makes folders of this machine what claims can have.
 func (n *node) volumes() error {
 	var b strings.Builder
-	for i := range 60 {
+	for i := range 80 {
 		folder := filepath.Join(n.dir, "volumes", strconv.Itoa(i))
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return err

@@ -109,13 +109,18 @@ var containerMutants = []mutant{
 		Old: "		if err := track.Acquiring(ctx, all[i].resource); err != nil {\n", New: "		if err := error(nil); err != nil {\n",
 	},
 	{
-		Name: "containers: any name is that of a sidecar", File: "source/docker/sidecar.go", Test: "./source/docker -run RemovePassesOver",
+		Name: "containers: any name is that of a sidecar", File: "target/sidecar/sidecar.go", Test: "./target/sidecar -run Names",
 		Why: "a journal that somebody changed has any container looked at",
 		Old: "	return ok && len(digits) == 16 && strings.Trim(digits, \"0123456789abcdef\") == \"\"\n", New: "	return ok && digits != \"\" || name != \"\"\n",
 	},
 	{
 		Name: "containers: sidecars of other engines", File: "source/docker/sidecar.go", Test: "./source/docker -run RemovePassesOver",
 		Why: "a sidecar is said to be gone that runs on another engine",
-		Old: "		if x.Kind == lockstep.ResourceSidecar && x.Reach == s.spec.Engine.Host && ourSidecar(x.Name) {\n", New: "		if x.Kind == lockstep.ResourceSidecar && ourSidecar(x.Name) {\n",
+		Old: "		if x.Kind == lockstep.ResourceSidecar && x.Reach == s.spec.Engine.Host && aside.IsName(x.Name) {\n", New: "		if x.Kind == lockstep.ResourceSidecar && aside.IsName(x.Name) {\n",
+	},
+	{
+		Name: "containers: no sidecar is needed", File: "target/sidecar/sidecar.go", Test: "./target/sidecar -run Needed",
+		Why: "a lease that would unlock is removed with the sidecar that it runs in",
+		Old: "	return err != nil || !exit.OK()\n", New: "	return err == nil && !exit.OK()\n",
 	},
 }

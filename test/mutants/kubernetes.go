@@ -137,4 +137,49 @@ var kubernetesMutants = []mutant{
 		Why: "a command whose cluster hangs does not end",
 		Old: "	case <-ctx.Done():\n		t.stop()\n", New: "	case <-ctx.Done():\n",
 	},
+	{
+		Name: "kubernetes: a sidecar is made before it is in the journal", File: "source/kubernetes/sidecar.go", Test: "./source/kubernetes -run SidecarsAreTracked",
+		Why: "an orchestrator that is killed leaves a sidecar of which nobody knows",
+		Old: "		if err := track.Acquiring(ctx, x); err != nil {\n", New: "		if err := error(nil); err != nil {\n",
+	},
+	{
+		Name: "kubernetes: sidecars stay", File: "source/kubernetes/source.go", Test: "./source/kubernetes -run SidecarsAreTracked",
+		Why: "a shell with the rights of production's containers runs on after each run",
+		Old: "	gone, err := endAll(ctx, c, slots.where, slices.Collect(maps.Values(sidecars)))\n", New: "	gone, err := slices.Collect(maps.Values(sidecars)), error(nil)\n	_ = slots\n",
+	},
+	{
+		Name: "kubernetes: sidecars of other clusters", File: "source/kubernetes/sidecar.go", Test: "./source/kubernetes -run Remove",
+		Why: "a sidecar is said to be gone that runs in another cluster",
+		Old: "		if x.Kind == lockstep.ResourceSidecar && x.Reach == s.sidecarReach(c) && sidecar.IsName(x.Name) {\n", New: "		if x.Kind == lockstep.ResourceSidecar && sidecar.IsName(x.Name) {\n",
+	},
+	{
+		Name: "kubernetes: a subPath is in a sidecar", File: "source/kubernetes/lasting.go", Test: "./source/kubernetes -run UnfitForASidecar",
+		Why: "a claim lies in the sidecar's own files, and is gone with it while jobs are locked",
+		Old: "	if m := mountOf(f, folder); m.SubPath != \"\" {\n", New: "	if m := mountOf(f, folder); m.SubPath != \"\" && false {\n",
+	},
+	{
+		Name: "kubernetes: nobody waits for the end of a sidecar", File: "target/kubernetes/target.go", Test: "./target/kubernetes -run SidecarEnds",
+		Why: "a run waits for a command that has ended with its container",
+		Old: "		go t.beside.watch(watching, at, stop)\n", New: "		_ = watching\n",
+	},
+	{
+		Name: "kubernetes: a sidecar that has ended is used again", File: "target/kubernetes/sidecar.go", Test: "./target/kubernetes -run SidecarEnds",
+		Why: "a container that restarted while it was locked is not unlocked",
+		Old: "	if b.made != \"\" && b.at == at && b.made != gone {\n", New: "	if b.made != \"\" && b.at == at {\n",
+	},
+	{
+		Name: "kubernetes: sidecars whose names begin alike", File: "target/kubernetes/sidecar.go", Test: "./target/kubernetes -run SidecarOfAnother",
+		Why: "another run's sidecar ends under its scripts",
+		Old: "		if strings.HasPrefix(s.Name, name+\"-\") && s.State.Running != nil {\n", New: "		if strings.HasPrefix(s.Name, name) && s.State.Running != nil {\n",
+	},
+	{
+		Name: "kubernetes: a needed sidecar goes", File: "source/kubernetes/source.go", Test: "./source/kubernetes -run ANeededSidecarStays",
+		Why: "a lease that would unlock is ended with the sidecar that it runs in",
+		Old: "	maps.DeleteFunc(sidecars, func(slot string, _ lockstep.Resource) bool { return needed[slot] })\n", New: "	_ = needed\n",
+	},
+	{
+		Name: "containers: a recovery removes what is needed", File: "source/sidecar.go", Test: "./source/kubernetes -run ANeededSidecarStays",
+		Why: "a lease that would unlock is ended with the sidecar that it runs in",
+		Old: "		if at >= 0 && sidecar.Needed(ctx, now.Instances[at].Target, now.Locations.Claim) {\n", New: "		if at >= 0 && now.Locations.Claim == \"\" && sidecar.Needed(ctx, now.Instances[at].Target, \"\") {\n",
+	},
 }
