@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
 
-.PHONY: all help build helpers image check fmt vet test race lint e2e restictest pgtest uitest bbrsuite dockertest kubetest opstest bench mutants crash soak repeats writes shells faults fuzz demo clean
+.PHONY: all help build helpers image check fmt vet test race lint e2e restictest pgtest fleettest uitest bbrsuite dockertest kubetest opstest bench mutants crash soak repeats writes shells faults fuzz demo clean
 
 all: check test ## Formatting, vet and all tests that need nothing but Go
 
@@ -53,6 +53,9 @@ restictest: ## Our repository with Debian's stock restic, and a thousand flipped
 
 pgtest: ## The journal in a real PostgreSQL, which is killed, and failed over to a standby
 	test/postgres/run
+
+fleettest: ## Workers in zones over a real Temporal and PostgreSQL, which are killed, stopped and cut off (builds Temporal once, in minutes)
+	test/fleet/run
 
 uitest: ## The pages in Debian's Chromium, over a real server
 	test/ui/run

@@ -85,6 +85,7 @@ var rooms = map[string][]string{
 	"scheduler": {"", "schedule", "retention", "state", "journal", "internal/faultpoint", "internal/units"},
 	"outbox":    {"", "notify", "schedule", "state", "journal", "internal/faultpoint"},
 	"telemetry": {"", "journal"},
+	"fleet":     {"", "journal"}, // docs/adr/0038
 	// All facts from one database to another.
 	"move": {"", "journal", "journal/stored", "internal/pgdb"},
 

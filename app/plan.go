@@ -30,8 +30,24 @@ func (a *App) Plan(ctx context.Context, req lockstep.Request) (lockstep.PlanRepo
 	if err != nil {
 		return lockstep.PlanReport{}, err
 	}
-	rep := lockstep.PlanReport{Run: r.run.ID, Plan: *r.run.Plan, Digest: r.run.PlanDigest, Changes: []string{}}
-	return rep, a.compareWithLast(ctx, r.run, &rep)
+	return a.reportOf(ctx, r.run)
+}
+
+// PlanReport is the report of a plan that is in the journal, whoever made it.
+func (a *App) PlanReport(ctx context.Context, id lockstep.RunID) (lockstep.PlanReport, error) {
+	run, err := a.Run(ctx, id)
+	if err != nil {
+		return lockstep.PlanReport{}, err
+	}
+	if run.Plan == nil {
+		return lockstep.PlanReport{}, fmt.Errorf("run %s has made no plan", id)
+	}
+	return a.reportOf(ctx, run)
+}
+
+func (a *App) reportOf(ctx context.Context, run *lockstep.Run) (lockstep.PlanReport, error) {
+	rep := lockstep.PlanReport{Run: run.ID, Plan: *run.Plan, Digest: run.PlanDigest, Changes: []string{}}
+	return rep, a.compareWithLast(ctx, run, &rep)
 }
 
 // preview brings a plan's run to its end. The error is what kept it from a

@@ -100,10 +100,10 @@ func (i *invocation) addCommands(root *cobra.Command) {
 			i.planCommand(), i.checkCommand(), i.backupCommand(), restore,
 			i.cleanupCommand(), i.recoverCommand(),
 		},
-		"look": {i.statusCommand(), i.runsCommand(), i.backupsCommand(), i.repositoryCommand(), i.schedulesCommand(), i.notifyCommand()},
+		"look": {i.statusCommand(), i.runsCommand(), i.backupsCommand(), i.repositoryCommand(), i.schedulesCommand(), i.notifyCommand(), i.fleetCommand()},
 		"may":  {i.tokensCommand(), i.approvalsCommand(), i.auditCommand()},
 		"self": {
-			i.serveCommand(), i.configCommand(), i.stateCommand(), i.kubernetesCommand(), i.demoCommand(), i.diagnosticCommand(), i.versionCommand(), i.completionCommand(),
+			i.serveCommand(), i.workerCommand(), i.configCommand(), i.stateCommand(), i.kubernetesCommand(), i.demoCommand(), i.diagnosticCommand(), i.versionCommand(), i.completionCommand(),
 		},
 	}
 	for id, commands := range groups {

@@ -19,6 +19,10 @@ type Setup struct {
 	// Serve is an orchestrator that others ask over HTTP, until the first
 	// signal; it returns when its runs have ended or are handed over.
 	Serve func(ctx context.Context, s serve.Serving) error
+	// Work does the runs of a zone, until the first signal, like Serve.
+	Work func(ctx context.Context, w serve.Working) error
+	// FleetStatus asks who is in the fleet of servers and workers.
+	FleetStatus func(ctx context.Context, o serve.Options) (serve.FleetStanding, error)
 	// Manage makes what looks after tokens, approvals and the audit log.
 	Manage func(ctx context.Context, o serve.Options) (serve.Management, error)
 	// Move moves all facts to another database: "postgres" or "sqlite".

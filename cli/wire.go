@@ -7,5 +7,5 @@ import (
 
 // Wire is the real Setup.
 func Wire() Setup {
-	return Setup{Open: serve.Open, Connect: serve.Connect, Serve: serve.Run, Manage: serve.Manage, Moved: serve.Moved, Move: serve.Move, Demo: demo.Run}
+	return Setup{Open: serve.Open, Connect: serve.Connect, Serve: serve.Run, Work: serve.Work, FleetStatus: serve.FleetStatus, Manage: serve.Manage, Moved: serve.Moved, Move: serve.Move, Demo: demo.Run}
 }

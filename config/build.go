@@ -19,6 +19,7 @@ import (
 func (f *fileConfig) build(d *decoder) *Config {
 	c := &Config{StateDir: f.StateDir.value, Repository: f.Repository.value.build(d, true), Copies: f.copies(d)}
 	c.State = f.state(d)
+	c.Fleet = f.fleet(d, c.State)
 	c.Server = f.Server.value.build(d)
 	c.Access = f.Access.value.build(d)
 	c.TransferMemory = int64(f.Memory.or(spill.DefaultBudget>>20)) << 20
@@ -46,6 +47,7 @@ func (f *fileDeployment) build(d *decoder, name text) Deployment {
 	out := Deployment{
 		Name:             name.value,
 		Identity:         f.Identity.value,
+		Zone:             f.Zone.value,
 		Locations:        f.locations(d),
 		ScriptTimeout:    f.ScriptTimeout.or(policy.ScriptTimeout),
 		MaxLock:          f.MaxLock.or(policy.MaxLock),
@@ -63,6 +65,7 @@ func (f *fileDeployment) build(d *decoder, name text) Deployment {
 		}
 	}
 	d.name("identity", f.Identity)
+	d.name("zone", f.Zone)
 	if f.LockLease.set && f.LockLease.value != 0 && f.LockLease.value < minLease {
 		d.problem(f.LockLease.at, "lock_lease is shorter than %s, which a slow renewal could miss; write for example: lock_lease: 10m", minLease)
 	}

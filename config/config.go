@@ -34,7 +34,9 @@ type Config struct {
 	// TransferMemory is what lists of entries take at most, all together, in bytes;
 	// at least spill.MinBudget.
 	TransferMemory int64
-	Access         Access
+	// Fleet is nil where this process drives its runs itself.
+	Fleet  *Fleet
+	Access Access
 }
 
 // Repository says where backups are kept.
@@ -57,6 +59,8 @@ type Deployment struct {
 	// Identity, if not "", stands for the file's path in the deployment key,
 	// so that the file can move and several machines can share a deployment.
 	Identity string
+	// Zone is whose workers do its runs, where there is a fleet; "" is the default one.
+	Zone string
 	// Reach is how the instances of groups that have none of their own are reached;
 	// none where each has, or where BOSH is set: then a director knows them all.
 	Reach

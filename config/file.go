@@ -18,6 +18,7 @@ type fileConfig struct {
 	RemindEvery span                        `key:"remind_every" example:"1h" doc:"how often it is said again that something may still be locked. The default is 1h"`
 	Memory      count                       `key:"transfer_memory" example:"256" doc:"memory, in MiB, for what all transfers together must remember of their artifacts; lists that are longer are sorted in files without names in state_dir. At least 16. The default is 128"`
 	Server      section[fileServer]         `key:"server" example:"{listen: \"127.0.0.1:7420\"}" doc:"how lockstep serve listens"`
+	Fleet       section[fileFleet]          `key:"fleet" example:"{temporal: {address: \"temporal.example.com:7233\"}}" doc:"have runs done by lockstep worker, near the instances, in place of this process; it needs state.postgres"`
 	Access      section[fileAccess]         `key:"access" example:"{restore_approval: [\"prod-*\"]}" doc:"who may do what to a server, beside its tokens"`
 }
 
@@ -43,6 +44,7 @@ type fileDeployment struct {
 	fileReach
 	BOSH             section[fileBOSH]        `key:"bosh" example:"{director: \"https://10.0.0.6:25555\", client: admin, client_secret_file: bosh.secret, ca_cert_file: bosh-ca.pem}" doc:"a director knows the instances and makes an SSH user on each for a run"`
 	Identity         text                     `key:"identity" example:"prod-shop" doc:"makes the deployment's key, in place of the path of this file when it was first used: tells it from another one of the same name, and is the same wherever it is backed up from"`
+	Zone             text                     `key:"zone" example:"eu-1" doc:"where it is, with a fleet: workers of that zone do its runs. The default is default"`
 	ScriptLocation   text                     `key:"script_location" example:"/var/vcap/jobs/{job}/bin/bbr" doc:"folder of each job's scripts on instances; {job} stands for the job's name. The default is /var/vcap/jobs/{job}/bin/bbr"`
 	ArtifactLocation text                     `key:"artifact_location" example:"/var/vcap/store/bbr-backup" doc:"folder on instances below which backup scripts leave their artifacts. The default is /var/vcap/store/bbr-backup"`
 	LauncherLocation text                     `key:"launcher_location" example:"/run/lockstep" doc:"folder on instances for what runs the scripts; may be lost at a reboot. The default is /run/lockstep"`

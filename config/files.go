@@ -25,6 +25,7 @@ func (c *Config) CheckFiles() error {
 	}
 	check("the state", c.State.files())
 	check("the repository", c.Repository.files())
+	check("the fleet", c.Fleet.files())
 	for _, d := range c.Deployments {
 		of := fmt.Sprintf("deployment %q", d.Name)
 		check(of, append(d.Reach.files(), d.BOSH.files()...))

@@ -60,6 +60,9 @@ func Show(c *Config) string {
 	root.add("remind_every", c.RemindEvery)
 	root.add("transfer_memory", int(c.TransferMemory>>20))
 	root.add("server", c.Server.show())
+	if c.Fleet != nil {
+		root.add("fleet", c.Fleet.show())
+	}
 	root.add("access", c.Access.show())
 	var out strings.Builder
 	encoder := yaml.NewEncoder(&out)
@@ -89,6 +92,7 @@ func (d Deployment) show(s *lockstep.Schedule) *shown {
 	}
 	d.Reach.show(out)
 	out.addSet("identity", d.Identity)
+	out.addSet("zone", d.Zone)
 	out.add("script_location", d.Locations.Scripts)
 	out.add("artifact_location", d.Locations.Artifacts)
 	out.add("launcher_location", d.Locations.Launcher)

@@ -58,7 +58,12 @@ func Run(ctx context.Context, s Serving) (err error) {
 	}
 	defer gate.close()
 	defer tellPods(a, told)()
-	now := &present{Service: a}
+	svc, leave, err := inFleet(ctx, s, cfg, a)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	now := &present{Service: svc}
 	m, err := openMonitoring(ctx, s, now)
 	if err != nil {
 		return err
@@ -66,18 +71,18 @@ func Run(ctx context.Context, s Serving) (err error) {
 	defer m.close()
 	told.add(m.feed.Observe)
 	told.add(m.log.Observe)
-	b, err := openBackground(ctx, s, cfg, backgroundParts{a, gate, facts, store, m})
+	b, err := openBackground(ctx, s, cfg, backgroundParts{svc, gate, facts, store, m})
 	if err != nil {
 		return err
 	}
 	defer b.close()
 	told.add(b.outbox.Observe)
 	now.schedules, now.leads = b.scheduler, b.lead.Leading
-	srv, err := face(s, parts{a, store, gate, b, m, facts.CheckReserve}, server.Config{TLS: encryption, Proxies: cfg.Server.TrustedProxies})
+	srv, err := face(s, parts{svc, store, gate, b, m, facts.CheckReserve}, server.Config{TLS: encryption, Proxies: cfg.Server.TrustedProxies})
 	if err != nil {
 		return err
 	}
-	handed, err := listenAndServe(ctx, s, listening{srv, encryption != nil, b}, a)
+	handed, err := listenAndServe(ctx, s, listening{srv, encryption != nil, b, svc}, a)
 	if handed == 0 {
 		a.Close()
 	}
@@ -96,7 +101,7 @@ func logLost(ctx context.Context, log *slog.Logger, j journal.Journal) error {
 
 // parts are what a server is the face of.
 type parts struct {
-	app        *app.App
+	service    lockstep.Service
 	store      state.Store
 	gate       *gate
 	background *background
@@ -109,7 +114,7 @@ type parts struct {
 func face(s Serving, p parts, c server.Config) (*server.Server, error) {
 	var srv *server.Server
 	g := p.gate
-	service, schedules := g.guard(p.app, s), access.GuardSchedules(p.background.scheduler, g.audit, s.Logger)
+	service, schedules := g.guard(p.service, s), access.GuardSchedules(p.background.scheduler, g.audit, s.Logger)
 	mayStart, leading := func() error { return srv.MayStart() }, p.background.lead.Leading
 	routes, err := api.New(api.Config{
 		Service: service, Tokens: g.tokens, Approvals: g.approvals, Audits: g.audits, Keys: p.store,
@@ -143,6 +148,8 @@ type listening struct {
 	*server.Server
 	encrypted  bool
 	background *background
+	// service settles what dead orchestrators left.
+	service lockstep.Service
 }
 
 func (l listening) scheme() string {
@@ -167,7 +174,7 @@ func listenAndServe(ctx context.Context, s Serving, srv listening, a *app.App) (
 	settled := make(chan struct{})
 	go func() {
 		defer close(settled)
-		settleAndBeReady(ctx, s, srv.Server, a)
+		settleAndBeReady(ctx, s, srv.Server, srv.service)
 		srv.background.begin()
 	}()
 	select {
@@ -196,8 +203,8 @@ const settleTime = 2 * time.Minute
 
 // settleAndBeReady brings what dead orchestrators left to its end. Unlocking
 // is not cut short by a signal.
-func settleAndBeReady(ctx context.Context, s Serving, srv *server.Server, a *app.App) {
-	all := server.SettleFor(context.WithoutCancel(ctx), a, settleTime, func(settled []lockstep.RunSummary, err error) {
+func settleAndBeReady(ctx context.Context, s Serving, srv *server.Server, svc lockstep.Service) {
+	all := server.SettleFor(context.WithoutCancel(ctx), svc, settleTime, func(settled []lockstep.RunSummary, err error) {
 		server.TellSettled(s.Logger, settled, err)
 	})
 	if !all {

@@ -77,7 +77,7 @@ func main() {
 // all are the mutants of all lists.
 func all() []mutant {
 	return slices.Concat(mutants, artifactMutants, copyMutants, browseMutants, spillMutants, accessMutants, backgroundMutants, serverMutants,
-		engineMutants, shellMutants, dropinMutants, stepMutants, fileMutants, writeMutants, postgresMutants, containerMutants, kubernetesMutants, repositoryMutants)
+		engineMutants, shellMutants, dropinMutants, stepMutants, fileMutants, writeMutants, postgresMutants, fleetMutants, containerMutants, kubernetesMutants, repositoryMutants)
 }
 
 // choose are the mutants whose name contains only, and whose file differs from the
