@@ -10,10 +10,13 @@ type RepositoryStatus struct {
 	Identity string `json:"identity"`
 	Expected string `json:"expected"`
 	// Missing: it is not the one that is expected, and nothing is done with it.
-	Missing bool   `json:"missing"`
-	Problem string `json:"problem,omitempty"`
-	Hint    string `json:"hint,omitempty"`
-	Backups int    `json:"backups"`
+	Missing bool `json:"missing"`
+	// RolledBack are backups that were committed there and are gone, though nobody forgot
+	// them here: it is an earlier state of itself. It can be used as it is.
+	RolledBack []BackupID `json:"rolled_back,omitempty"`
+	Problem    string     `json:"problem,omitempty"`
+	Hint       string     `json:"hint,omitempty"`
+	Backups    int        `json:"backups"`
 	// Free is how many bytes may still be kept, -1 if that is not known.
 	Free int64 `json:"free_bytes"`
 }

@@ -207,6 +207,9 @@ func (a *App) Forget(ctx context.Context, id lockstep.BackupID) error {
 	if _, err := a.Backup(ctx, "", id); err != nil {
 		return err
 	}
+	if err := a.expectNoMore(ctx, false, id); err != nil {
+		return fmt.Errorf("forget backup %q: %w", id, err)
+	}
 	if err := a.cfg.Repository.Delete(ctx, id); err != nil {
 		return fmt.Errorf("forget backup %q: %w", id, err)
 	}

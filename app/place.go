@@ -162,6 +162,9 @@ func (a *App) AcceptRepository(ctx context.Context, make bool) (lockstep.Reposit
 	if err == nil {
 		err = a.rememberRepository(ctx, is)
 	}
+	if err == nil {
+		err = a.expectNoMore(ctx, true, "")
+	}
 	if err != nil {
 		return lockstep.RepositoryStatus{}, err
 	}
@@ -210,6 +213,15 @@ func (a *App) RepositoryStatus(ctx context.Context) (lockstep.RepositoryStatus, 
 	if free, err := a.cfg.Repository.Free(ctx); err == nil {
 		s.Free = free
 	}
+	lost, err := a.lostBackups(ctx)
+	if err != nil || len(lost) == 0 {
+		return s, err
+	}
+	for _, c := range lost {
+		s.RolledBack = append(s.RolledBack, c.ID)
+	}
+	err = a.rolledBack(lost)
+	s.Problem, s.Hint = err.Error(), lockstep.HintOf(err)
 	return s, nil
 }
 

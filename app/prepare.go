@@ -30,6 +30,9 @@ func (r *running) prepare(ctx context.Context) (*session, error) {
 	if err := r.app.repositoryThere(ctx, r.keeps()); err != nil && r.needsRepository() {
 		return nil, err
 	}
+	if err := r.lookBack(ctx); err != nil {
+		return nil, err
+	}
 	expected, err := r.expected(ctx)
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ const (
 	recordVerify     = "verify"      // by backup: how it was read again last
 	recordRestoreAck = "restore-ack" // by run: somebody's word about a partial restore
 	recordRepository = "repository"  // by location: the identity of what is there
+	recordStanding   = "standing"    // by location and key: the newest backups there
 )
 
 // Signer signs manifests and checks what others signed.

@@ -219,7 +219,7 @@ func (r *running) drive(ctx context.Context, s *session) {
 			return errors.Is(err, journal.ErrConflict)
 		},
 	}
-	e.Last = func(end lockstep.Ending) []lockstep.EventData { return r.forgetOld(ctx, end) }
+	e.Last = func(end lockstep.Ending) []lockstep.EventData { return r.last(ctx, end) }
 	if s != nil {
 		e.Executor = s.executor
 		stop := s.executor.KeepLeases(ctx)

@@ -13,7 +13,8 @@ import (
 const repositoryHelp = `Look after the place where backups are kept. A repository has an identity, made at
 its first use and remembered in the journal: one that is not the same any more,
 or is not there because its disk is not mounted, is refused until it is the old
-one again, or until init or accept says that it is meant.
+one again, or until init or accept says that it is meant. One that was put back to an
+earlier state is told by check, and beside each backup, until accept says the same.
 
   lockstep repository check         is it the one that was used before?
   lockstep repository init          make one where there is none, and use it
@@ -41,7 +42,12 @@ func (i *invocation) repositoryCommand() *cobra.Command {
 			return s, err
 		}
 		if err := k.CheckRepository(ctx); err != nil {
-			s.Missing, s.Problem, s.Hint = true, err.Error(), lockstep.HintOf(err)
+			s.Missing = true
+			if len(s.RolledBack) > 0 { // which explains the rest
+				s.Problem += "; " + err.Error()
+			} else {
+				s.Problem, s.Hint = err.Error(), lockstep.HintOf(err)
+			}
 		}
 		return s, nil
 	}
@@ -74,7 +80,7 @@ func (i *invocation) repositoryCommand() *cobra.Command {
 
 func (i *invocation) showRepository(s lockstep.RepositoryStatus) error {
 	code := 0
-	if s.Missing {
+	if s.Problem != "" {
 		code = lockstep.ExitError
 	}
 	if i.JSON() {
@@ -93,7 +99,7 @@ func (i *invocation) showRepository(s lockstep.RepositoryStatus) error {
 		add("free", show.Size(s.Free))
 	}
 	i.Table(t)
-	if s.Missing {
+	if s.Problem != "" {
 		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Bad("problem:"), show.Line(s.Problem))
 		fmt.Fprintf(i.Stdout, "%s %s\n", i.Out.Warn("hint:"), show.Line(i.Typed(s.Hint)))
 	}

@@ -12,10 +12,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"lockstep"
 	"lockstep/repository"
 	"lockstep/repository/repositorytest"
 	"lockstep/repository/restic/format"
+	"lockstep/repository/restic/vault"
 )
 
 // filled is a repository's folder with two backups that share half of their
@@ -163,6 +166,26 @@ func write(t *testing.T, name string, b []byte) {
 	}
 }
 
+// filesOf are all files below a folder, with their lengths.
+func filesOf(t *testing.T, path string) map[string]int64 {
+	t.Helper()
+	files := map[string]int64{}
+	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			files[name] = info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
 // TestEachTroubleHasItsOwnError: what is wrong with a repository is said, and
 // nothing is written to one that cannot be read.
 func TestEachTroubleHasItsOwnError(t *testing.T) {
@@ -186,9 +209,24 @@ func TestEachTroubleHasItsOwnError(t *testing.T) {
 				}
 			}
 			r := at(t, path, c.password)
+			before := filesOf(t, path)
 			_, err := repositorytest.Bytes(t.Context(), r, shop, "a")
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%v", err)
+			}
+			if c.what == "the indexes are gone" {
+				c.want = vault.ErrOldIndex
+			}
+			for what, do := range map[string]func() error{
+				"check": func() error { return r.Check(t.Context()) },
+				"prune": func() error { _, err := r.Prune(t.Context(), yes); return err },
+			} {
+				if err := do(); !errors.Is(err, c.want) || lockstep.HintOf(err) == "" {
+					t.Errorf("%s: %v, hint %q", what, err, lockstep.HintOf(err))
+				}
+			}
+			if diff := cmp.Diff(before, filesOf(t, path)); diff != "" {
+				t.Errorf("it changed the repository (-before +after):\n%s", diff)
 			}
 		})
 	}

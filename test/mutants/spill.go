@@ -288,6 +288,31 @@ var spillMutants = []mutant{
 		Old: "	for t.slots[i] != 0 {", New: "	for false {",
 	},
 	{
+		Name: "put back: nobody remembers what was committed", File: "app/rolledback.go", Test: "./app -run ARepositoryThatIsPutBack",
+		Why: "a repository that lost a week of backups is taken for a whole one",
+		Old: "	s.Recent = append(s.Recent, committedAt{id, b.FinishedAt})\n", New: "	_ = b\n",
+	},
+	{
+		Name: "put back: told once", File: "app/rolledback.go", Test: "./app -run ARepositoryThatIsPutBack",
+		Why: "the next backup hides that others are gone",
+		Old: "		s.Lost = append(s.Lost, s.Recent[n])\n		s.Recent", New: "		s.Recent",
+	},
+	{
+		Name: "put back: what is forgotten is missed", File: "app/backups.go", Test: "./app -run WhatIsForgottenIsNotMissed",
+		Why: "every forget is followed by an alarm, until nobody reads them",
+		Old: "a.expectNoMore(ctx, false, id)", New: "a.expectNoMore(ctx, false, \"\")",
+	},
+	{
+		Name: "put back: accepting it changes nothing", File: "app/place.go", Test: "./app -run ARepositoryThatIsPutBack",
+		Why: "a warning that nobody can end",
+		Old: "		err = a.expectNoMore(ctx, true, \"\")\n", New: "",
+	},
+	{
+		Name: "restic: old indexes are damage", File: "repository/restic/vault/prune_look.go", Test: "./repository/restic -run EachTrouble",
+		Why: "who put back old index files is told that backups are lost",
+		Old: "	if untold == 0 {", New: "	if true {",
+	},
+	{
 		Name: "s3: each request waits anew for a service that is away", File: "repository/restic/store/s3/patience.go", Test: "./repository/restic/store/s3 -run TestPatience",
 		Why: "a backup whose service is gone takes two minutes for each of what it tidies up",
 		Old: "			s.answered.Store(false) // one is waited for once, not by each request anew\n", New: "",

@@ -292,7 +292,7 @@ func (v *Vault) find(ctx context.Context, h format.Handle) (format.ID, format.Bl
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if pack, b, ok = v.index.find(h); !ok {
-		err := fmt.Errorf("%w: no index knows %s", repository.ErrCorrupt, h)
+		err := fmt.Errorf("%w: %w %s", repository.ErrCorrupt, ErrUnknown, h)
 		return pack, b, errors.Join(err, v.index.unread)
 	}
 	return pack, b, nil

@@ -37,6 +37,9 @@ func (v *Vault) Prune(ctx context.Context, begin func(lockstep.Pruning) error) (
 		if repository.Damage(err) {
 			hint = "nothing was removed; `lockstep backups verify --all` says which backups it hurts; forget those that are lost, then prune again"
 		}
+		if errors.Is(err, ErrOldIndex) {
+			hint = "nothing was removed; " + oldIndexHint
+		}
 		return lockstep.Pruning{}, &lockstep.Error{Op: "prune repository " + v.store.Location(), Err: err, Hint: hint}
 	}
 	err = p.choose(ctx)

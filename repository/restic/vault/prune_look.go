@@ -28,6 +28,9 @@ func (v *Vault) Check(ctx context.Context) error {
 		if repository.Damage(err) {
 			hint = "`lockstep backups verify --all` says which backups it hurts; a copy of the repository may have what is missing"
 		}
+		if errors.Is(err, ErrOldIndex) {
+			hint = oldIndexHint
+		}
 		return &lockstep.Error{Op: "check repository " + v.store.Location(), Err: err, Hint: hint}
 	}
 	return nil
@@ -50,9 +53,34 @@ func (p *pruner) look(ctx context.Context) error {
 		return err
 	}
 	if p.used, err = p.vault.Used(ctx, snapshots); err != nil {
-		return err
+		return p.oldIndex(err)
 	}
 	return p.place()
+}
+
+// ErrOldIndex is wrapped where no index knows what is needed, and packs are there of which
+// no index tells: somebody put back an older state of the indexes alone.
+var ErrOldIndex = errors.New("the index files are older than the packs")
+
+const oldIndexHint = "nothing is lost: bring the newer index files back, or have stock restic make them of the packs, with `restic rebuild-index` (from restic 0.16 on `restic repair index`)"
+
+// oldIndex says of what is needed and not known whether it may be in packs that are there.
+func (p *pruner) oldIndex(err error) error {
+	if !errors.Is(err, ErrUnknown) {
+		return err
+	}
+	p.vault.mu.Lock()
+	defer p.vault.mu.Unlock()
+	untold := 0
+	for id := range p.packs {
+		if _, ok := p.index.known[id]; !ok {
+			untold++
+		}
+	}
+	if untold == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: of %d packs no index tells: %w", ErrOldIndex, untold, err)
 }
 
 // readIndexes makes sure that all index files were read: none may be missing.

@@ -18,7 +18,7 @@ type Set struct {
 // Errors of Set.Add, to be matched with errors.Is.
 var (
 	// ErrUnknown: no index that was read knows the blob.
-	ErrUnknown = errors.New("no index knows the blob")
+	ErrUnknown = errors.New("no index knows")
 	// ErrReplaced: what was known when the set was made is not what is known now. What is
 	// in the set can still be listed.
 	ErrReplaced = errors.New("the indexes of the repository were replaced meanwhile")

@@ -110,6 +110,9 @@ func opening(s store.Store, err error) error {
 	if errors.Is(err, format.ErrWrongPassword) {
 		return &lockstep.Error{Kind: lockstep.KindRefused, Op: op, Err: err, Hint: "look at the password file of the configuration; `lockstep repository keys` adds a password while another one is known"}
 	}
+	if repository.Damage(err) {
+		return &lockstep.Error{Op: op, Err: err, Hint: "without its file config and its folder keys nobody can read it: bring them back from a copy of the repository"}
+	}
 	return fmt.Errorf("%s: %w", op, err)
 }
 
