@@ -74,6 +74,16 @@ var backgroundMutants = []mutant{
 		Old: "		if l.owns() || l.took(ctx) {\n			l.work(ctx)\n		}\n", New: "		if !l.owns() && !l.took(ctx) {\n			l.release = func() {}\n		}\n		l.work(ctx)\n",
 	},
 	{
+		Name: "serve: a second server of a state folder follows", File: "serve/background.go", Test: "./serve -run TestASecondServer",
+		Why: "what the first one keeps in memory alone is not what the second one answers",
+		Old: "if err != nil && !(shared && errors.Is(err, journal.ErrOwned)) {", New: "if err != nil && !errors.Is(err, journal.ErrOwned) {",
+	},
+	{
+		Name: "serve: a server that stops keeps the lead", File: "serve/background.go", Test: "./serve -run TestASecondServer",
+		Why: "while it waits for its runs to unlock, nothing that is scheduled begins",
+		Old: "	b.hold()\n	b.lead.Yield()\n", New: "	b.hold()\n",
+	},
+	{
 		Name: "scheduler: a follower does the leader's work", File: "scheduler/work.go", Test: inScheduler,
 		Why: "what was asked of one server is done by two",
 		Old: "	ctx := s.work\n	if ctx == nil || ctx.Err() != nil || s.working", New: "	ctx := s.work\n	if ctx == nil {\n		ctx = context.Background()\n	}\n	if s.working",
