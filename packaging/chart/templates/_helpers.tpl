@@ -14,6 +14,25 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{- /* Whether there are several servers, "" if not. What that takes is demanded here. */}}
+{{- define "lockstep.several" -}}
+{{- if gt (int .Values.replicas) 1 }}
+{{- $state := .Values.config.state | default dict }}
+{{- $access := .Values.config.access | default dict }}
+{{- $repository := .Values.config.repository | default dict }}
+{{- if not $state.postgres }}{{ fail "replicas: several servers need config.state.postgres; see docs/fleet.md" }}{{ end }}
+{{- if not $access.pepper_file }}{{ fail "replicas: several servers need one pepper: put 64 hexadecimal digits into a Secret, name it in secrets, and the file in config.access.pepper_file" }}{{ end }}
+{{- if or (not $repository) $repository.dir }}{{ fail "replicas: several servers need a repository that all of them reach, not a folder of one's volume: name it in config.repository" }}{{ end }}
+{{- if .Values.persistence.existingClaim }}{{ fail "replicas: each of several servers has a volume of its own; take persistence.existingClaim out" }}{{ end }}
+{{- "several" }}
+{{- end }}
+{{- end }}
+
+{{- /* What the pods belong to, as kubectl names it. */}}
+{{- define "lockstep.workload" -}}
+{{ if include "lockstep.several" . }}statefulset{{ else }}deployment{{ end }}/{{ include "lockstep.name" . }}
+{{- end }}
+
 {{- define "lockstep.account" -}}
 {{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "lockstep.name" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end }}
 {{- end }}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +77,7 @@ func typed(version, kind string) any {
 		"v1 ConfigMap": &corev1.ConfigMap{}, "v1 Secret": &corev1.Secret{}, "v1 Service": &corev1.Service{},
 		"v1 ServiceAccount": &corev1.ServiceAccount{}, "v1 PersistentVolumeClaim": &corev1.PersistentVolumeClaim{},
 		"apps/v1 Deployment":                       &appsv1.Deployment{},
+		"apps/v1 StatefulSet":                      &appsv1.StatefulSet{},
 		"rbac.authorization.k8s.io/v1 Role":        &rbacv1.Role{},
 		"rbac.authorization.k8s.io/v1 RoleBinding": &rbacv1.RoleBinding{},
 		"networking.k8s.io/v1 NetworkPolicy":       &networkingv1.NetworkPolicy{},
@@ -244,6 +246,42 @@ func TestSwitches(t *testing.T) {
 	}
 }
 
+// several are what it takes to have more than one server.
+const several = "replicas: 3\nsecrets: [lockstep]\nconfig:\n  state: {postgres: {url: 'postgres://lockstep@db/lockstep'}}\n" +
+	"  access: {pepper_file: secrets/lockstep/pepper}\n  repository: {restic: {location: b, password_file: secrets/lockstep/password}}\n"
+
+// TestSeveral: several servers keep a volume each, and are the same otherwise.
+func TestSeveral(t *testing.T) {
+	all := objects(t, several+"persistence: {size: 3Gi, storageClass: fast}\npodDisruptionBudget: {enabled: true}")
+	if all["Deployment/lockstep in ops"] != nil || all["PersistentVolumeClaim/lockstep in ops"] != nil {
+		t.Error("there is what one server has")
+	}
+	spec := one[*appsv1.StatefulSet](t, all, "StatefulSet/lockstep in ops").Spec
+	if *spec.Replicas != 3 || spec.ServiceName != "lockstep" || spec.PodManagementPolicy != appsv1.ParallelPodManagement || spec.UpdateStrategy.Type != appsv1.RollingUpdateStatefulSetStrategyType {
+		t.Errorf("%+v", spec)
+	}
+	claim := spec.VolumeClaimTemplates[0]
+	if claim.Name != "state" || claim.Spec.Resources.Requests.Storage().String() != "3Gi" || *claim.Spec.StorageClassName != "fast" {
+		t.Errorf("the claim is %+v", claim)
+	}
+	_, alone, _ := server(t, "secrets: [lockstep]")
+	pod := spec.Template.Spec
+	if len(pod.TopologySpreadConstraints) != 1 || len(pod.Volumes) != len(alone.Volumes)-1 || len(pod.Containers[0].VolumeMounts) != len(alone.Containers[0].VolumeMounts) {
+		t.Errorf("the pod is %+v", pod)
+	}
+	budget := one[*policyv1.PodDisruptionBudget](t, all, "PodDisruptionBudget/lockstep in ops").Spec
+	if budget.MaxUnavailable.IntVal != 0 || !maps.Equal(spec.Selector.MatchLabels, budget.Selector.MatchLabels) {
+		t.Errorf("the budget is %+v", budget)
+	}
+	// Each thing that it takes, left out.
+	for _, part := range []string{"state:", "access:", "repository:"} {
+		s := slices.DeleteFunc(strings.Split(several, "\n"), func(line string) bool { return strings.HasPrefix(line, "  "+part) })
+		if _, err := ours.render(set(strings.Join(s, "\n")).values(t)); err == nil || !strings.Contains(err.Error(), "several servers need") {
+			t.Errorf("without %s %v", part, err)
+		}
+	}
+}
+
 func config(t *testing.T, s set) string {
 	t.Helper()
 	return one[*corev1.ConfigMap](t, objects(t, s), "ConfigMap/lockstep in ops").Data["config.yaml"]
@@ -261,7 +299,7 @@ func TestChangedConfiguration(t *testing.T) {
 // TestSchema: what makes no sense is refused before anything is installed.
 func TestSchema(t *testing.T) {
 	for _, s := range []set{
-		"replicas: 2", "config: {state_dir: /elsewhere}", "config: {server: {listen: 'x:1'}}", "config: {server: {tls: {}}}",
+		"replicas: 2", "replicas: 0", "replicas: many", several + "persistence: {existingClaim: old}", "config: {state_dir: /elsewhere}", "config: {server: {listen: 'x:1'}}", "config: {server: {tls: {}}}",
 		"secrets: [{name: x}]", "secrets: [Upper]", "secrets: [a, a]", "tls: {secretName: x}", "publicURL: http://plain.example.com", "service: {port: 99999}",
 		"service: {type: ExternalName}", "persistence: {enabled: false}", "image: {repository: ''}", "podDisruptionBudget: {minAvailable: 1}",
 		"serviceMonitor: {interval: often}", "terminationGracePeriodSeconds: 1",
