@@ -51,7 +51,7 @@ e2e: build ## Real sshd, PostgreSQL and Redis on instances in namespaces (root, 
 restictest: ## Our repository with Debian's stock restic, and a thousand flipped bits
 	test/restic/run
 
-pgtest: ## The journal in a real PostgreSQL, which is killed, and failed over to a standby
+pgtest: ## The journal in a real PostgreSQL, which is killed, and failed over to a standby; servers that share it
 	test/postgres/run
 
 fleettest: ## Workers in zones over a real Temporal and PostgreSQL, which are killed, stopped and cut off (builds Temporal once, in minutes)
