@@ -31,6 +31,7 @@ func TestRun_TheLeadMovesToAndFro(t *testing.T) {
 			}()
 			servers[turn%2].Run(ctx)
 			end()
+			synctest.Wait()
 			time.Sleep(2 * time.Second)
 		}
 		got := w.hook.told()

@@ -56,7 +56,7 @@ func (o *orphans) were(t *testing.T, want ...string) {
 // TestLeft: a run that nobody drives is settled; one that was driven again within
 // seconds, or is driven, is not.
 //
-//fault:server-killed-others-live a server is killed and the others go on | the leader settles what it left, within half a minute
+//fault:server-killed-others-live a server is killed and the others go on | the leader settles what it left, when nobody has driven it for 20 seconds
 func TestLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		blink := lockstep.RunSummary{ID: "2", Deployment: "blog", Abandoned: true}

@@ -306,3 +306,19 @@ func TestAnotherPepper(t *testing.T) {
 		}
 	}
 }
+
+// TestTheLeaderSettlesWhatADeadServerLeft: a server is killed while it drives a run that
+// has locked; the leader, which goes on, unlocks and ends it.
+func TestTheLeaderSettlesWhatADeadServerLeft(t *testing.T) {
+	s := newSite(t, "shop")
+	a, b := two(s)
+	defer s.hold()()
+	id := b.begin(backup)
+	s.until("the backup is locked", func() bool { return s.locked("shop") })
+	b.kill()
+	began := time.Now()
+	if run := a.ended(id); run.Ending.State != lockstep.RunInterrupted || run.Ending.Locks != lockstep.LocksReleased || s.locked("shop") {
+		t.Errorf("it ended as %+v", run.Ending)
+	}
+	t.Logf("unlocked and ended %s after its server was killed", time.Since(began).Round(time.Second))
+}
