@@ -313,6 +313,11 @@ var spillMutants = []mutant{
 		Old: "	if untold == 0 {", New: "	if true {",
 	},
 	{
+		Name: "s3: a service that is full is taken for a busy one", File: "repository/restic/store/s3/s3.go", Test: "./repository/restic/store/s3 -run WhatAServiceSays",
+		Why: "a backup waits for two minutes, and then does not say that room is to be made",
+		Old: "	case answer.Code == \"QuotaExceeded\",", New: "	case false,",
+	},
+	{
 		Name: "s3: each request waits anew for a service that is away", File: "repository/restic/store/s3/patience.go", Test: "./repository/restic/store/s3 -run TestPatience",
 		Why: "a backup whose service is gone takes two minutes for each of what it tidies up",
 		Old: "			s.answered.Store(false) // one is waited for once, not by each request anew\n", New: "",

@@ -39,6 +39,14 @@ const bucket = "backups"
 func newGateway(t *testing.T) *gateway {
 	t.Helper()
 	g := &gateway{t: t, root: t.TempDir(), versions: t.TempDir()}
+	g.listen()
+	return g
+}
+
+// listen starts the service, with its bucket, until the test ends.
+func (g *gateway) listen() {
+	t := g.t
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +58,6 @@ func newGateway(t *testing.T) *gateway {
 	}
 	g.start()
 	t.Cleanup(g.kill)
-	return g
 }
 
 func (g *gateway) start() {

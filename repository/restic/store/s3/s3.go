@@ -247,6 +247,8 @@ type unavailable struct {
 func (u unavailable) Unwrap() error        { return u.error }
 func (u unavailable) Is(target error) bool { return target == repository.ErrUnavailable }
 
+const fullHint = "the service is full: make room there, for example with `lockstep backups forget` and `lockstep repository prune`; what was stored until then is used by the next backup"
+
 // trouble says what failed, and for what people can mend what to do.
 func (s *Store) trouble(ctx context.Context, op, name string, err error) error {
 	if err == nil {
@@ -274,9 +276,11 @@ func (s *Store) trouble(ctx context.Context, op, name string, err error) error {
 		err = errors.Join(err, fs.ErrPermission)
 		hint = "look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, at credentials_file or the machine's role, and what the service lets them do"
 	case answer.StatusCode == http.StatusInsufficientStorage:
-		hint = "the service is full: make room there, for example with `lockstep backups forget` and `lockstep repository prune`"
+		hint = fullHint
+	case answer.Code == "QuotaExceeded", answer.Code == "XMinioStorageFull", strings.Contains(answer.Message, "no space left on device"):
+		hint = fullHint
 	default:
-		return fmt.Errorf("%s: %w", op, unavailable{opaque(ctx, err), true})
+		return &lockstep.Error{Op: op, Err: unavailable{opaque(ctx, err), true}, Hint: "look at the service and the way to it, then do it again: what was stored until then is used"}
 	}
 	return &lockstep.Error{Op: op, Err: unavailable{err, false}, Hint: hint}
 }

@@ -85,7 +85,8 @@ func TestWhatAServiceSays(t *testing.T) {
 		{403, "AccessDenied", "AWS_ACCESS_KEY_ID", fs.ErrPermission},
 		{501, "NotImplemented", "If-None-Match", nil},
 		{507, "InsufficientStorage", "backups forget", nil},
-		{503, "SlowDown", "", nil},
+		{400, "QuotaExceeded", "backups forget", nil},
+		{503, "SlowDown", "what was stored until then is used", nil},
 	} {
 		t.Run(c.code, func(t *testing.T) {
 			s, _ := answering(t, failing(c.status, c.code))
