@@ -4,7 +4,6 @@ package fleet
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"syscall"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"lockstep"
-	"lockstep/internal/pgtest"
 )
 
 // TestBackup: a server hands a backup to a worker, which does all of it; the backup is
@@ -55,9 +53,23 @@ func TestBackup(t *testing.T) {
 	if lockstep.KindOf(err) != lockstep.KindUsage || !strings.Contains(err.Error(), "only a backup has tags") || !strings.Contains(lockstep.HintOf(err), "--tag") {
 		t.Errorf("a request that is wrong: %v, hint %s", err, lockstep.HintOf(err))
 	}
+	// What one worker has backed up, another one restores.
+	w.signal(syscall.SIGTERM)
+	w.ended()
+	s.worker("worker-2", "eu-1")
+	elsewhere, err := s.svc.Start(ctx, lockstep.Request{Operation: lockstep.OperationRestore, Deployment: "shop", Backup: "latest"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run := s.end(elsewhere); run.Ending.State != lockstep.RunSucceeded {
+		t.Errorf("the restore by another worker ended %s: %v", run.Ending.State, run.Failures)
+	}
+	s.judge(d, elsewhere)
 }
 
 // TestWorkerIsKilled: the other worker of the zone unlocks what a dead one had locked.
+//
+//fault:fleet-killed kill -9 of a worker while jobs are locked, backed up, unlocked | another worker of the zone unlocks and ends the run some 8 seconds later; the next backup is a good one
 func TestWorkerIsKilled(t *testing.T) {
 	for _, kind := range []lockstep.ScriptKind{lockstep.ScriptPreBackupLock, lockstep.ScriptBackup, lockstep.ScriptPostBackupUnlock} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -88,6 +100,8 @@ func TestWorkerIsKilled(t *testing.T) {
 // TestWorkerIsPaused: a worker that was silent for longer than a heartbeat is followed by
 // another one, which does nothing while the first one owns the deployment; when it comes
 // back it goes on.
+//
+//fault:fleet-paused a worker is stopped for longer than its heartbeat, and goes on | another one waits, and does nothing; the run goes on and is a good backup
 func TestWorkerIsPaused(t *testing.T) {
 	s := newSite(t, "shop:eu-1")
 	w1, w2 := s.worker("worker-1", "eu-1"), s.worker("worker-2", "eu-1")
@@ -112,6 +126,8 @@ func TestWorkerIsPaused(t *testing.T) {
 
 // TestWorkerIsCutOff: a paused worker whose session at the database is gone, too, is
 // replaced; when it comes back it is fenced, and runs nothing any more.
+//
+//fault:fleet-cut-off a worker is stopped and its session at the database ended, and goes on | another one settles the run; the first one runs nothing any more
 func TestWorkerIsCutOff(t *testing.T) {
 	s := newSite(t, "shop:eu-1")
 	w1, w2 := s.worker("worker-1", "eu-1"), s.worker("worker-2", "eu-1")
@@ -122,9 +138,7 @@ func TestWorkerIsCutOff(t *testing.T) {
 	paused, _ := s.driver(id, w1, w2)
 	paused.signal(syscall.SIGSTOP)
 	// The session that owns, as the server ends it when a host is gone.
-	pgtest.Exec(t, s.pg, `SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN journal_owners o
-		ON l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) = o.lock
-		WHERE o.owner LIKE $1`, fmt.Sprintf("%% pid %d since %%", paused.cmd.Process.Pid))
+	s.endSession(paused)
 	let()
 	run := s.end(id)
 	if s.recoveries(id) == 0 {
@@ -237,6 +251,8 @@ func TestZones(t *testing.T) {
 
 // TestTemporalIsKilled: a run under way unlocks and ends without Temporal; nothing new
 // begins, and the answer says why; when it is back, all goes on.
+//
+//fault:fleet-temporal Temporal is killed while jobs are backed up | the run unlocks and ends; nothing new begins: `Temporal at … does not answer`
 func TestTemporalIsKilled(t *testing.T) {
 	s := newSite(t, "shop:eu-1")
 	s.worker("worker-1", "eu-1")
@@ -298,6 +314,8 @@ func TestDrain(t *testing.T) {
 
 // TestLeaving: a worker whose time is over leaves its run to the other one, which settles
 // it; the instances unlock by themselves.
+//
+//fault:fleet-left a worker is told twice to stop while jobs are unlocked | its runs are left to another worker, which settles them
 func TestLeaving(t *testing.T) {
 	s := newSite(t, "shop:eu-1")
 	w1, w2 := s.worker("worker-1", "eu-1"), s.worker("worker-2", "eu-1")

@@ -27,9 +27,10 @@ var histories = flag.String("histories", "", "write the histories of all workflo
 // deterministic.
 func (s *temporal) replayAll(t *testing.T) {
 	t.Helper()
-	if t.Failed() {
+	if t.Failed() || s.replayed {
 		return
 	}
+	s.replayed = true
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c, err := client.Dial(client.Options{HostPort: s.address, Namespace: namespace, Logger: silent{}})

@@ -69,6 +69,7 @@ backup|restore)
 	if [ "$kind" = backup ]; then echo "of $job" >"$BBR_ARTIFACT_DIRECTORY/data"; else [ -e "$BBR_ARTIFACT_DIRECTORY/data" ] || exit 3; fi ;;
 post-*-unlock) rm -f "$root/locked.$job" ;;
 esac
+[ ! -e "$root/slow" ] || sleep 0.5
 n=0
 while [ -e "$root/hold.$kind" ] && [ $n -lt 1200 ]; do sleep 0.1; n=$((n+1)); done
 say "end $LOCKSTEP_STEP $kind $job"
@@ -89,7 +90,7 @@ func newSite(t *testing.T, deployments ...string) *site {
 		s.furnish(name, zone)
 	}
 	s.write("known_hosts", s.known.String())
-	s.serve()
+	s.server, s.svc = s.serveAs("server")
 	return s
 }
 
@@ -181,22 +182,24 @@ func binary(t *testing.T) string {
 	return b
 }
 
-// serve starts the server.
-func (s *site) serve() {
+// serveAs starts a server on a host, and gives it as clients see it.
+func (s *site) serveAs(host string) (*process, *client.Client) {
 	s.t.Helper()
-	dir := s.config("server")
-	s.server = start(s.t, "server", dir, binary(s.t), "serve", "--listen", "127.0.0.1:0")
-	s.server.says("\nhttp://")
-	s.server.says(" ready")
-	url := regexp.MustCompile(`(?m)^http://\S+$`).FindString(s.server.out.String())
+	dir := s.config(host)
+	p := start(s.t, host, dir, binary(s.t), "serve", "--listen", "127.0.0.1:0")
+	p.says("\nhttp://")
+	p.says(" ready")
+	url := regexp.MustCompile(`(?m)^http://\S+$`).FindString(p.out.String())
 	token, err := os.ReadFile(filepath.Join(dir, "state", "admin.token"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if s.svc, err = client.New(client.Config{URL: url, Token: strings.TrimSpace(string(token))}); err != nil {
+	svc, err := client.New(client.Config{URL: url, Token: strings.TrimSpace(string(token))})
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { _ = s.svc.Close() })
+	s.t.Cleanup(func() { _ = svc.Close() })
+	return p, svc
 }
 
 // worker starts a worker, and waits until it takes runs.
@@ -325,21 +328,7 @@ func (s *site) judge(d *deployment, id lockstep.RunID) {
 	if locked := d.locked(); len(locked) > 0 {
 		s.t.Errorf("still locked: %v", locked)
 	}
-	began := map[string]int{}
-	for _, line := range d.truth(s.t) {
-		f := strings.Fields(line)
-		if len(f) > 0 && f[0] == "broken" {
-			s.t.Error(line)
-		}
-		if len(f) == 4 && f[0] == "begin" && !strings.HasSuffix(f[2], "-unlock") {
-			began[strings.Join(f[1:], " ")]++
-		}
-	}
-	for what, n := range began {
-		if n > 1 {
-			s.t.Errorf("%s ran %d times", what, n)
-		}
-	}
+	d.judgeScripts(s.t)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	audit, err := s.svc.Audit(ctx, id)

@@ -20,6 +20,7 @@ import (
 type temporal struct {
 	*process
 	dir, address string
+	replayed     bool
 }
 
 const namespace = "lockstep"
@@ -36,7 +37,6 @@ func newTemporal(t *testing.T) *temporal {
 	}
 	s.begin(t)
 	s.register(t)
-	t.Cleanup(func() { s.replayAll(t) })
 	return s
 }
 
@@ -48,6 +48,7 @@ func (s *temporal) begin(t *testing.T) {
 		t.Fatal("LOCKSTEP_TEST_TEMPORAL names no server: run the tests with test/fleet/run")
 	}
 	s.process = start(t, "temporal", s.dir, binary, "--config-file", filepath.Join(s.dir, "config.yaml"), "--allow-no-auth", "start")
+	t.Cleanup(func() { s.replayAll(t) }) // before that which kills it
 	await(t, "Temporal answers", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
