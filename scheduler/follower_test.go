@@ -43,9 +43,11 @@ func TestAFollowerLeavesWorkToTheLeader(t *testing.T) {
 			t.Errorf("asked for a verify: %+v, %v", r, err)
 		}
 		synctest.Wait()
+		mu.Lock()
 		if verified != 0 {
 			t.Error("a follower verified")
 		}
+		mu.Unlock()
 		time.Sleep(seldom + time.Second)
 		mu.Lock()
 		if verified != 1 || w.latest("yearly").State != lockstep.SlotDone {
