@@ -90,10 +90,13 @@ until [ "$lks_r" -ef /proc/self/fd/3 ]; do
   for lks_d in "$lks_r" "$lks_s"; do
     [ "$lks_d" != "$lks_m" ] || continue # we have just made it
     [ -e "$lks_d" ] || [ -L "$lks_d" ] || continue
-    lks_m=$(stat -c %a -- "$lks_d")
-    if [ -L "$lks_d" ] || [ ! -d "$lks_d" ] || [ ! -O "$lks_d" ] || [ "${lks_m%00}" = "$lks_m" ]; then
-      printf "%s must be a folder of our own with mode 0700\n" "$lks_d" >&2; exit 91
-    fi
+    # A session that ends may take it away, and another one make it again, between two
+    # looks: what is not there is nobody else's.
+    lks_k=$(stat -c %f -- "$lks_d" 2>/dev/null) || continue
+    case $lks_k in
+      4?[048c]0) if [ -O "$lks_d" ] || [ ! -e "$lks_d" ] || [ -O "$lks_d" ]; then continue; fi ;;
+    esac
+    printf "%s must be a folder of our own with mode 0700\n" "$lks_d" >&2; exit 91
   done
   lks_n=$((lks_n + 1))
   { command exec 3<"$lks_r"; } 2>/dev/null || continue

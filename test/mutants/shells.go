@@ -38,4 +38,14 @@ var shellMutants = []mutant{
 		Why: "its first step never answers",
 		Old: "case $lks_n in\n  0) ;;\n  8)", New: "case $lks_n in\n  *) ;;\n  8)",
 	},
+	{
+		Name: "launcher: a folder that goes is somebody else's", File: "launcher/text.go", Test: "./launcher -run AFolderThatGoes",
+		Why: "a run, or a recovery, is refused because another session ends in that moment",
+		Old: "  lks_k=$(stat -c %f -- \"$lks_d\" 2>/dev/null) || continue\n", New: "  lks_k=$(stat -c %f -- \"$lks_d\" 2>/dev/null)\n",
+	},
+	{
+		Name: "launcher: others may look into the folder", File: "launcher/text.go", Test: "./launcher -run AFolderOfOthers",
+		Why: "whoever has a login on the instance reads records and scripts, or changes them",
+		Old: "      4?[048c]0) if", New: "      4???) if",
+	},
 }
