@@ -297,8 +297,11 @@ func (i *instance) powerOff() {
 	}
 }
 
-// released reports whether nobody owns the instance.
-func (i *instance) released() bool { return !i.exists("var/lockstep/claim") }
+// released reports whether nobody owns the instance, or is about to: a release removes a
+// run's records before its claim.
+func (i *instance) released() bool {
+	return !i.exists("var/lockstep/claim") || !i.exists("var/lockstep/r-r1")
+}
 
 // killSession kills what of finds of each control session that is there.
 func (i *instance) killSession(of func(pid string) []int) {
