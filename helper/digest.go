@@ -34,7 +34,7 @@ func (d *digester) begin(size int64) {
 	d.beside = size > small
 	if d.beside && d.jobs == nil {
 		d.jobs, d.sums = make(chan job, buffers), make(chan [32]byte)
-		go d.work()
+		go d.work(d.jobs)
 	}
 }
 
@@ -78,8 +78,9 @@ func (d *digester) end() (sum [32]byte) {
 	return sum
 }
 
-func (d *digester) work() {
-	for j := range d.jobs {
+// work does the jobs, whose end close may tell before the first of them is looked at.
+func (d *digester) work(jobs <-chan job) {
+	for j := range jobs {
 		switch {
 		case j.busy != nil:
 			d.h.Write(j.p)
