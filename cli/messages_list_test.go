@@ -44,6 +44,10 @@ var provokedMessages = []struct {
 		{"facts to move, and nowhere to go", "", "lockstep state migrate --to postgres"},
 		{"facts to move, and no word where to", "", "lockstep state migrate"},
 		{"a database, and runs that are not there", "backup; sed -i '1i state: {postgres: {url: \"postgres://u@127.0.0.1:1/d\"}}' lockstep.yaml", "lockstep status"},
+		{"a fleet, and no journal that it shares", "sed -i '1i fleet: {temporal: {address: \"127.0.0.1:1\"}}' lockstep.yaml", "lockstep config validate"},
+		{"a worker, and no fleet", "", "lockstep worker --zone eu-1"},
+		{"a worker of no zone", "", "lockstep worker"},
+		{"the status of a fleet that is not there", "", "lockstep fleet status"},
 		{"jobs that lock one another", "sed -i 's/^      web: .*/      web: {lock_before: [postgres]}\\n      postgres: {lock_before: [web]}/' lockstep.yaml", "lockstep plan shop"},
 	}},
 	{"Names", []provoked{

@@ -45,7 +45,7 @@ func (f *facts) Runs(_ context.Context, filter lockstep.RunFilter) ([]lockstep.R
 		f.looked(f.looks)
 	}
 	return slices.DeleteFunc(slices.Clone(f.runs), func(r lockstep.RunSummary) bool {
-		return filter.State == lockstep.RunRunning && !r.EndedAt.IsZero()
+		return filter.State != "" && !r.EndedAt.IsZero() || filter.State == lockstep.RunAbandoned && !r.Abandoned
 	}), nil
 }
 

@@ -96,7 +96,7 @@ func (s *Service) Start(ctx context.Context, req lockstep.Request) (lockstep.Run
 func (s *Service) ask(ctx context.Context, req lockstep.Request) (ask, error) {
 	// Held knows whether there is one such deployment, and says so in the words that
 	// all other commands have.
-	if _, err := s.Held(ctx, req.Deployment); err != nil || req.Deployment == "" {
+	if _, err := s.Held(ctx, req.Deployment); err != nil {
 		return ask{}, err
 	}
 	infos, err := s.Deployments(ctx)

@@ -55,6 +55,16 @@ var fleetMutants = []mutant{
 		Old: "	case <-r.left:\n		return errStops\n	case <-time.After", New: "	case <-r.left:\n		return toTemporal(errStops)\n	case <-time.After",
 	},
 	{
+		Name: "fleet: a run that has ended is in the way of the next one", File: "fleet/service.go", Test: inFleet + " -run Start",
+		Why: "whoever was told of the end and begins the next one at once is refused",
+		Old: "time.Now().After(until) || !s.ended(ctx, with)", New: "time.Now().After(until) || s.ended(ctx, with) || true",
+	},
+	{
+		Name: "fleet: a run that is there is asked for again", File: "fleet/service.go", Test: inFleet + " -run StartIsIdempotent",
+		Why: "a client that asks once more is refused by its own run",
+		Old: "	if s.there(ctx, a) {\n		return a.Request.ID, nil // it was asked for before\n	}\n", New: "",
+	},
+	{
 		Name: "fleet: workers without a shared journal", File: "config/fleet.go", Test: "./config -run BadConfigurations",
 		Why: "each worker has a journal of its own, and nobody knows what is locked",
 		Old: "	if s.Postgres == nil {\n		d.problem(f.Fleet.at", New: "	if false {\n		d.problem(f.Fleet.at",
