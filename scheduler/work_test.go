@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,16 +36,16 @@ func TestVerifyAndForget(t *testing.T) {
 		if r := w.latest("forget"); r.State != lockstep.SlotDone || r.Reason != "kept 2, forgot 2: c, a, and object lock still keeps 1: b" || len(w.service.backups) != 3 {
 			t.Errorf("forget: %+v", r)
 		}
-		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {
+		w.service.verifies(func(context.Context) (lockstep.VerifyReport, error) {
 			return lockstep.VerifyReport{Damaged: true, Problems: []string{"artifact db is damaged"}}, nil
-		}
+		})
 		time.Sleep(24 * time.Hour)
 		if r := w.latest("verify"); r.State != lockstep.SlotFailed || !strings.Contains(r.Reason, "is not what it was: artifact db is damaged") {
 			t.Errorf("a damaged one: %+v", r)
 		}
-		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {
+		w.service.verifies(func(context.Context) (lockstep.VerifyReport, error) {
 			return lockstep.VerifyReport{Problems: []string{"no identity opens it"}}, nil
-		}
+		})
 		time.Sleep(24 * time.Hour)
 		if r := w.latest("verify"); r.State != lockstep.SlotFailed || r.Reason != "backup e could not be verified: no identity opens it" {
 			t.Errorf("one that nobody can tell of: %+v", r)
@@ -80,16 +81,14 @@ func TestASampleOfWhatGoes(t *testing.T) {
 		w := newWorld(t, sample)
 		_, stop := w.run()
 		defer stop()
-		for _, id := range []lockstep.BackupID{"a", "b"} {
-			w.service.backups = append(w.service.backups, lockstep.Backup{ID: id, Deployment: "shop", Artifacts: []lockstep.Artifact{{Bytes: 100}}})
-		}
+		w.service.keep("a", "b")
 		n := 0
-		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {
+		w.service.verifies(func(context.Context) (lockstep.VerifyReport, error) {
 			if n++; n == 1 {
 				return lockstep.VerifyReport{}, &lockstep.Error{Kind: lockstep.KindNotFound, Op: "read backup"}
 			}
 			return lockstep.VerifyReport{OK: true, Bytes: 100}, nil
-		}
+		})
 		time.Sleep(4 * time.Hour)
 		if r := w.latest("sample"); r.State != lockstep.SlotDone || r.Reason != "1 of 2 backups are what they were: 100 bytes" {
 			t.Errorf("%+v", r)
@@ -110,19 +109,17 @@ func TestVerifyASample(t *testing.T) {
 		if r := w.latest("sample"); r.State != lockstep.SlotFailed || r.Reason != "no backup to verify" {
 			t.Errorf("without a backup: %+v", r)
 		}
-		for _, id := range []lockstep.BackupID{"a", "b", "c"} {
-			w.service.backups = append(w.service.backups, lockstep.Backup{ID: id, Deployment: "shop", Artifacts: []lockstep.Artifact{{Bytes: 100}}})
-		}
-		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {
+		w.service.keep("a", "b", "c")
+		w.service.verifies(func(context.Context) (lockstep.VerifyReport, error) {
 			return lockstep.VerifyReport{OK: true, Bytes: 100}, nil
-		}
+		})
 		time.Sleep(24 * time.Hour)
 		if r := w.latest("sample"); r.State != lockstep.SlotDone || r.Reason != "2 of 3 backups are what they were: 200 bytes" {
 			t.Errorf("a sample: %+v", r)
 		}
-		w.service.verify = func(context.Context) (lockstep.VerifyReport, error) {
+		w.service.verifies(func(context.Context) (lockstep.VerifyReport, error) {
 			return lockstep.VerifyReport{Problems: []string{"artifact db is damaged"}}, nil
-		}
+		})
 		time.Sleep(24 * time.Hour)
 		if r := w.latest("sample"); r.State != lockstep.SlotFailed || strings.Count(r.Reason, "artifact db is damaged") != 2 {
 			t.Errorf("damaged ones: %+v", r)
@@ -172,36 +169,50 @@ func TestPruneOnASchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, other, space)
 		in := &lockstep.Error{Kind: lockstep.KindConflict, Op: "lock repository", Err: errors.New("the repository is locked")}
+		var mu sync.Mutex
 		tries, used := 0, 2
 		var broken error
 		w.cfg.Prune = func(context.Context) (lockstep.Pruning, error) {
 			if len(w.service.begun()) == 0 || w.service.running() {
 				t.Error("pruned beside a backup of another deployment")
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			if tries++; tries <= used {
 				return lockstep.Pruning{}, in
 			}
 			return lockstep.Pruning{Bytes: 3 << 20, Free: 1 << 20, Removed: 2, Rewritten: 1, Retained: 1, RetainedBytes: 1 << 10}, broken
 		}
+		tried := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return tries
+		}
+		from := func(n int, why error) {
+			mu.Lock()
+			defer mu.Unlock()
+			used, broken = n, why
+		}
 		_, stop := w.run()
 		defer stop()
 		time.Sleep(3*time.Hour + 5*time.Minute) // the backup lasts for ten
-		if history := w.history("space"); len(history) > 0 || tries != 0 {
+		if history := w.history("space"); len(history) > 0 || tried() != 0 {
 			t.Errorf("beside a backup: %v", history)
 		}
 		time.Sleep(55 * time.Minute)
 		want := "freed 1.0 MiB of 3.0 MiB: 2 packs removed, 1 rewritten, 0 B stay unused; a legal hold keeps 1.0 KiB in 1 pack that nobody needs; prune again when it was lifted"
-		if r := w.latest("space"); r.State != lockstep.SlotDone || r.Reason != want || tries != 3 {
-			t.Errorf("after others: %+v, %d tries", r, tries)
+		if r := w.latest("space"); r.State != lockstep.SlotDone || r.Reason != want || tried() != 3 {
+			t.Errorf("after others: %+v, %d tries", r, tried())
 		}
-		used = 1000
+		from(1000, nil)
 		time.Sleep(24*time.Hour + 30*time.Minute)
 		if r := w.latest("space"); r.State != lockstep.SlotFailed || !strings.Contains(r.Reason, "waited 1h00m: lock repository: the repository is locked") {
 			t.Errorf("others who never go: %+v", r)
 		}
-		used, broken = 0, errors.New("an index is damaged: nothing was removed")
+		refuses := errors.New("an index is damaged: nothing was removed")
+		from(0, refuses)
 		time.Sleep(24 * time.Hour)
-		if r := w.latest("space"); r.State != lockstep.SlotFailed || r.Reason != broken.Error() {
+		if r := w.latest("space"); r.State != lockstep.SlotFailed || r.Reason != refuses.Error() {
 			t.Errorf("one that refuses: %+v", r)
 		}
 	})

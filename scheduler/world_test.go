@@ -97,6 +97,27 @@ func (s *service) Deployments(context.Context) ([]lockstep.DeploymentInfo, error
 	return []lockstep.DeploymentInfo{{Name: "shop"}, {Name: "blog"}}, nil
 }
 
+// change changes the service under its lock, while a scheduler may be asking it.
+func (s *service) change(how func(s *service)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	how(s)
+}
+
+// keep adds backups of 100 bytes.
+func (s *service) keep(ids ...lockstep.BackupID) {
+	s.change(func(s *service) {
+		for _, id := range ids {
+			s.backups = append(s.backups, lockstep.Backup{ID: id, Deployment: "shop", Artifacts: []lockstep.Artifact{{Bytes: 100}}})
+		}
+	})
+}
+
+// verifies says what a verify gives from now on.
+func (s *service) verifies(verify func(context.Context) (lockstep.VerifyReport, error)) {
+	s.change(func(s *service) { s.verify = verify })
+}
+
 func (s *service) Backups(context.Context, string) ([]lockstep.Backup, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,8 +134,11 @@ func (s *service) Backup(context.Context, string, lockstep.BackupID) (lockstep.B
 }
 
 func (s *service) Verify(ctx context.Context, id lockstep.BackupID) (lockstep.VerifyReport, error) {
-	if s.verify != nil {
-		return s.verify(ctx)
+	s.mu.Lock()
+	verify := s.verify
+	s.mu.Unlock()
+	if verify != nil {
+		return verify(ctx)
 	}
 	return lockstep.VerifyReport{Backup: id, OK: true, Artifacts: 2, Bytes: 10}, nil
 }
