@@ -341,6 +341,13 @@ func TestASessionThatCannotBeMarkedStillAnswers(t *testing.T) {
 	})
 }
 
+// sigIgn is the line of a process's status that says which signals it ignores.
+func sigIgn(status string) string {
+	_, rest, _ := strings.Cut(status, "SigIgn:")
+	line, _, _ := strings.Cut(rest, "\n")
+	return strings.TrimSpace(line)
+}
+
 // TestUnlocksOfALeaseIgnoreNoSignal: what they start may live as long as the
 // machine.
 func TestUnlocksOfALeaseIgnoreNoSignal(t *testing.T) {
@@ -357,7 +364,7 @@ func TestUnlocksOfALeaseIgnoreNoSignal(t *testing.T) {
 		mine, err1 := os.ReadFile("/proc/self/status")
 		b, err2 := os.ReadFile(filepath.Join(i.dir, "ignored"))
 		if err := errors.Join(err1, err2); err != nil || !strings.Contains(string(mine), string(b)) {
-			t.Errorf("an unlock script of a lease has %q: %v", b, err)
+			t.Errorf("an unlock script of a lease has %q, this process %q: %v", b, sigIgn(string(mine)), err)
 		}
 	})
 }
