@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -341,11 +342,11 @@ func TestASessionThatCannotBeMarkedStillAnswers(t *testing.T) {
 	})
 }
 
-// sigIgn is the line of a process's status that says which signals it ignores.
-func sigIgn(status string) string {
+// sigIgn are the signals that a process ignores, by a line of its status.
+func sigIgn(status string) (bits uint64, err error) {
 	_, rest, _ := strings.Cut(status, "SigIgn:")
 	line, _, _ := strings.Cut(rest, "\n")
-	return strings.TrimSpace(line)
+	return strconv.ParseUint(strings.TrimSpace(line), 16, 64)
 }
 
 // TestUnlocksOfALeaseIgnoreNoSignal: what they start may live as long as the
@@ -363,8 +364,11 @@ func TestUnlocksOfALeaseIgnoreNoSignal(t *testing.T) {
 		i.fired("r1")
 		mine, err1 := os.ReadFile("/proc/self/status")
 		b, err2 := os.ReadFile(filepath.Join(i.dir, "ignored"))
-		if err := errors.Join(err1, err2); err != nil || !strings.Contains(string(mine), string(b)) {
-			t.Errorf("an unlock script of a lease has %q, this process %q: %v", b, sigIgn(string(mine)), err)
+		have, err3 := sigIgn(string(mine))
+		got, err4 := sigIgn(string(b))
+		// Programs of a C library before 2.34 take back what it keeps for itself, SIGCANCEL.
+		if err := errors.Join(err1, err2, err3, err4); err != nil || got&^have != 0 {
+			t.Errorf("an unlock script of a lease ignores %#x, this process %#x: %v", got, have, err)
 		}
 	})
 }
