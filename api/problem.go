@@ -81,8 +81,12 @@ func ProblemOf(err error) *Problem {
 		p.after = busy.After
 		return p
 	}
-	if errors.Is(err, context.DeadlineExceeded) && lockstep.KindOf(err) == lockstep.KindInternal {
+	switch {
+	case lockstep.KindOf(err) != lockstep.KindInternal:
+	case errors.Is(err, context.DeadlineExceeded):
 		err = &lockstep.Error{Kind: lockstep.KindUnavailable, Err: err}
+	case errors.Is(err, context.Canceled): // who asked is gone, or the server stops under the request
+		err = &lockstep.Error{Kind: lockstep.KindUnavailable, Err: err, Hint: "ask again in a moment, with the same Idempotency-Key where there was one: the server stops"}
 	}
 	kind := lockstep.KindOf(err)
 	status, ok := statuses[kind]

@@ -109,4 +109,9 @@ var serverMutants = []mutant{
 		Why: "a thousand watchers slow a run down",
 		Old: "		h.feeds[id] = f\n", New: "",
 	},
+	{
+		Name: "api: what a stop cuts short is a defect", File: "api/problem.go", Test: "./api -run ARequestThatIsCutShort",
+		Why: "a client gives up in a rolling restart, where another server would have answered",
+		Old: "	case errors.Is(err, context.Canceled): // who asked", New: "	case false: // who asked",
+	},
 }
