@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -97,5 +98,37 @@ func Unguarded(t testing.TB, url, statement string, args ...any) {
 	}
 	if _, err := c.Exec(ctx, statement, args...); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// WaitForLock has a session of its own wait for a lock, by a statement, and returns when
+// it waits. The lock goes, or is waited for no more, when end is called.
+func WaitForLock(t testing.TB, url, statement string) (end func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	c, err := pgx.Connect(ctx, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = c.Exec(ctx, statement)
+		<-ctx.Done()
+		_ = c.Close(context.Background())
+	}()
+	end = func() {
+		cancel()
+		<-done
+	}
+	t.Cleanup(end)
+	pid := c.PgConn().PID()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if err := TryExec(t, url, `SELECT 1 / count(*) FROM pg_locks WHERE pid = $1 AND NOT granted`, int32(pid)); err == nil {
+			return end
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits for the lock")
+		}
 	}
 }

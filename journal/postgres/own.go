@@ -24,8 +24,10 @@ type owner struct {
 	db   *pgdb.Database
 	beat time.Duration
 
-	session sync.Mutex // is held while conn is used
+	session sync.Mutex // is held while conn and waiting are used
 	conn    *pgx.Conn  // nil before anything is owned, and when it was lost
+	// waiting are keys that are owned and that this session has not locked yet.
+	waiting map[lockstep.DeploymentKey]bool
 
 	mu     sync.Mutex // guards what follows
 	owned  map[lockstep.DeploymentKey]ownership
@@ -173,6 +175,7 @@ func (o *owner) give(key lockstep.DeploymentKey, fence int64) {
 	if !mine || o.conn == nil {
 		return
 	}
+	delete(o.waiting, key)
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_, err := o.conn.Exec(ctx, `UPDATE journal_owners SET released = true WHERE key = $1 AND fence = $2`, pgdb.Text(string(key)), fence)
@@ -186,41 +189,55 @@ func (o *owner) give(key lockstep.DeploymentKey, fence int64) {
 
 // connect makes the session, if there is none, and takes what is owned again.
 func (o *owner) connect(ctx context.Context) error {
-	if o.conn != nil && !o.conn.IsClosed() {
-		return nil
+	if o.conn == nil || o.conn.IsClosed() {
+		conn, err := o.db.Connect(ctx)
+		if err != nil {
+			return err
+		}
+		o.conn, o.waiting = conn, map[lockstep.DeploymentKey]bool{}
+		o.mu.Lock()
+		for key := range o.owned {
+			o.waiting[key] = true
+		}
+		o.mu.Unlock()
 	}
-	conn, err := o.db.Connect(ctx)
-	if err != nil {
-		return err
-	}
-	o.conn = conn
-	o.mu.Lock()
-	again := make(map[lockstep.DeploymentKey]ownership, len(o.owned))
-	for key, own := range o.owned {
-		again[key] = own
-	}
-	o.mu.Unlock()
-	for key, own := range again {
-		if err := o.retake(ctx, key, own.fence); err != nil {
+	for key := range o.waiting {
+		o.mu.Lock()
+		own, owned := o.owned[key]
+		o.mu.Unlock()
+		done, err := !owned, error(nil)
+		if owned {
+			done, err = o.retake(ctx, key, own.fence)
+		}
+		if err != nil {
 			o.lose()
 			return err
+		}
+		if done {
+			delete(o.waiting, key)
 		}
 	}
 	return nil
 }
 
 // retake locks a key again that this process owns, unless somebody else has owned it
-// since: then the fence keeps from the journal what this process still appends.
-func (o *owner) retake(ctx context.Context, key lockstep.DeploymentKey, fence int64) error {
+// since: then the fence keeps from the journal what this process still appends. It is not
+// done while the server does not know yet that the session before is gone.
+func (o *owner) retake(ctx context.Context, key lockstep.DeploymentKey, fence int64) (done bool, err error) {
 	var got bool
-	if err := o.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lockOf(key)).Scan(&got); err != nil || !got {
-		return err
+	if err := o.conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1)`, lockOf(key)).Scan(&got); err != nil {
+		return false, err
+	}
+	if !got {
+		var ours bool
+		err := o.conn.QueryRow(ctx, `SELECT count(*) = 1 FROM journal_owners WHERE key = $1 AND fence = $2 AND NOT released`, pgdb.Text(string(key)), fence).Scan(&ours)
+		return !ours, err
 	}
 	tag, err := o.conn.Exec(ctx, `UPDATE journal_owners SET session = journal_session() WHERE key = $1 AND fence = $2 AND NOT released`, pgdb.Text(string(key)), fence)
 	if err == nil && tag.RowsAffected() == 0 {
 		_, err = o.conn.Exec(ctx, `SELECT pg_advisory_unlock($1)`, lockOf(key))
 	}
-	return err
+	return err == nil, err
 }
 
 // lose gives the session up.

@@ -111,6 +111,39 @@ func TestSessionIsTakenAgain(t *testing.T) {
 	}
 }
 
+// TestSessionIsTakenAgainLater: the server may not know yet that a session is gone, and
+// hold its lock, when its owner has made another one. The owner asks again.
+//
+//fault:pg-owner the session of a driver is cut, and the server takes its lock back late | it stays the owner
+func TestSessionIsTakenAgainLater(t *testing.T) {
+	t.Parallel()
+	p, ctx := newPlace(t), context.Background()
+	j, other := p.host(t, 20*time.Millisecond), p.host(t, never)
+	own(t, j, "it")
+	was := j.Session()
+	ghost := pgtest.WaitForLock(t, p.url, `SELECT pg_advisory_lock(lock) FROM journal_owners WHERE key = 'key-a'`)
+	p.cut(t, j)
+	for deadline := time.Now().Add(20 * time.Second); j.Session() == was || j.Session() == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it has no session again")
+		}
+	}
+	time.Sleep(100 * time.Millisecond) // some beats, in vain
+	ghost()
+	time.Sleep(500 * time.Millisecond) // as long as the lock is the other session's it looks owned
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if by, err := other.Owner(ctx, "key-a"); err == nil && by == "it" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it does not own the key again")
+		}
+	}
+	if _, err := other.Own(ctx, "key-a", "other"); !errors.Is(err, journal.ErrOwned) {
+		t.Errorf("got %v, want ErrOwned", err)
+	}
+}
+
 // TestReplacedOwnerStaysOut: an owner that was cut off and replaced is not the owner
 // again when the one after it has ended, and its appends stay refused.
 func TestReplacedOwnerStaysOut(t *testing.T) {
