@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,9 @@ func (s *Scheduler) beginWork(r lockstep.SlotRecord) {
 	s.workers.Go(func() {
 		defer s.wake()
 		defer s.workEnded(r.Schedule)
+		if !s.stillClaimed(ctx, r.N) {
+			return
+		}
 		said, err := s.do(ctx, r)
 		if ctx.Err() != nil {
 			return // it stays claimed
@@ -38,6 +42,13 @@ func (s *Scheduler) beginWork(r lockstep.SlotRecord) {
 			s.report(ctx, "what became of a slot cannot be kept", err, "schedule", r.Schedule)
 		}
 	})
+}
+
+// stillClaimed reports whether a record that was read as claimed is so now: the work may
+// have ended between that look and this one. What cannot be read stays for the next look.
+func (s *Scheduler) stillClaimed(ctx context.Context, n int64) bool {
+	claimed, err := s.cfg.Store.ClaimedSlots(ctx)
+	return err == nil && slices.ContainsFunc(claimed, func(r lockstep.SlotRecord) bool { return r.N == n })
 }
 
 func (s *Scheduler) workEnded(name string) {

@@ -193,7 +193,7 @@ func TestPruneOnASchedule(t *testing.T) {
 			defer mu.Unlock()
 			used, broken = n, why
 		}
-		_, stop := w.run()
+		s, stop := w.run()
 		defer stop()
 		time.Sleep(3*time.Hour + 5*time.Minute) // the backup lasts for ten
 		if history := w.history("space"); len(history) > 0 || tried() != 0 {
@@ -203,6 +203,13 @@ func TestPruneOnASchedule(t *testing.T) {
 		want := "freed 1.0 MiB of 3.0 MiB: 2 packs removed, 1 rewritten, 0 B stay unused; a legal hold keeps 1.0 KiB in 1 pack that nobody needs; prune again when it was lifted"
 		if r := w.latest("space"); r.State != lockstep.SlotDone || r.Reason != want || tried() != 3 {
 			t.Errorf("after others: %+v, %d tries", r, tried())
+		}
+		ended := w.latest("space")
+		ended.State = lockstep.SlotClaimed // as somebody read it who looked a moment before it ended
+		s.beginWork(ended)
+		time.Sleep(time.Minute)
+		if tried() != 3 {
+			t.Errorf("a slot that had its turn was begun again: %d tries", tried())
 		}
 		from(1000, nil)
 		time.Sleep(24*time.Hour + 30*time.Minute)

@@ -190,4 +190,9 @@ var backgroundMutants = []mutant{
 		Why: "a receiver sends notices elsewhere",
 		Old: "return http.ErrUseLastResponse }", New: "return nil }",
 	},
+	{
+		Name: "scheduler: a stale claim is believed", File: "scheduler/work.go", Test: "./scheduler -run PruneOnASchedule",
+		Why: "a prune, a copy or a verify is done twice for one slot",
+		Old: "		if !s.stillClaimed(ctx, r.N) {\n", New: "		if false && !s.stillClaimed(ctx, r.N) {\n",
+	},
 }
